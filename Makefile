@@ -1,0 +1,34 @@
+# Set-up belongs to the targets: demo, test and lab each work on a fresh clone. Nothing is installed outside this folder.
+SHELL := /bin/sh
+BIN := .venv/bin
+READY := .venv/.ready
+LATENCY ?= fast
+WORKERS ?= auto
+
+.PHONY: demo test check lab set-up lock clean
+
+demo: $(READY) ## migrate the sample service in the sandbox and show the record
+	@$(BIN)/runbook sandbox exec --latency $(LATENCY) -- $(BIN)/runbook run all -f '{parameters}' --execute --reason 'make demo'
+
+test: $(READY) check ## every check and test
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+check: $(READY) ## format, lint, types, notebooks, Terraform
+	$(BIN)/python scripts/check
+
+lab: $(READY) ## JupyterLab on the notebooks, with the sandbox up
+	@$(BIN)/runbook sandbox up --latency $(LATENCY)
+	@trap '$(BIN)/runbook sandbox down' EXIT; $(BIN)/jupyter lab --notebook-dir notebooks --ip 127.0.0.1
+
+set-up: $(READY)
+
+$(READY): requirements.lock pyproject.toml scripts/set_up
+	@python3 scripts/set_up
+
+lock: $(READY) ## resolve pyproject.toml into requirements.lock (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --extra dev --generate-hashes \
+	  --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+
+clean: ## remove what set-up and the sandbox made; runs/ stays
+	-@test -x $(BIN)/runbook && $(BIN)/runbook sandbox down
+	rm -rf .venv .sandbox .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,83 @@
+"""Runbooks that move a docker-compose service with its EBS volume onto Amazon ECS.
+
+Notebooks use nothing but the names of this module: `open_run`, one verb per step, `close_run`. They are looked up when
+first used, so that importing the package stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_PROCEDURES = {
+    "inspect_source": (
+        "verify_identity",
+        "inspect_instance",
+        "inspect_filesystem",
+        "inspect_compose",
+        "inspect_writers",
+    ),
+    "provision_target": (
+        "map_container",
+        "choose_machine_image",
+        "provision_target",
+        "register_container_instance",
+        "pull_image",
+    ),
+    "snapshot_volume": ("create_hot_snapshot", "complete_hot_snapshot"),
+    "cut_over_volume": (
+        "check_readiness",
+        "keep_volume_on_termination",
+        "take_hot_manifest",
+        "stop_source_service",
+        "complete_manifest",
+        "unmount_volume",
+        "create_rollback_point",
+        "detach_volume",
+        "name_volume",
+        "start_target_service",
+    ),
+    "verify_persistence": (
+        "verify_data",
+        "write_probe",
+        "restart_task",
+        "verify_data_after_restart",
+        "replace_instance",
+        "verify_data_after_replacement",
+        "control_negative",
+        "remove_probe",
+        "verify_empty_plan",
+    ),
+    "adopt_volume": ("adopt_volume",),
+    "retire_source": ("check_retirement", "retire_mount", "stop_source_instance"),
+    "roll_back": (
+        "check_way_back",
+        "stop_target_service",
+        "rename_volume",
+        "attach_volume_to_source",
+        "mount_volume_on_source",
+        "start_source_service",
+        "verify_source_data",
+    ),
+}
+_VERBS = {verb: procedure for procedure, verbs in _PROCEDURES.items() for verb in verbs}
+_RUN = ("open_run", "close_run")
+
+__all__ = ["close_run", "open_run", *sorted(_VERBS)]  # noqa: PLE0604 - the verbs are the steps' names
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public name, importing what it needs only now."""
+    if name in _RUN:
+        return getattr(importlib.import_module("runbook_lib.run"), name)
+    if name in _VERBS:
+        steps = importlib.import_module("runbook_lib.steps")
+        procedure = importlib.import_module(f"runbook_lib.procedures.{_VERBS[name]}")
+        step = next(step for step in procedure.STEPS if step.step_id == name.replace("_", "-"))
+        return steps.verb(step)
+    raise AttributeError(f"module 'runbook_lib' has no name {name!r}; the verbs are {', '.join(sorted(_VERBS))}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, for completion in JupyterLab."""
+    return __all__

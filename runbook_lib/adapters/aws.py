@@ -1,0 +1,252 @@
+"""The AWS API: one session, one way to call, one way to fail.
+
+Owns boto3 together with `host.py`. It decides nothing: `ec2.py` and `ecs.py` turn answers into facts,
+procedures decide. Retries are the client configuration's; every mutating call is handed to the recorder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.config
+import botocore.exceptions
+import botocore.session
+
+from runbook_lib.errors import AwsError
+
+_READS = re.compile(r"^(describe|get|list|batch_get|lookup)_")
+_NO_ANSWER = {
+    "NoCredentialsError": "no AWS credentials were found; set aws.profile and aws.credentials_file in the parameters, "
+    "or AWS_PROFILE / AWS_ACCESS_KEY_ID in the environment (for the sandbox: start it with `runbook sandbox up`)",
+    "ProfileNotFound": "the profile of aws.profile is in no credentials or config file; check its name and "
+    "aws.credentials_file (for the sandbox: start it with `runbook sandbox up`)",
+    "EndpointConnectionError": "nothing answers at the endpoint; check aws.endpoint_url and aws.region "
+    "(for the sandbox: start it with `runbook sandbox up`)",
+}
+
+
+def tags_of(item: dict[str, Any]) -> dict[str, str]:
+    """Return the tags of an EC2 answer as a mapping.
+
+    Args:
+        item: Part of an answer that may have `Tags`.
+
+    Returns:
+        Tag keys and values.
+    """
+    return {tag["Key"]: tag["Value"] for tag in item.get("Tags", [])}
+
+
+def tag_list(tags: dict[str, str]) -> list[dict[str, str]]:
+    """Return tags in the shape that EC2 takes.
+
+    Args:
+        tags: Keys and values.
+
+    Returns:
+        One mapping with `Key` and `Value` per tag, sorted by key.
+    """
+    return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
+
+
+class Aws:
+    """A session with one account in one region.
+
+    Args:
+        region: AWS region.
+        endpoint_url: Where the API is, or "" for AWS itself.
+        profile: Named profile, or "".
+        credentials_file: Shared credentials file, or None for the default one.
+        role_arn: Role to assume, or "".
+        run_id: Put into the user agent and the role session name.
+        record: Called once per mutating call with `service, operation, target, request_id, outcome`.
+    """
+
+    def __init__(
+        self,
+        *,
+        region: str,
+        endpoint_url: str = "",
+        profile: str = "",
+        credentials_file: Path | None = None,
+        role_arn: str = "",
+        run_id: str = "",
+        record: Callable[..., Any] | None = None,
+    ) -> None:
+        self.region = region
+        self.endpoint_url = endpoint_url
+        self.run_id = run_id
+        self._profile = profile
+        self._credentials_file = credentials_file
+        self._role_arn = role_arn
+        self._record = record
+        self._clients: dict[str, Any] = {}
+        self._session: Any = None
+
+    def _open_session(self) -> Any:
+        core = botocore.session.Session(profile=self._profile or None)
+        if self._credentials_file is not None:
+            core.set_config_variable("credentials_file", str(self._credentials_file))
+        session = boto3.Session(botocore_session=core, region_name=self.region)
+        if not self._role_arn:
+            return session
+        sts = session.client("sts", endpoint_url=self.endpoint_url or None, config=self._config())
+        answer = sts.assume_role(RoleArn=self._role_arn, RoleSessionName=self._session_name())["Credentials"]
+        return boto3.Session(
+            answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"], region_name=self.region
+        )
+
+    def _session_name(self) -> str:
+        return re.sub(r"[^\w+=,.@-]", "-", self.run_id or "runbook")[:64]
+
+    def _config(self) -> botocore.config.Config:
+        return botocore.config.Config(
+            user_agent_extra=f"runbook/{self.run_id}",
+            retries={"mode": "standard", "total_max_attempts": 6},
+            connect_timeout=5,
+            read_timeout=60,
+        )
+
+    def client(self, service: str) -> Any:
+        """Return the boto3 client of a service.
+
+        Args:
+            service: botocore service name, for example `ec2`.
+
+        Returns:
+            The client; made once.
+        """
+        if service not in self._clients:
+            self._session = self._session or self._open_session()
+            self._clients[service] = self._session.client(
+                service, endpoint_url=self.endpoint_url or None, config=self._config()
+            )
+        return self._clients[service]
+
+    def call(self, service: str, operation: str, /, *, target: str = "", **arguments: Any) -> dict[str, Any]:
+        """Call one API operation.
+
+        Args:
+            service: botocore service name.
+            operation: Method name, for example `detach_volume`.
+            target: What a mutating call changes, for the record.
+            **arguments: The operation's arguments.
+
+        Returns:
+            The answer without its metadata.
+
+        Raises:
+            AwsError: when AWS refuses, or no answer came.
+
+        Changes:
+            Whatever the operation changes.
+        """
+        with self._mapped(operation):
+            try:
+                answer = getattr(self.client(service), operation)(**arguments)
+            except botocore.exceptions.ClientError as error:
+                self._note(service, operation, target, error.response)
+                raise
+        self._note(service, operation, target, answer)
+        return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
+
+    def pages(self, service: str, operation: str, key: str, /, **arguments: Any) -> Iterator[Any]:
+        """Yield the items of a paginated read.
+
+        Args:
+            service: botocore service name.
+            operation: Method name.
+            key: Key of the list in each answer.
+            **arguments: The operation's arguments.
+
+        Yields:
+            One item after the other.
+
+        Raises:
+            AwsError: when AWS refuses, or no answer came.
+        """
+        with self._mapped(operation):
+            for page in self.client(service).get_paginator(operation).paginate(**arguments):
+                yield from page[key]
+
+    def _mapped(self, operation: str) -> _ErrorMapping:
+        return _ErrorMapping("".join(part.title() for part in operation.split("_")))
+
+    def _note(self, service: str, operation: str, target: str, answer: dict[str, Any]) -> None:
+        if self._record is None or _READS.match(operation):
+            return
+        metadata = answer.get("ResponseMetadata", {})
+        self._record(
+            service=service,
+            operation="".join(part.title() for part in operation.split("_")),
+            target=target,
+            request_id=metadata.get("RequestId", ""),
+            outcome=answer.get("Error", {}).get("Code", "Success"),
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """Return who we are.
+
+        Returns:
+            Keys `account_id`, `arn`, `region`.
+
+        Raises:
+            AwsError: when there are no valid credentials.
+
+        Source: STS GetCallerIdentity.
+        """
+        answer = self.call("sts", "get_caller_identity")
+        return {"account_id": answer["Account"], "arn": answer["Arn"], "region": self.region}
+
+    def parameter(self, name: str) -> str:
+        """Return the value of a public SSM parameter.
+
+        Args:
+            name: Parameter name.
+
+        Returns:
+            Its value.
+
+        Raises:
+            AwsError: when it does not exist.
+
+        Source: SSM GetParameter.
+        """
+        return str(self.call("ssm", "get_parameter", Name=name)["Parameter"]["Value"])
+
+    def terraform_environment(self) -> dict[str, str]:
+        """Return the environment that lets Terraform's provider act as this session.
+
+        Returns:
+            Environment variables; no secret values, only where to find them.
+        """
+        environment = {"AWS_REGION": self.region}
+        if self.endpoint_url:
+            environment |= {"AWS_ENDPOINT_URL": self.endpoint_url, "AWS_EC2_METADATA_DISABLED": "true"}
+        if self._profile:
+            environment["AWS_PROFILE"] = self._profile
+        if self._credentials_file is not None:
+            environment["AWS_SHARED_CREDENTIALS_FILE"] = str(self._credentials_file)
+        return environment
+
+
+class _ErrorMapping:
+    """Maps botocore's exceptions to AwsError."""
+
+    def __init__(self, operation: str) -> None:
+        self.operation = operation
+
+    def __enter__(self) -> None:
+        """Enter."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, botocore.exceptions.ClientError):
+            described = error.response.get("Error", {})
+            raise AwsError(self.operation, described.get("Code", "Unknown"), described.get("Message", "")) from error
+        if isinstance(error, botocore.exceptions.BotoCoreError):
+            code = type(error).__name__
+            raise AwsError(self.operation, code, _NO_ANSWER.get(code, str(error))) from error

@@ -1,0 +1,227 @@
+"""Amazon ECS, and the Auto Scaling group under it, as facts and single calls. It decides nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runbook_lib.adapters.aws import Aws
+
+_STOPPED_TASKS_KEPT = 5
+
+
+def _task_facts(task: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "task_arn": task["taskArn"],
+        "task_definition_arn": task.get("taskDefinitionArn", ""),
+        "last_status": task.get("lastStatus", ""),
+        "desired_status": task.get("desiredStatus", ""),
+        "health_status": task.get("healthStatus", "UNKNOWN"),
+        "container_instance_arn": task.get("containerInstanceArn", ""),
+        "stopped_reason": task.get("stoppedReason", ""),
+        "started_utc": task["startedAt"].isoformat() if task.get("startedAt") else "",
+        "containers": [
+            {"name": c["name"], "last_status": c.get("lastStatus", ""), "reason": c.get("reason", "")}
+            for c in task.get("containers", [])
+        ],
+    }
+
+
+class Ecs:
+    """One cluster and the service in it.
+
+    Args:
+        aws: The session.
+        cluster_name: The cluster.
+        service_name: The service.
+    """
+
+    def __init__(self, aws: Aws, cluster_name: str, service_name: str) -> None:
+        self._aws = aws
+        self._cluster = cluster_name
+        self._service = service_name
+
+    def describe_service(self) -> dict[str, Any]:
+        """Return facts about the service.
+
+        Returns:
+            Keys `exists, status, desired_count, running_count, pending_count, minimum_healthy_percent,
+            maximum_percent, availability_zone_rebalancing, rollout_state, failed_tasks, task_definition_arn, events[]`
+            (newest five messages); only `exists` = False when there is none.
+
+        Source: ECS DescribeClusters, DescribeServices.
+        """
+        clusters = self._aws.call("ecs", "describe_clusters", clusters=[self._cluster])["clusters"]
+        if not any(cluster["status"] == "ACTIVE" for cluster in clusters):
+            return {"exists": False}
+        answer = self._aws.call("ecs", "describe_services", cluster=self._cluster, services=[self._service])
+        found = [service for service in answer["services"] if service["status"] == "ACTIVE"]
+        if not found:
+            return {"exists": False}
+        service = found[0]
+        deployment = service.get("deploymentConfiguration", {})
+        primary: dict[str, Any] = next((d for d in service.get("deployments", []) if d["status"] == "PRIMARY"), {})
+        return {
+            "exists": True,
+            "status": service["status"],
+            "desired_count": service["desiredCount"],
+            "running_count": service["runningCount"],
+            "pending_count": service["pendingCount"],
+            "minimum_healthy_percent": deployment.get("minimumHealthyPercent"),
+            "maximum_percent": deployment.get("maximumPercent"),
+            "availability_zone_rebalancing": service.get("availabilityZoneRebalancing", ""),
+            "rollout_state": primary.get("rolloutState", ""),
+            "failed_tasks": primary.get("failedTasks", 0),
+            "task_definition_arn": service.get("taskDefinition", ""),
+            "events": [event["message"] for event in service.get("events", [])[:5]],
+        }
+
+    def set_desired_count(self, desired_count: int) -> None:
+        """Set how many tasks the service should run.
+
+        Args:
+            desired_count: 0 or 1 for a single writer.
+
+        Changes:
+            The service starts or stops tasks.
+
+        Source: ECS UpdateService.
+        """
+        self._aws.call(
+            "ecs",
+            "update_service",
+            target=self._service,
+            cluster=self._cluster,
+            service=self._service,
+            desiredCount=desired_count,
+        )
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """Return facts about the service's tasks that have not stopped.
+
+        Returns:
+            Keys `task_arn, task_definition_arn, last_status, desired_status, health_status, container_instance_arn,
+            stopped_reason, started_utc, containers[]`, one mapping per task, whatever their desired status.
+
+        Source: ECS ListTasks, DescribeTasks.
+        """
+        found = [task for status in ("RUNNING", "STOPPED") for task in self._tasks(status)]
+        return [task for task in found if task["last_status"] != "STOPPED"]
+
+    def stopped_tasks(self) -> list[dict[str, Any]]:
+        """Return facts about the service's tasks that stopped lately, to explain a failure.
+
+        Returns:
+            As `tasks`, at most five.
+
+        Source: ECS ListTasks, DescribeTasks.
+        """
+        return [task for task in self._tasks("STOPPED") if task["last_status"] == "STOPPED"][-_STOPPED_TASKS_KEPT:]
+
+    def _tasks(self, desired_status: str) -> list[dict[str, Any]]:
+        arns = list(
+            self._aws.pages(
+                "ecs",
+                "list_tasks",
+                "taskArns",
+                cluster=self._cluster,
+                serviceName=self._service,
+                desiredStatus=desired_status,
+            )
+        )
+        if not arns:
+            return []
+        answer = self._aws.call("ecs", "describe_tasks", cluster=self._cluster, tasks=arns[-100:])
+        return [_task_facts(task) for task in answer["tasks"]]
+
+    def stop_task(self, task_arn: str, reason: str) -> None:
+        """Stop one task; the service starts another.
+
+        Args:
+            task_arn: The task.
+            reason: Shown by ECS as the stopped reason.
+
+        Changes:
+            The task stops.
+
+        Source: ECS StopTask.
+        """
+        self._aws.call("ecs", "stop_task", target=task_arn, cluster=self._cluster, task=task_arn, reason=reason)
+
+    def container_instances(self) -> list[dict[str, Any]]:
+        """Return facts about the cluster's container instances.
+
+        Returns:
+            Keys `container_instance_arn, instance_id, status, agent_connected, running_tasks, attributes`
+            (name → value, or None), one mapping per instance; empty when the cluster does not exist.
+
+        Source: ECS DescribeClusters, ListContainerInstances, DescribeContainerInstances.
+        """
+        clusters = self._aws.call("ecs", "describe_clusters", clusters=[self._cluster])["clusters"]
+        if not any(cluster["status"] == "ACTIVE" for cluster in clusters):
+            return []
+        listed = self._aws.pages("ecs", "list_container_instances", "containerInstanceArns", cluster=self._cluster)
+        arns = list(listed)
+        if not arns:
+            return []
+        answer = self._aws.call(
+            "ecs", "describe_container_instances", cluster=self._cluster, containerInstances=arns[:100]
+        )
+        return [
+            {
+                "container_instance_arn": instance["containerInstanceArn"],
+                "instance_id": instance["ec2InstanceId"],
+                "status": instance["status"],
+                "agent_connected": instance.get("agentConnected", False),
+                "running_tasks": instance.get("runningTasksCount", 0),
+                "attributes": {item["name"]: item.get("value") for item in instance.get("attributes", [])},
+            }
+            for instance in answer["containerInstances"]
+        ]
+
+    def describe_group(self, group_name: str) -> dict[str, Any]:
+        """Return facts about the Auto Scaling group.
+
+        Args:
+            group_name: The group.
+
+        Returns:
+            Keys `instance_ids` and `refresh` {instance_refresh_id, status, percentage} of the newest instance refresh,
+            or None.
+
+        Source: Auto Scaling DescribeAutoScalingGroups, DescribeInstanceRefreshes.
+        """
+        groups = self._aws.call("autoscaling", "describe_auto_scaling_groups", AutoScalingGroupNames=[group_name])
+        members = [i["InstanceId"] for group in groups["AutoScalingGroups"] for i in group["Instances"]]
+        answer = self._aws.call("autoscaling", "describe_instance_refreshes", AutoScalingGroupName=group_name)
+        newest = next(iter(answer["InstanceRefreshes"]), None)
+        refresh = newest and {
+            "instance_refresh_id": newest["InstanceRefreshId"],
+            "status": newest["Status"],
+            "percentage": newest.get("PercentageComplete", 0),
+            "reason": newest.get("StatusReason", ""),
+        }
+        return {"instance_ids": members, "refresh": refresh}
+
+    def start_instance_refresh(self, group_name: str) -> str:
+        """Replace every instance of the group, launching before terminating.
+
+        Args:
+            group_name: The group.
+
+        Returns:
+            The instance refresh id.
+
+        Changes:
+            New instances come, old ones are drained and go.
+
+        Source: Auto Scaling StartInstanceRefresh; minimum 100 % and maximum 200 % healthy launch before terminate.
+        """
+        answer = self._aws.call(
+            "autoscaling",
+            "start_instance_refresh",
+            target=group_name,
+            AutoScalingGroupName=group_name,
+            Strategy="Rolling",
+            Preferences={"MinHealthyPercentage": 100, "MaxHealthyPercentage": 200, "SkipMatching": False},
+        )
+        return str(answer["InstanceRefreshId"])

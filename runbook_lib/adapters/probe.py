@@ -1,0 +1,107 @@
+"""The service as its users see it: an HTTP probe from outside that measures the outage."""
+
+from __future__ import annotations
+
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from runbook_lib.adapters.clock import Clock
+
+_INTERVAL_S = 0.2
+_TIMEOUT_S = 2.0
+
+
+def answers(url: str) -> bool:
+    """Return whether the service answers a GET with a status below 400.
+
+    Args:
+        url: The address users reach the service at.
+
+    Returns:
+        True when it answered well within two seconds.
+    """
+    try:
+        # no proxy: the question is whether this machine reaches the service itself
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(url, timeout=_TIMEOUT_S) as response:
+            return int(response.status) < 400  # noqa: PLR2004 - HTTP: 4xx and 5xx are errors
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+
+
+class OutageProbe:
+    """Watches the service from outside, from before it stops until it answers again.
+
+    The outage runs from the last good answer before the first bad one to the first good answer after it, so it is
+    never shown shorter than users saw it. Resolution: the 0.2 s between two probes.
+
+    Args:
+        clock: For times and pauses.
+        urls: Returns the addresses at which the service may answer now; one good answer is enough.
+    """
+
+    def __init__(self, clock: Clock, urls: Callable[[], list[str]]) -> None:
+        self._clock = clock
+        self._urls = urls
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._last_success: datetime | None = None
+        self._first_success: datetime | None = None
+        self._failures = 0
+
+    def start(self, last_success: datetime | None = None) -> None:
+        """Begin to watch in the background; a second call does nothing.
+
+        Args:
+            last_success: When the service was last seen up, if an earlier process saw it go down.
+        """
+        if self._thread is not None:
+            return
+        if last_success is not None:
+            self._last_success, self._failures = last_success, 1
+        self._thread = threading.Thread(target=self._watch, name="outage-probe", daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            self._look()
+            self._stop.wait(_INTERVAL_S)
+
+    def _look(self) -> None:
+        asked = self._clock.now_utc()
+        up = any(answers(url) for url in self._urls())
+        with self._lock:
+            if not up:
+                self._failures += 1
+            elif self._failures == 0:
+                self._last_success = asked
+            elif self._first_success is None:
+                self._first_success = self._clock.now_utc()
+
+    def facts(self) -> dict[str, Any]:
+        """Return what was seen so far.
+
+        Returns:
+            Keys `last_success_utc`, `first_success_utc` (each RFC 3339 or ""), `failures`, and `outage_s`, which is
+            None until the service answered again.
+        """
+        with self._lock:
+            last, first, failures = self._last_success, self._first_success, self._failures
+        outage_s = round((first - last).total_seconds(), 3) if first and last else None
+        return {
+            "last_success_utc": last.isoformat() if last else "",
+            "first_success_utc": first.isoformat() if first else "",
+            "failures": failures,
+            "outage_s": outage_s,
+        }
+
+    def stop(self) -> None:
+        """Stop watching."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=_TIMEOUT_S + 1)

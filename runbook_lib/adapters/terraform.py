@@ -1,0 +1,300 @@
+"""Terraform: one working folder, one subcommand at a time.
+
+Runs the binary and reads what it prints. Decides nothing about a plan, never retries an apply, and hands an interrupt
+on to Terraform once, so that it stops after the resources in flight and saves its state.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from runbook_lib.adapters import terraform_install as install
+from runbook_lib.adapters import terraform_messages as messages
+from runbook_lib.errors import TerraformError
+
+BACKEND_FILE = "backend.tfbackend"
+LOCK_FILE = ".terraform.lock.hcl"
+CLI_CONFIGURATION = ".terraform/runbook.tfrc"
+_STOP_TIMEOUT_S = 900
+_POLL_S = 0.1
+
+
+class Terraform:
+    """Terraform in one folder.
+
+    Args:
+        folder: The root module.
+        environment: Added to this process's environment: region, endpoint, credentials. An endpoint that is not in
+            here is taken out, so that Terraform and boto3 always talk to the same one.
+        binary: The program, or None to find it.
+        run_id: Appended to the user agent, which CloudTrail records.
+        on_line: Called with each line an operator would read.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        environment: Mapping[str, str],
+        binary: str | None = None,
+        run_id: str = "",
+        on_line: Callable[[str], None] | None = None,
+    ) -> None:
+        self.folder = folder
+        self._binary = binary
+        self._on_line = on_line or (lambda _line: None)
+        configuration = str(folder.resolve() / CLI_CONFIGURATION)
+        self._environment = install.child_environment({"TF_CLI_CONFIG_FILE": configuration, **environment}, run_id)
+
+    @functools.cached_property
+    def binary(self) -> str:
+        """The program that is run, of a version that serves.
+
+        Raises:
+            TerraformError: When there is none on this machine.
+        """
+        if self._binary is not None:
+            return self._binary
+        return str(find_binary(self._environment))
+
+    def init(self) -> None:
+        """Install the provider and connect the backend.
+
+        Raises:
+            TerraformError: When the provider cannot be installed or the backend does not answer.
+
+        Changes:
+            ``.terraform`` in the folder; the provider cache of this Python environment when there is no mirror.
+        """
+        mirror = install.find_mirror(self._environment, self.folder)
+        configuration = self.folder / CLI_CONFIGURATION
+        configuration.parent.mkdir(parents=True, exist_ok=True)
+        cache = None if mirror else install.plugin_cache()
+        if cache:
+            cache.mkdir(parents=True, exist_ok=True)
+        configuration.write_text(install.cli_configuration(mirror, cache), encoding="utf-8")
+        arguments = ["init", "-input=false", "-json", "-no-color", "-reconfigure"]
+        if (self.folder / LOCK_FILE).exists():
+            arguments.append("-lockfile=readonly")
+        if (self.folder / BACKEND_FILE).exists():
+            arguments.append(f"-backend-config={BACKEND_FILE}")
+        self._run(arguments)
+
+    def validate(self) -> None:
+        """Check the configuration without contacting anything.
+
+        Raises:
+            TerraformError: When it is not valid; carries every error.
+
+        Changes:
+            Nothing.
+        """
+        self._run(["validate", "-json"])
+
+    def plan(self, out: Path, *, destroy: bool = False, lock: bool = True) -> int:
+        """Plan and store the plan.
+
+        Args:
+            out: File for the plan. It holds secrets.
+            destroy: Plan to delete everything.
+            lock: Hold the state's lock meanwhile.
+
+        Returns:
+            0 when the plan is empty, 2 when it changes something.
+
+        Raises:
+            TerraformError: When planning fails.
+
+        Changes:
+            The plan file; nothing at AWS.
+        """
+        arguments = ["plan", "-input=false", "-json", "-detailed-exitcode", f"-out={out.resolve()}"]
+        arguments += ["-destroy"] if destroy else []
+        arguments += ["-lock-timeout=60s"] if lock else ["-lock=false"]
+        return self._run(arguments, accepted=(0, 2))[0]
+
+    def show_json(self, plan: Path) -> dict[str, Any]:
+        """Return a stored plan.
+
+        Args:
+            plan: As written by `plan`.
+
+        Returns:
+            Terraform's JSON, sensitive values included.
+
+        Raises:
+            TerraformError: When the file is no plan of this folder.
+        """
+        document: dict[str, Any] = json.loads(self._run(["show", "-json", str(plan.resolve())])[1])
+        return document
+
+    def apply(self, plan: Path) -> None:
+        """Apply a stored plan, once.
+
+        Args:
+            plan: As written by `plan`; Terraform refuses it when the state has changed since.
+
+        Raises:
+            TerraformError: When a resource failed; others may have been created and are in the state.
+
+        Changes:
+            What the plan says.
+        """
+        self._run(["apply", "-input=false", "-json", "-lock-timeout=60s", str(plan.resolve())])
+
+    def output_json(self) -> dict[str, Any]:
+        """Return the root module's outputs by name, as the state has them; empty before the first apply."""
+        outputs = json.loads(self._run(["output", "-json"])[1])
+        return {name: output["value"] for name, output in outputs.items()}
+
+    def state_addresses(self) -> list[str]:
+        """Return the address of every resource that the state owns, sorted; empty before the first apply."""
+        document = json.loads(self._run(["show", "-json"])[1])
+        modules, addresses = [document.get("values", {}).get("root_module", {})], []
+        while modules:
+            module = modules.pop()
+            modules += module.get("child_modules", [])
+            addresses += [resource["address"] for resource in module.get("resources", [])]
+        return sorted(addresses)
+
+    def version(self) -> dict[str, str]:
+        """Return what is used: keys ``terraform`` (its version), ``binary`` and ``provider`` ("" before `init`)."""
+        document = json.loads(self._run(["version", "-json"])[1])
+        providers = document.get("provider_selections") or {}
+        return {
+            "terraform": document["terraform_version"],
+            "binary": self.binary,
+            "provider": providers.get("registry.terraform.io/hashicorp/aws", ""),
+        }
+
+    def _run(self, arguments: Sequence[str], *, accepted: tuple[int, ...] = (0,)) -> tuple[int, str]:
+        """Run one subcommand to its end, whatever happens to this process; return its exit code and what it printed."""
+        diagnostics: list[str] = []
+        streams = arguments[0] in {"init", "plan", "apply"}
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+            process = _start([self.binary, *arguments], self.folder, self._environment, output, errors)
+            try:
+                for line in _lines(process, output):
+                    if streams:
+                        diagnostics += self._pass_on(messages.read_message(line))
+                exit_code = process.wait()
+            except BaseException:
+                _stop(process)
+                raise
+            output_text, error_text = _text(output), _text(errors)
+        if exit_code not in accepted:
+            diagnostics += messages.validation_errors(output_text) if arguments[0] == "validate" else []
+            raise TerraformError(arguments[0], messages.explain(exit_code, diagnostics, output_text, error_text))
+        return exit_code, output_text
+
+    def _pass_on(self, message: Mapping[str, Any]) -> list[str]:
+        """Hand one message to the operator; return it as an error when it is one."""
+        self._on_line(str(message.get("@message", "")))
+        diagnostic = message.get("diagnostic", {})
+        return [messages.describe(diagnostic)] if diagnostic.get("severity") == "error" else []
+
+
+def find_binary(environment: Mapping[str, str]) -> Path:
+    """Return the first Terraform or OpenTofu on this machine that is recent enough.
+
+    Args:
+        environment: For ``RUNBOOK_TERRAFORM`` and ``PATH``.
+
+    Returns:
+        The program.
+
+    Raises:
+        TerraformError: When there is none; says what to install and what was found instead.
+    """
+    refused = []
+    for candidate in install.candidates(environment):
+        version = binary_version(str(candidate))
+        if version >= install.MINIMUM_VERSION:
+            return candidate
+        refused.append(f"{candidate} is {'.'.join(map(str, version)) if version else 'not Terraform'}")
+    found = "; ".join(refused) or "found none"
+    raise TerraformError("version", [f"{found}; {install.how_to_install()}"])
+
+
+@functools.cache
+def binary_version(binary: str) -> tuple[int, ...]:
+    """Return the version of a Terraform program, or () when it does not answer like one.
+
+    Args:
+        binary: The program.
+
+    Returns:
+        For example ``(1, 11, 4)``; a pre-release counts as the version it precedes.
+    """
+    environment = install.child_environment({}, "")
+    try:
+        done = subprocess.run(
+            [binary, "version", "-json"], env=environment, capture_output=True, text=True, timeout=60, check=True
+        )
+        text = str(json.loads(done.stdout)["terraform_version"]).partition("-")[0]
+        return tuple(int(part) for part in text.split("."))
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):
+        return ()
+
+
+def _start(
+    argv: Sequence[str], folder: Path, environment: Mapping[str, str], output: IO[bytes], errors: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """Start Terraform in a session of its own: a terminal's Ctrl-C reaches us, and we hand it on once.
+
+    It prints into files: a pipe would break with this process, and SIGPIPE would end it before it saved its state.
+    """
+    try:
+        return subprocess.Popen(
+            list(argv),
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            start_new_session=True,
+            preexec_fn=install.interrupt_with_parent(),  # noqa: PLW1509 - one system call
+        )
+    except OSError as error:
+        raise TerraformError(argv[1], [f"{argv[0]}: {error}; {install.how_to_install()}"]) from error
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Interrupt Terraform once and wait until it has saved its state."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _lines(process: subprocess.Popen[bytes], output: IO[bytes]) -> Iterator[str]:
+    """Yield each whole line that a process appends to its output file, until it has ended."""
+    position, partial, ended = 0, b"", False
+    while not ended:
+        try:
+            process.wait(timeout=_POLL_S)
+            ended = True  # and one more look at the file, so that nothing is missed
+        except subprocess.TimeoutExpired:
+            ended = False
+        while chunk := os.pread(output.fileno(), 1 << 16, position):
+            position += len(chunk)
+            *whole, partial = (partial + chunk).split(b"\n")
+            yield from (line.decode(errors="replace") for line in whole)
+    if partial:
+        yield partial.decode(errors="replace")
+
+
+def _text(stream: IO[bytes]) -> str:
+    stream.seek(0)
+    return stream.read().decode(errors="replace")

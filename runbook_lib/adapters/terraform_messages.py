@@ -1,0 +1,92 @@
+"""What Terraform prints with ``-json``, as sentences.
+
+Pure. Source: https://developer.hashicorp.com/terraform/internals/machine-readable-ui
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+PLUGIN_DID_NOT_RESPOND = "Plugin did not respond"
+"""Terraform's words for a provider that crashed."""
+
+CRASHED = (
+    "the provider crashed; what it was creating may exist without being in the state, "
+    "so compare a new plan with the account before the next apply"
+)
+_TAIL_LINES = 12
+_OUTPUT_END = 2000
+
+
+def read_message(line: str) -> dict[str, Any]:
+    """Return one line of a JSON stream; a line that is none (a provider's panic) stays readable.
+
+    Args:
+        line: As Terraform printed it.
+
+    Returns:
+        The message; at least ``@message`` when the line is no JSON object.
+    """
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return {"@message": line.rstrip("\n")}
+    return message if isinstance(message, dict) else {"@message": line.rstrip("\n")}
+
+
+def describe(diagnostic: Mapping[str, Any]) -> str:
+    """Return one error as a sentence: what, why, which resource, where.
+
+    Args:
+        diagnostic: Terraform's, with ``summary``, ``detail`` and perhaps ``address`` and ``range``.
+
+    Returns:
+        One line.
+    """
+    summary = str(diagnostic.get("summary", "")).strip()
+    parts = [f"{summary}: {CRASHED}" if summary == PLUGIN_DID_NOT_RESPOND else summary]
+    if diagnostic.get("detail"):
+        parts.append(" ".join(str(diagnostic["detail"]).split()))
+    where = [str(diagnostic["address"])] if diagnostic.get("address") else []
+    place = diagnostic.get("range")
+    if place:
+        where.append(f"{place['filename']}:{place['start']['line']}")
+    return ": ".join(parts) + (f" ({', '.join(where)})" if where else "")
+
+
+def validation_errors(output: str) -> list[str]:
+    """Return the errors in what ``validate -json`` printed, which is one document instead of a stream.
+
+    Args:
+        output: Everything it printed.
+
+    Returns:
+        One text per error.
+    """
+    found = read_message(output).get("diagnostics", [])
+    return [describe(diagnostic) for diagnostic in found if diagnostic.get("severity") == "error"]
+
+
+def explain(exit_code: int, errors: Sequence[str], output: str, error_text: str) -> list[str]:
+    """Return why a command failed, one text per error and never none.
+
+    Args:
+        exit_code: Below zero when a signal ended it.
+        errors: What it said as diagnostics.
+        output: What else it printed.
+        error_text: Its standard error, where a crashed provider leaves its panic.
+
+    Returns:
+        The diagnostics, or the next best thing.
+    """
+    tail = " | ".join(line.strip() for line in error_text.strip().splitlines()[-_TAIL_LINES:])
+    if errors:
+        crashed = any(error.startswith(PLUGIN_DID_NOT_RESPOND) for error in errors)
+        return [*errors, *([tail] if crashed and tail else [])]
+    if exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        return [f"ended by {name}; a new plan shows what it had done before. {tail}".rstrip()]
+    return [tail or output.strip()[-_OUTPUT_END:] or f"exit code {exit_code} without a message"]

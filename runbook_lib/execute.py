@@ -1,0 +1,300 @@
+"""Run notebooks through Papermill, one after the other, into one run folder.
+
+It finds notebooks, hands each its parameters, keeps every attempt, stops at the first failure and turns the journal's
+last word into an exit code. It starts kernels (through the engine) and writes `notebook-*` events and output notebooks;
+it makes no run and no report.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import papermill
+
+from runbook_lib import errors
+from runbook_lib.engine import COMPLETED, FAILED, INTERRUPTED, NotebookInterruptedError, RunbookEngine
+from runbook_lib.engine_stop import Stop
+from runbook_lib.errors import NotebookError, ParameterError, RunbookError
+from runbook_lib.journal import Journal, decode_event
+from runbook_lib.model import Event
+
+MIGRATION = (
+    "00_inspect_source",
+    "10_provision_target",
+    "20_snapshot_volume",
+    "30_cut_over_volume",
+    "40_verify_persistence",
+    "45_adopt_volume",
+)
+"""What `all` means, in order. 50_retire_source is the point of no return and is named by hand, days later."""
+
+ROLL_BACK = "90_roll_back"
+
+ENGINE = "runbook"
+_FOLLOW_S = 0.1
+_NUMBERED = re.compile(r"^(?P<number>\d+)_(?P<title>.+)$")
+
+logging.getLogger("papermill").addHandler(logging.NullHandler())  # else Python prints what the outcome says anyway
+
+
+@dataclass(frozen=True)
+class NotebookOutcome:
+    """How one notebook ended.
+
+    Args:
+        notebook: Its name without `.ipynb`.
+        attempt: Number of this attempt in the run, from 1.
+        status: `completed`, `failed` or `interrupted`.
+        duration_s: From start to end, kernel included.
+        output: The executed notebook.
+        error: What went wrong, or "".
+        exit_code: 0, or the exit code of what went wrong.
+    """
+
+    notebook: str
+    attempt: int
+    status: str
+    duration_s: float
+    output: Path
+    error: str = ""
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How the notebooks of one command ended.
+
+    Args:
+        run_id: The run.
+        exit_code: 0 when every notebook completed, else that of the one that did not.
+        notebooks: One outcome per notebook that was started, in order.
+        not_started: Names of the notebooks behind the one that did not complete.
+    """
+
+    run_id: str
+    exit_code: int
+    notebooks: tuple[NotebookOutcome, ...]
+    not_started: tuple[str, ...] = ()
+
+
+def find_notebooks(names: Sequence[str], folder: Path | None = None) -> list[Path]:
+    """Return the notebook files that the names mean.
+
+    Args:
+        names: `30_cut_over_volume`, `30`, `cut_over_volume`, a path to an `.ipynb` file, or `all`.
+        folder: Folder of the notebooks; None for the checkout's `notebooks/`, else the one in the working directory.
+
+    Returns:
+        Absolute paths in the order given.
+
+    Raises:
+        ParameterError: when a name fits no notebook; it says which names do.
+    """
+    folder = folder or _notebook_folder()
+    known = {path.stem: path.resolve() for path in sorted(folder.glob("*.ipynb"))}
+    wanted = [name for given in names for name in (MIGRATION if given == "all" else (given,))]
+    found = [_find_notebook(name, known) for name in wanted]
+    problems = [
+        _unknown_notebook(name, known, folder) for name, path in zip(wanted, found, strict=True) if path is None
+    ]
+    if problems or not found:
+        raise ParameterError(problems or ["no notebook was named; name one or more, or `all`"])
+    return [path for path in found if path is not None]
+
+
+def _notebook_folder() -> Path:
+    checkout = Path(__file__).resolve().parents[1] / "notebooks"
+    return checkout if checkout.is_dir() else Path.cwd() / "notebooks"
+
+
+def _find_notebook(name: str, known: Mapping[str, Path]) -> Path | None:
+    if name in known:
+        return known[name]
+    if name.endswith(".ipynb") and Path(name).is_file():
+        return Path(name).resolve()
+    for stem, path in known.items():
+        parts = _NUMBERED.match(stem)
+        if parts and name in parts.groups():
+            return path
+    return None
+
+
+def _unknown_notebook(name: str, known: Mapping[str, Path], folder: Path) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"{folder} has: {', '.join(known) or 'none'}"
+    return f"notebook {name!r}: expected the name, number or path of a notebook, or `all`; {hint}"
+
+
+def execute_notebooks(
+    names: Sequence[str],
+    *,
+    parameters_file: str | Path,
+    journal: Journal,
+    execute: bool,
+    reason: str = "",
+    on_event: Callable[[Event], None] | None = None,
+    folder: Path | None = None,
+    cell_timeout_s: int | None = None,
+) -> RunOutcome:
+    """Run notebooks one after the other until one does not complete.
+
+    Args:
+        names: As `find_notebooks`.
+        parameters_file: YAML file of the migration; handed to every notebook as an absolute path.
+        journal: The open run's journal.
+        execute: False plans, True acts.
+        reason: Why, and the ticket.
+        on_event: Called in another thread with every journal event, soon after it is written.
+        folder: Folder of the notebooks.
+        cell_timeout_s: Seconds a cell may take; None for no limit, because each step has its own.
+
+    Returns:
+        How it ended. The exit code of a failure is that of the last step that failed in that notebook; without one,
+        that of the error the cell raised if it is one of this package's; else 5. Ctrl-C and SIGTERM are no exception:
+        4 when they interrupted a step, else 5.
+
+    Raises:
+        ParameterError: when a name fits no notebook, or a notebook does not declare what it would be given; nothing
+            was started.
+
+    Changes:
+        Whatever the notebooks change; `notebooks/` and the journal of the run folder.
+    """
+    paths = find_notebooks(names, folder)
+    values = {
+        "parameters_file": str(Path(parameters_file).resolve()),
+        "run_id": journal.run_id,
+        "reason": reason,
+        "execute": execute,
+    }
+    _refuse_unknown_parameters(paths, values)
+    outcomes: list[NotebookOutcome] = []
+    with Stop() as stop, _following(journal, on_event):
+        for path in paths:
+            outcomes.append(_execute_notebook(path, values, journal, stop, cell_timeout_s))
+            if outcomes[-1].status != COMPLETED:
+                break
+    not_started = tuple(path.stem for path in paths[len(outcomes) :])
+    return RunOutcome(journal.run_id, outcomes[-1].exit_code, tuple(outcomes), not_started)
+
+
+def _refuse_unknown_parameters(paths: Sequence[Path], values: Mapping[str, Any]) -> None:
+    """Refuse what Papermill only warns of: a value for a parameter that the notebook does not have."""
+    problems = []
+    for path in paths:
+        declared = papermill.inspect_notebook(path)
+        problems += [
+            f"{path}: expected a parameter {name!r} in the cell tagged `parameters`, found {', '.join(declared) or 'none'}"
+            for name in values
+            if name not in declared
+        ]
+    if problems:
+        raise ParameterError(problems)
+
+
+def _execute_notebook(
+    path: Path, values: Mapping[str, Any], journal: Journal, stop: Stop, cell_timeout_s: int | None
+) -> NotebookOutcome:
+    attempt, output = _claim_output(journal.folder.resolve() / "notebooks", path.stem)
+    names = {"notebook": path.stem, "attempt": attempt}
+    begun = journal.append("notebook-started", **names, output=f"notebooks/{output.name}")
+    started, error = journal.now(), None
+    try:
+        _run_papermill(
+            path, output, values, stop=stop, journal_folder=journal.folder.resolve(), timeout=cell_timeout_s, **names
+        )
+    except Exception as caught:  # noqa: BLE001 - whatever ended it, the record must say so
+        error = caught
+    duration_s = round((journal.now() - started).total_seconds(), 3)
+    if error is None:
+        journal.append("notebook-finished", **names, status=COMPLETED, duration_s=duration_s)
+        return NotebookOutcome(path.stem, attempt, COMPLETED, duration_s, output)
+    status = INTERRUPTED if isinstance(error, NotebookInterruptedError) else FAILED
+    exit_code = _exit_code(error, journal, begun.seq)
+    described = {"kind": type(error).__name__, "message": str(error), "cell_id": getattr(error, "cell_id", "")}
+    journal.append(
+        "notebook-finished", **names, status=status, duration_s=duration_s, error=described, exit_code=exit_code
+    )
+    return NotebookOutcome(path.stem, attempt, status, duration_s, output, str(error), exit_code)
+
+
+def _run_papermill(path: Path, output: Path, values: Mapping[str, Any], *, timeout: int | None, **engine: Any) -> None:
+    """Execute one notebook in its own folder; the names of the engine are those of this package, not Papermill's."""
+    papermill.engines.papermill_engines.register(ENGINE, RunbookEngine)  # also when the entry point is not installed
+    papermill.execute_notebook(
+        path,
+        output,
+        dict(values),
+        engine_name=ENGINE,
+        kernel_name="python3",
+        progress_bar=False,
+        log_output=False,
+        report_mode=False,
+        cwd=path.parent,
+        execution_timeout=timeout,
+        **engine,
+    )
+
+
+def _claim_output(folder: Path, name: str) -> tuple[int, Path]:
+    """Return the next attempt's number and its file, which now exists, so that nobody else takes it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    taken = [re.fullmatch(rf"{re.escape(name)}\.(\d+)\.ipynb", file.name) for file in folder.iterdir()]
+    attempt = max((int(match[1]) for match in taken if match), default=0) + 1
+    while True:
+        output = folder / f"{name}.{attempt}.ipynb"
+        try:
+            output.touch(exist_ok=False)
+        except FileExistsError:
+            attempt += 1
+        else:
+            return attempt, output
+
+
+def _exit_code(error: Exception, journal: Journal, since_seq: int) -> int:
+    failed = next(journal.find("step", status="failed"), None)
+    if failed is not None and failed.seq > since_seq:
+        return int(failed.fields["error"]["exit_code"])
+    kind = getattr(errors, getattr(error, "ename", ""), None)  # what the cell raised, if it is an error of this package
+    return int(kind.exit_code if isinstance(kind, type) and issubclass(kind, RunbookError) else NotebookError.exit_code)
+
+
+@contextlib.contextmanager
+def _following(journal: Journal, on_event: Callable[[Event], None] | None) -> Iterator[None]:
+    """Call `on_event` for what is appended to the journal, by whatever process, until the block ends."""
+    if on_event is None:
+        yield
+        return
+    path, ended = journal.path.resolve(), threading.Event()
+    offset = path.stat().st_size if path.exists() else 0
+    follower = threading.Thread(
+        target=_follow, args=(path, offset, ended, on_event), name="journal-follower", daemon=True
+    )
+    follower.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        follower.join()
+
+
+def _follow(path: Path, offset: int, ended: threading.Event, on_event: Callable[[Event], None]) -> None:
+    last_look = False
+    while not last_look:
+        last_look = ended.wait(_FOLLOW_S)
+        if not path.exists():
+            continue
+        with path.open("rb") as stream:
+            stream.seek(offset)
+            whole, newline, _ = stream.read().rpartition(b"\n")
+        offset += len(whole) + len(newline)
+        for line in whole.splitlines():
+            on_event(decode_event(line))

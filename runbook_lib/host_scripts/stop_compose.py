@@ -1,0 +1,46 @@
+"""Stop a compose project's containers and keep them stopped, also over a reboot.
+
+Changes: sets the containers' restart policy to `no` (the former one is kept in the store), stops the containers.
+It removes neither containers nor volumes. Containers that are stopped already stay so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from containers import compose_command, compose_containers
+from prelude import STORE, Refused, read_text, run, write_atomically
+
+
+def main(arguments: dict) -> dict:
+    """Remember restart policies, clear them, stop; return the containers as they are then."""
+    services = arguments.get("services") or []
+    chosen = [row for row in compose_containers(arguments["project"]) if not services or row["service"] in services]
+    if not chosen:
+        message = "compose project %s has no containers of %s" % (arguments["project"], services or "any service")
+        raise Refused("no-containers", message, project=arguments["project"])
+    record = os.path.join(STORE, arguments["run_id"], "compose-restart.json")
+    policies = remember(record, chosen)
+    restarting = [row["id"] for row in chosen if row["restart_policy"] != "no"]
+    if restarting:
+        run(["docker", "update", "--restart=no", *restarting])
+    timeout_s = int(arguments["timeout_s"])
+    if any(row["status"] not in ("exited", "created", "dead") for row in chosen):
+        command = compose_command(arguments["project"], arguments["file"])
+        run([*command, "stop", "-t", str(timeout_s), *services], timeout_s=timeout_s * (1 + len(chosen)) + 60)
+    ids = {row["id"] for row in chosen}
+    after = [row for row in compose_containers(arguments["project"]) if row["id"] in ids]
+    up = [row["name"] for row in after if row["status"] not in ("exited", "created", "dead")]
+    if up:
+        raise Refused("still-running", "still running after stop: %s" % ", ".join(up), containers=after)
+    return {"containers": after, "restart_policies": policies, "record": record}
+
+
+def remember(record: str, chosen: list) -> dict:
+    """Write the restart policies that are not remembered yet; a second stop must not remember its own `no`."""
+    policies = json.loads(read_text(record, "{}"))
+    for row in chosen:
+        policies.setdefault(row["id"], row["restart_policy"])
+    write_atomically(record, json.dumps(policies, sort_keys=True).encode("ascii"))
+    return policies

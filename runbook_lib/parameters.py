@@ -1,0 +1,256 @@
+"""Load, validate and write the parameters of a migration: one YAML file, one top-level key `migration`.
+
+Reads the parameters file; contacts nothing, writes nothing. Every problem is reported at once, with file, key, value,
+rule and fix. Values are never converted: an id that YAML or Papermill turned into another value is refused.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from runbook_lib.errors import ParameterError
+from runbook_lib.parameters_model import Parameters, ParametersFile
+from runbook_lib.parameters_rules import broken_rules, secret_in, secrets_in
+from runbook_lib.parameters_yaml import Document, dotted, read_yaml, write_yaml
+
+__all__ = ["Parameters", "digest", "dump", "load", "read_yaml", "schema", "secret_in"]
+
+KEY = "migration"
+_PATHS = (("aws", "credentials_file"), ("terraform", "backend", "path"), ("archive", "directory"))
+
+
+def load(parameters_file: str | Path, migration: Mapping[str, Any] | None = None) -> Parameters:
+    """Return the validated parameters.
+
+    Args:
+        parameters_file: YAML file, read when `migration` is empty. Relative paths among the parameters count from
+            its folder in either case.
+        migration: The mapping that Papermill injected; wins over the file when it is not empty.
+
+    Returns:
+        The parameters, their file paths absolute.
+
+    Raises:
+        ParameterError: when anything is wrong; carries every problem.
+    """
+    file = _find(Path(parameters_file))
+    if migration:
+        document, name = Document({KEY: _plain(migration)}), "injected parameters"
+    else:
+        document, name = _read(file), str(file)
+    if document.problems:
+        raise ParameterError(document.problems)
+    if not file.parent.is_dir():
+        fix = "give parameters_file too, which may be empty, so that relative paths have a folder"
+        raise ParameterError([f"parameters_file: {file.parent} is no folder. Fix: {fix}"])
+    return _validate(document, name, file.parent)
+
+
+def dump(parameters: Parameters) -> str:
+    """Return parameters as the text of a parameters file.
+
+    Args:
+        parameters: The parameters.
+
+    Returns:
+        YAML with every key that has a value; `load` of it gives equal parameters, wherever the file lies.
+    """
+    return write_yaml({KEY: parameters.model_dump(mode="json", exclude_none=True)})
+
+
+def digest(parameters: Parameters) -> str:
+    """Return what identifies these parameters.
+
+    Args:
+        parameters: The parameters.
+
+    Returns:
+        SHA-256 in hex of the text that `dump` returns.
+    """
+    return hashlib.sha256(dump(parameters).encode()).hexdigest()
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a parameters file, as committed in parameters/schema.json."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **ParametersFile.model_json_schema()}
+
+
+def _find(file: Path) -> Path:
+    """Return where the file is: as given, or as a notebook in `notebooks/` would find it.
+
+    Papermill runs kernels in the caller's folder, where the notebooks' `../parameters/...` leads nowhere.
+    """
+    seen_from_notebooks = Path("notebooks") / file
+    return (seen_from_notebooks if not file.exists() and seen_from_notebooks.exists() else file).resolve()
+
+
+def _read(file: Path) -> Document:
+    try:
+        return read_yaml(file.read_text(encoding="utf-8"), str(file))
+    except (OSError, UnicodeDecodeError) as error:
+        fix = "name an existing YAML file in parameters_file, or inject `migration`"
+        raise ParameterError([f"{file}: cannot be read: {error}. Fix: {fix}"]) from error
+
+
+def _plain(value: Any) -> Any:
+    """Return nested mappings and lists as plain dicts and lists, however they were injected."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _validate(document: Document, name: str, base: Path) -> Parameters:
+    """Return the parameters, or raise with every problem of form, every broken rule and every literal secret."""
+    problems: list[str] = []
+    found: Parameters | None = None
+    data = document.data if isinstance(document.data, dict) else {}
+    migration = data.get(KEY)
+    migration = _absolute(migration, base) if isinstance(migration, dict) else migration
+    try:
+        found = ParametersFile.model_validate({**data, KEY: migration} if KEY in data else document.data).migration
+    except ValidationError as error:
+        problems = [_explain(dict(item), document, name) for item in error.errors()]
+    sections = dict(found) if found else _valid_sections(migration)
+    problems += [f"{name}: {problem}" for problem in broken_rules(sections)]
+    problems += _literal_secrets(data, document, name)
+    if problems or found is None:
+        raise ParameterError(problems)
+    return found
+
+
+def _valid_sections(migration: Any) -> dict[str, Any]:
+    """Return the sections that are valid by themselves, so that their rules are checked too."""
+    sections: dict[str, Any] = {}
+    for key, field in Parameters.model_fields.items():
+        section = field.annotation
+        if isinstance(migration, dict) and isinstance(section, type) and issubclass(section, BaseModel):
+            try:
+                sections[key] = section.model_validate(migration.get(key))
+            except ValidationError:
+                continue
+    return sections
+
+
+def _literal_secrets(data: Any, document: Document, name: str) -> list[str]:
+    """Return one problem for each literal that looks like a secret; the value is never shown."""
+    target = data.get(KEY, {}).get("target") if isinstance(data.get(KEY), dict) else None
+    waived = target.get("not_secret") if isinstance(target, dict) else None
+    names = frozenset(item for item in waived if isinstance(item, str)) if isinstance(waived, list) else frozenset()
+    fix = "put it into SSM Parameter Store or Secrets Manager and give a reference to it in target.secrets"
+    return [
+        f"{_where(document, name, path)}: {dotted(path)}: {reason}; rule: no parameter is a secret, because Papermill "
+        f"stores parameters in clear text. Fix: {fix}"
+        for path, reason in secrets_in(data, (), names)
+    ]
+
+
+def _absolute(migration: dict[str, Any], base: Path) -> dict[str, Any]:
+    """Return the mapping with the paths of files on this machine made absolute."""
+    changed = dict(migration)
+    if isinstance(changed.setdefault("archive", {}), dict):
+        changed["archive"] = {"directory": "../runs", **changed["archive"]}
+    for *sections, key in _PATHS:
+        holder: Any = changed
+        for section in sections:
+            inner = holder.get(section) if isinstance(holder, dict) else None
+            if isinstance(inner, dict):
+                inner = holder[section] = dict(inner)
+            holder = inner
+        if isinstance(holder, dict) and isinstance(holder.get(key), str) and holder[key]:
+            holder[key] = str((base / Path(holder[key]).expanduser()).resolve())
+    return changed
+
+
+def _where(document: Document, name: str, path: tuple[str | int, ...]) -> str:
+    """Return the file and, where known, the line of a value."""
+    while path and path not in document.lines:
+        path = path[:-1]
+    return f"{name} line {document.lines[path]}" if path in document.lines else name
+
+
+def _explain(error: dict[str, Any], document: Document, name: str) -> str:
+    """Return one problem of form: where, which key, what was found, the rule and the fix."""
+    path = _real_path(error["loc"], document.data)
+    prefix = f"{_where(document, name, path)}: {dotted(path) or 'the file'}"
+    match error["type"]:
+        case "missing":
+            return f"{prefix} is missing. Fix: add it; parameters/README.md describes every key"
+        case "extra_forbidden":
+            return f"{prefix}: unknown key. Fix: {_nearest(path)}"
+        case "string_type":
+            return f"{prefix} is {_changed(error['input'], document, path)}"
+        case "rule":
+            return f"{prefix} is {_shown(error['input'], path)}; rule: {error['ctx']['rule']}. Fix: correct it"
+    rule = error["msg"][:1].lower() + error["msg"][1:]
+    return f"{prefix} is {_shown(error['input'], path)}; rule: {rule}. Fix: correct it"
+
+
+def _changed(value: Any, document: Document, path: tuple[str | int, ...]) -> str:
+    """Return the problem of a value that YAML or Papermill did not read as text."""
+    kind = {bool: "true or false", int: "a number", float: "a number"}.get(type(value), f"a {type(value).__name__}")
+    if value is None or isinstance(value, list | dict):
+        return f"{'empty' if value is None else kind}; rule: text. Fix: write the value in quotes"
+    written = document.texts.get(path)
+    if written is None:
+        return (
+            f"{value!r}, read as {kind}; rule: text. It may not be the value that was meant (YAML reads 0123 as 83, "
+            "`papermill -p` drops leading zeros). Fix: quote it in the file, or inject it with -r"
+        )
+    return f'{written}, which YAML reads as {kind} ({value!r}); rule: text. Fix: write it in quotes: "{written}"'
+
+
+def _shown(value: Any, path: tuple[str | int, ...]) -> str:
+    """Return a value for a message; one that may be a secret is never shown."""
+    may_be_secret = "secrets" in path or "environment" in path or next(secrets_in(value, path), None)
+    return "(not shown)" if may_be_secret else json.dumps(value, default=str)[:200]
+
+
+def _real_path(location: tuple[str | int, ...], data: Any) -> tuple[str | int, ...]:
+    """Return pydantic's location without the parts that are no keys of the file, such as a union's tag."""
+    path: list[str | int] = []
+    for index, part in enumerate(location):
+        is_key = isinstance(data, dict) and part in data
+        is_item = isinstance(data, list) and isinstance(part, int) and part < len(data)
+        if is_key or is_item:
+            data = data[part]
+        elif index < len(location) - 1:
+            continue
+        path.append(part)
+    return tuple(path)
+
+
+def _nearest(path: tuple[str | int, ...]) -> str:
+    """Return what to do about an unknown key: the nearest known ones, wherever they belong."""
+    known = _keys(ParametersFile)
+    near = difflib.get_close_matches(str(path[-1]), list(known), n=1, cutoff=0.6)
+    beside = difflib.get_close_matches(
+        dotted(path), [full for paths in known.values() for full in paths], n=1, cutoff=0.6
+    )
+    best = beside[0] if beside and beside[0].rpartition(".")[2] in near else known[near[0]][0] if near else ""
+    return f"did you mean {best}?" if best else "remove it; parameters/README.md lists every key"
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> dict[str, list[str]]:
+    """Return every key of a section and below, with the full paths it stands at."""
+    found: dict[str, list[str]] = {}
+    for name, field in model.model_fields.items():
+        full = f"{prefix}.{name}".removeprefix(".")
+        found.setdefault(name, []).append(full)
+        for inner in _models(field.annotation):
+            for key, paths in _keys(inner, full).items():
+                found.setdefault(key, []).extend(paths)
+    return found
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """Return the sections that an annotation holds: itself, or the members of a union."""
+    if isinstance(annotation, type):
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return [inner for part in getattr(annotation, "__args__", ()) for inner in _models(part)]

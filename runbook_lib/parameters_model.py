@@ -1,0 +1,249 @@
+"""The parameters of one migration: every section and key, with its kind, default and meaning.
+
+Pure. The descriptions are the documentation: schema.json and the table in parameters/README.md are made from them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from runbook_lib import parameters_types as kind
+from runbook_lib.parameters_types import ListOf
+
+
+class Section(BaseModel):
+    """One section of the parameters: frozen, no unknown keys, no conversion of values."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class Aws(Section):
+    """The account and how it is reached."""
+
+    account_id: kind.AccountId
+    """Account that everything is in; compared with the caller's identity before anything is done."""
+    region: kind.Region
+    """Region of the volume, the source host and the target."""
+    endpoint_url: kind.EndpointUrl | None = None
+    """AWS API endpoint; only the sandbox needs one. http is accepted on loopback addresses only."""
+    role_arn: kind.RoleArn | None = None
+    """Role to assume for every call; without it the caller's own credentials act."""
+    profile: str | None = None
+    """Profile of the shared configuration or of `credentials_file`."""
+    credentials_file: kind.FilePath | None = None
+    """Shared credentials file to read instead of the default one. It holds secrets, so it is named, never copied."""
+
+
+class Source(Section):
+    """The compose host."""
+
+    instance_id: kind.InstanceId
+    """EC2 instance that runs the compose service."""
+    compose_project: kind.ComposeName
+    """Compose project name, as `docker compose ls` shows it."""
+    compose_file: kind.AbsolutePath
+    """Compose file on the host."""
+    service: kind.ServiceName
+    """Compose service to move."""
+    url: kind.Url
+    """How clients reach the service on the source; the outage is measured by asking it."""
+
+
+class Volume(Section):
+    """The data volume."""
+
+    volume_id: kind.VolumeId
+    """EBS volume that moves from the source to the target."""
+    mount_path: kind.AbsolutePath
+    """Where the volume's filesystem is mounted on the source host."""
+    sub_path: kind.RelativePath = ""
+    """Folder of the volume that the service uses; empty when it uses the filesystem's root."""
+
+
+class HealthCheck(Section):
+    """How a load balancer, and the verification without one, finds out that the service serves."""
+
+    path: kind.UrlPath = "/"
+    """Path that answers 200 when the service is healthy."""
+    interval_s: int = Field(default=5, ge=5, le=300)
+    """Seconds between two checks."""
+    timeout_s: int = Field(default=2, ge=2, le=120)
+    """Seconds until a check counts as failed; less than `interval_s`."""
+    healthy_threshold: int = Field(default=2, ge=2, le=10)
+    """Successes in a row that make a target healthy."""
+    unhealthy_threshold: int = Field(default=3, ge=2, le=10)
+    """Failures in a row that make a target unhealthy."""
+    grace_period_s: int = Field(default=60, ge=0, le=86400)
+    """Seconds after a task's start in which failed checks do not stop it."""
+
+
+class LoadBalancer(Section):
+    """An application load balancer in front of the service."""
+
+    enabled: bool = False
+    """Whether the target gets a load balancer."""
+    subnet_ids: Annotated[tuple[kind.SubnetId, ...], ListOf] = ()
+    """Subnets of the load balancer, at least two in different Availability Zones."""
+    listener_port: int = Field(default=80, ge=1, le=65535)
+    """Port that clients use."""
+    internal: bool = True
+    """Whether the load balancer has private addresses only."""
+    deregistration_delay_s: int = Field(default=10, ge=0, le=3600)
+    """Seconds that open connections get when a task stops."""
+    certificate_arn: kind.CertificateArn | None = None
+    """Certificate; with it the listener speaks HTTPS."""
+
+
+class Target(Section):
+    """The ECS side."""
+
+    vpc_id: kind.VpcId
+    """VPC of the container instances."""
+    subnet_ids: Annotated[tuple[kind.SubnetId, ...], ListOf] = Field(min_length=1)
+    """Subnets of the container instances; all in the volume's Availability Zone, which a check proves."""
+    cluster_name: kind.Name
+    """ECS cluster to make."""
+    service_name: kind.Name
+    """ECS service to make."""
+    instance_types: Annotated[tuple[kind.InstanceType, ...], ListOf] = Field(min_length=1)
+    """x86_64 instance types in order of preference; several help when one has no capacity."""
+    image: kind.ImageReference | None = None
+    """Image to run instead of the compose file's; pin it by digest."""
+    cpu: int | None = Field(default=None, ge=2, le=10240)
+    """CPU units of the container, 1024 for one vCPU; without it the compose file's limit, else 256."""
+    memory_mib: int | None = Field(default=None, ge=6)
+    """Memory limit of the container in MiB; without it the compose file's limit, and one of both must be there."""
+    environment: dict[kind.EnvironmentName, str] = {}
+    """Environment variables that replace or join those of the compose file; never a secret."""
+    secrets: dict[kind.EnvironmentName, kind.SecretReference] = {}
+    """Environment variables that hold secrets, as references that ECS resolves when the task starts."""
+    not_secret: Annotated[tuple[kind.EnvironmentName, ...], ListOf] = ()
+    """Variables whose names look like secrets and are none, for example TOKEN_TTL; a person answers for it."""
+    url: kind.Url | None = None
+    """How clients reach the service on the target, where that is known beforehand."""
+    health_check: HealthCheck = HealthCheck()
+    """When the service counts as serving."""
+    load_balancer: LoadBalancer = LoadBalancer()
+    """Load balancer in front of the service; without one clients reach the container instance's port."""
+    allowed_cidrs: Annotated[tuple[kind.Cidr, ...], ListOf] = ()
+    """Networks that may reach the service."""
+    ami_id: kind.AmiId | None = None
+    """ECS-optimized AMI to use; without it the current Amazon Linux 2023 one is read once and pinned in the run."""
+
+
+class Rexray(Section):
+    """The REX-Ray volume plugin."""
+
+    plugin_reference: kind.ImageReference
+    """Plugin image, pinned: registry/name@sha256:<64 hex digits>."""
+    plugin_alias: kind.PluginAlias = "rexray/ebs"
+    """Name under which Docker knows the plugin, and so the driver name in the task definition."""
+    volume_name: kind.VolumeName
+    """Docker volume name. REX-Ray finds the EBS volume by this value in its Name tag, which the cutover sets."""
+    stock: bool = False
+    """Accept the unmaintained stock plugin, which needs hosts without mandatory IMDSv2."""
+    allow_unpinned_plugin: bool = False
+    """Accept a plugin reference without a digest; then what runs can change between two host boots."""
+
+
+class Storage(Section):
+    """How the container gets the volume."""
+
+    driver: Literal["rexray", "host_mount"]
+    """`rexray`: a Docker volume plugin attaches it. `host_mount`: a unit on the host attaches it by volume id."""
+    rexray: Rexray | None = None
+    """Options of the `rexray` driver."""
+
+
+class LocalBackend(Section):
+    """Terraform state in a local file."""
+
+    type: Literal["local"]
+    """`local`: for the sandbox and for trials."""
+    path: kind.FilePath
+    """State file."""
+
+
+class S3Backend(Section):
+    """Terraform state in S3, locked with S3's own lock file."""
+
+    type: Literal["s3"]
+    """`s3`: for real accounts."""
+    bucket: kind.Bucket
+    """Bucket, with versioning on."""
+    key: kind.ObjectKey
+    """Object that holds the state."""
+    region: kind.Region
+    """Region of the bucket."""
+
+
+class Terraform(Section):
+    """Where Terraform keeps its state."""
+
+    backend: Annotated[LocalBackend | S3Backend, Field(discriminator="type")]
+    """The backend: `type: local` with path, or `type: s3` with bucket, key and region."""
+
+
+class ChangeWindow(Section):
+    """When the change may happen."""
+
+    opens_utc: kind.UtcTime
+    """First moment of the window."""
+    closes_utc: kind.UtcTime
+    """End of the window."""
+
+
+class Policy(Section):
+    """What the organisation demands of the change."""
+
+    outage_budget_s: int = Field(default=120, ge=1)
+    """Longest outage that is acceptable; the report compares the measured one with it."""
+    bake_time_s: int = Field(default=300, ge=0)
+    """How long the service is watched on the target before the source may be retired."""
+    snapshot_retention_days: int = Field(default=30, ge=1, le=3650)
+    """How long the rollback point and the snapshots are kept."""
+    rollback_point: Literal["copy_or_snapshot", "snapshot"] = "copy_or_snapshot"
+    """`copy_or_snapshot`: an EBS volume copy where the Region has it. `snapshot`: always a snapshot."""
+    approvals: int = Field(default=0, ge=0, le=0)
+    """Approvals that a plan needs; this release knows 0."""
+    change_window: ChangeWindow | None = None
+    """When the change may happen; without it, any time."""
+
+
+class Archive(Section):
+    """Where the records of runs are kept."""
+
+    directory: kind.FilePath = "../runs"
+    """Folder that holds one folder per run."""
+
+
+class Parameters(Section):
+    """Everything that one migration needs to know."""
+
+    name: kind.Name
+    """Name of the migration; part of every run id and of the names of what is made."""
+    aws: Aws
+    """The account and how it is reached."""
+    source: Source
+    """The compose host."""
+    volume: Volume
+    """The data volume."""
+    target: Target
+    """The ECS side."""
+    storage: Storage
+    """How the container gets the volume."""
+    terraform: Terraform
+    """Where Terraform keeps its state."""
+    policy: Policy = Policy()
+    """What the organisation demands of the change."""
+    archive: Archive = Archive()
+    """Where the records of runs are kept."""
+
+
+class ParametersFile(Section):
+    """A parameters file: one top-level key, so that Papermill's `-f` injects it whole."""
+
+    migration: Parameters
+    """The parameters of one migration."""

@@ -1,0 +1,291 @@
+"""Cutover, between the hosts: take the rollback point, detach the volume, name it for the volume plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from runbook_lib import checks
+from runbook_lib.errors import AwsError
+from runbook_lib.model import Check, Facts
+from runbook_lib.procedures.observations import (
+    CUT_OVER_TAG,
+    FORMER_NAME_TAG,
+    POINT_TAG,
+    RUN_TAG,
+    SOURCE_DEVICE_TAG,
+    driver_of,
+    observe_names,
+    observe_volume,
+)
+from runbook_lib.steps import Step
+
+if TYPE_CHECKING:
+    from runbook_lib.run import Run
+
+NOTEBOOK = "30_cut_over_volume"
+ROLLBACK = "rollback"
+_NO_COPIES = {"InvalidAction", "UnsupportedOperation", "Unsupported", "OperationNotPermitted"}
+_FAILED = {"error", "deleting", "deleted", "recoverable", "recovering"}
+
+
+def observe_rollback_points(run: Run) -> dict[str, Any]:
+    """Return this run's rollback points, newest last.
+
+    Args:
+        run: The open run.
+
+    Returns:
+        Keys `volume` (facts), `mounted` (on the source), `points[]` {kind, id, state, created_utc, is_current}; a point
+        is current when it was taken after the manifest of the stopped volume.
+    """
+    tags = {RUN_TAG: run.run_id, POINT_TAG: ROLLBACK}
+    manifest = run.journal.last("manifest", phase="before")
+    since = run.clock.parse(manifest.at_utc) if manifest else None
+    points = [
+        {"kind": "volume", "id": v["volume_id"], "state": v["state"], "created_utc": v["created_utc"]}
+        for v in run.ebs.find_volumes(tags)
+    ] + [
+        {"kind": "snapshot", "id": s["snapshot_id"], "state": s["state"], "created_utc": s["started_utc"]}
+        for s in run.ebs.find_snapshots(tags)
+    ]
+    for point in points:
+        # whole seconds: EC2 cuts the fraction off
+        created = run.clock.parse(point["created_utc"])
+        point["is_current"] = since is not None and created >= since.replace(microsecond=0)
+    mount_path = run.parameters.volume.mount_path
+    return {
+        "volume": observe_volume(run),
+        "mounted": run.source_host.run("list_open_files", mount_path=mount_path)["mounted"],
+        "points": [p for p in points if p["state"] not in _FAILED],
+        "policy": run.parameters.policy.rollback_point,
+    }
+
+
+def _has_rollback_point(facts: Facts) -> bool:
+    return any(point["is_current"] for point in facts["points"])
+
+
+def _check_rollback_point(facts: Facts) -> Sequence[Check]:
+    return (
+        Check(
+            "volume-unmounted",
+            passed=not facts["mounted"],
+            expected="the volume unmounted on the source",
+            observed="mounted" if facts["mounted"] else "not mounted",
+            why="a copy of a mounted filesystem is only crash-consistent",
+            fix="run 30_cut_over_volume from the top",
+            needs="unmount-volume",
+        ),
+        Check(
+            "before-foreign-mount",
+            passed=facts["volume"]["on_source"] or not facts["volume"]["holder"],
+            expected="the volume on the source, or nowhere",
+            observed=facts["volume"]["holder"] or "attached nowhere",
+            why="the rollback point is worth something only before the first foreign mount",
+            fix="roll back, then run 30_cut_over_volume from the top",
+        ),
+    )
+
+
+def _create_rollback_point(run: Run, before: Facts) -> None:
+    """Copy the volume where the region can, else start a snapshot."""
+    volume_id = before["volume"]["volume_id"]
+    tags = {RUN_TAG: run.run_id, POINT_TAG: ROLLBACK, "Name": f"{run.run_id}-{ROLLBACK}"}
+    if before["policy"] == "copy_or_snapshot":
+        try:
+            token = f"{run.run_id}-{len(before['points'])}"
+            copy_id = run.ebs.copy_volume(volume_id, tags, token)
+        except AwsError as error:
+            if error.code not in _NO_COPIES:
+                raise
+        else:
+            run.journal.append("rollback-point", point=ROLLBACK, type="volume", id=copy_id, status="creating")
+            return
+    snapshot_id = run.ebs.create_snapshot(volume_id, f"{run.run_id}: after unmount, before ECS", tags)
+    run.journal.append("rollback-point", point=ROLLBACK, type="snapshot", id=snapshot_id, status="pending")
+
+
+def _verify_rollback_point(_before: Facts, after: Facts) -> Sequence[Check]:
+    return (
+        Check(
+            "rollback-point-exists",
+            passed=_has_rollback_point(after),
+            expected="a copy or snapshot taken after unmount",
+            observed=", ".join(f"{p['id']} {p['state']}" for p in after["points"]) or "none",
+            why="without it a damaged filesystem has no way back",
+            fix="read the error in EC2 and run again; do not go on without it",
+        ),
+    )
+
+
+def _observe_detach(run: Run) -> dict[str, Any]:
+    return observe_rollback_points(run)
+
+
+def _is_detached(facts: Facts) -> bool:
+    return not facts["volume"]["on_source"]
+
+
+def _check_detach(facts: Facts) -> Sequence[Check]:
+    return (
+        _check_rollback_point(facts)[0],
+        Check(
+            "rollback-point-exists",
+            passed=_has_rollback_point(facts),
+            expected="a copy or snapshot taken after unmount",
+            observed=", ".join(p["id"] for p in facts["points"]) or "none",
+            why="the next step gives the volume to another host",
+            fix="run 30_cut_over_volume from the top",
+            needs="create-rollback-point",
+        ),
+    )
+
+
+def _detach(run: Run, before: Facts) -> None:
+    """Note on the volume where it came from, then ask for a clean detach."""
+    volume = before["volume"]
+    origin = {
+        RUN_TAG: run.run_id,
+        SOURCE_DEVICE_TAG: volume["attachments"][0]["device_name"],
+        FORMER_NAME_TAG: volume["tags"].get("Name", ""),
+    }
+    run.ec2.set_tags(volume["volume_id"], origin)
+    run.ebs.detach_volume(volume["volume_id"], volume["holder"])
+
+
+def _verify_detached(_before: Facts, after: Facts) -> Sequence[Check]:
+    volume = after["volume"]
+    state = volume["attachments"][0]["state"] if volume["attachments"] else volume["state"]
+    return (
+        Check(
+            "volume-available",
+            passed=volume["state"] == "available" and not volume["attachments"],
+            expected=f"{volume['volume_id']} available",
+            observed=state,
+            why="nobody may hold it before the target's storage driver does",
+            fix="when it stays busy something still holds the device: find it on the source, or stop the instance "
+            "cleanly; the runbook never forces a detach",
+        ),
+    )
+
+
+def observe_name(run: Run) -> dict[str, Any]:
+    """Return the volume's Name and every other Name in its Availability Zone.
+
+    Args:
+        run: The open run.
+
+    Returns:
+        Keys `volume`, `names`, `volume_name`.
+    """
+    volume = observe_volume(run)
+    return {"volume": volume, "names": observe_names(run, volume), "volume_name": driver_of(run).volume_name}
+
+
+def check_unique_name(facts: Facts) -> Check:
+    """Return whether the Name would be, or is, the data volume's alone.
+
+    Args:
+        facts: As `observe_name`.
+
+    Returns:
+        The check.
+    """
+    return checks.check_name_free(facts["names"], facts["volume"]["volume_id"], facts["volume_name"])
+
+
+def is_named(facts: Facts) -> bool:
+    """Return whether the data volume, and no other, has the Name that the plugin looks for.
+
+    Args:
+        facts: As `observe_name`.
+
+    Returns:
+        True when so.
+    """
+    return facts["volume"]["tags"].get("Name") == facts["volume_name"] and check_unique_name(facts).passed
+
+
+def _check_naming(facts: Facts) -> Sequence[Check]:
+    volume = facts["volume"]
+    return (
+        check_unique_name(facts),
+        Check(
+            "volume-available",
+            passed=volume["state"] == "available",
+            expected=f"{volume['volume_id']} attached nowhere",
+            observed=f"{volume['state']} {volume['holder']}".strip(),
+            why="the Name hands the volume to the plugin; it is set last",
+            fix="run 30_cut_over_volume from the top",
+            needs="detach-volume",
+        ),
+    )
+
+
+def _name_volume(run: Run, before: Facts) -> None:
+    """Set the Name that the volume plugin looks for."""
+    now = run.clock.now_utc().isoformat(timespec="seconds")
+    run.ec2.set_tags(before["volume"]["volume_id"], {"Name": before["volume_name"], CUT_OVER_TAG: now})
+
+
+def _verify_named(_before: Facts, after: Facts) -> Sequence[Check]:
+    observed = after["volume"]["tags"].get("Name", "")
+    return (
+        Check(
+            "volume-named",
+            passed=observed == after["volume_name"],
+            expected=f"Name {after['volume_name']}",
+            observed=observed or "no Name",
+            fix="set the tag by hand, then run again",
+        ),
+        check_unique_name(after),
+    )
+
+
+CREATE_ROLLBACK_POINT = Step(
+    "create-rollback-point",
+    NOTEBOOK,
+    "Create the rollback point before anyone else mounts the volume",
+    observe_rollback_points,
+    lambda facts: (
+        f"Copy {facts['volume']['volume_id']} where the region can, else start a snapshot; never wait for it."
+    ),
+    _create_rollback_point,
+    is_done=_has_rollback_point,
+    check=_check_rollback_point,
+    verify=_verify_rollback_point,
+    in_outage=True,
+)
+
+DETACH_VOLUME = Step(
+    "detach-volume",
+    NOTEBOOK,
+    "Detach the volume from the source",
+    _observe_detach,
+    lambda facts: f"Detach {facts['volume']['volume_id']} from {facts['volume']['holder']}, not forced.",
+    _detach,
+    is_done=_is_detached,
+    check=_check_detach,
+    verify=_verify_detached,
+    roll_back="attach-volume-to-source",
+    timeout_s=180,
+    poll_s=0.3,
+    waits_for="EC2 detaches the volume",
+    in_outage=True,
+)
+
+NAME_VOLUME = Step(
+    "name-volume",
+    NOTEBOOK,
+    "Name the volume for the target's volume plugin",
+    observe_name,
+    lambda facts: f"Set Name {facts['volume_name']!r} on {facts['volume']['volume_id']}.",
+    _name_volume,
+    is_done=is_named,
+    check=_check_naming,
+    verify=_verify_named,
+    roll_back="rename-volume",
+    timeout_s=30,
+    in_outage=True,
+)

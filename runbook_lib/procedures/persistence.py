@@ -1,0 +1,215 @@
+"""The proof that data persisted: sentinel and manifest, taken on one side and compared with the other.
+
+Shared by 30, 40 and 90. A service that runs writes; so what it wrote since it started is told apart from what changed
+behind its back: an entry counts as the service's own only when its modification time is not before the start and its
+kind, mode and owner are what they were. A missing entry is never the service's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from runbook_lib import manifest
+from runbook_lib.adapters.host import Host
+from runbook_lib.errors import JournalError
+from runbook_lib.model import Check, Facts, FileEntry, ManifestDifference
+from runbook_lib.procedures.observations import container_of, observe_task, observe_task_volume
+from runbook_lib.storage import SENTINEL_PATH
+
+if TYPE_CHECKING:
+    from runbook_lib.run import Run
+
+BEFORE = "manifest-before"
+HOT = "manifest-hot"
+_CONTENT = frozenset({"size_bytes", "mtime_ns", "sha256"})
+
+
+def take_manifest(run: Run, host: Host, name: str, phase: str, **where: Any) -> dict[str, Any]:
+    """Build a manifest on a host and keep it as evidence.
+
+    Args:
+        run: The open run.
+        host: Where the files are.
+        name: Evidence name, for example `manifest-before`.
+        phase: Word for the journal: `hot`, `before`, `after`, `after-restart`, `after-replace`, `after-roll-back`.
+        **where: `root`, or `container` and `container_path`; optionally `previous`, the name of an earlier manifest.
+
+    Returns:
+        As host script `build_manifest`.
+
+    Changes:
+        Files under /var/lib/runbook on the host and in the run folder; a `manifest` event.
+    """
+    built = host.run("build_manifest", timeout_s=6 * 3600, run_id=run.run_id, name=name, **where)
+    run.keep_evidence(name, host.run("read_manifest", run_id=run.run_id, name=name))
+    run.journal.append(
+        "manifest",
+        phase=phase,
+        files=built["files"],
+        bytes=built["bytes"],
+        sha256=built["sha256"],
+        hashed_bytes=built["hashed_bytes"],
+        duration_s=built["duration_s"],
+        path=f"evidence/{name}.json",
+    )
+    return built
+
+
+def compare_with_before(run: Run, name: str, phase: str, since_ns: int) -> dict[str, Any]:
+    """Compare a manifest of this run with the one taken after the source stopped.
+
+    Args:
+        run: The open run.
+        name: Evidence name of the later manifest.
+        phase: Word for the journal.
+        since_ns: When the service that may have written since was started, nanoseconds since the epoch.
+
+    Returns:
+        Keys `identical, missing, added, changed, written_since_start, files, bytes` (paths at most 50 each).
+
+    Raises:
+        JournalError: when this run never took the manifest before the cutover.
+
+    Changes:
+        A `comparison` event.
+    """
+    before, after = manifest.parse(run.evidence(BEFORE)), manifest.parse(run.evidence(name))
+    difference, written = tell_apart(manifest.compare(before, after), after, since_ns)
+    facts = {
+        "identical": difference.identical,
+        "missing": list(difference.missing[:50]),
+        "added": list(difference.added[:50]),
+        "changed": [[path, list(keys)] for path, keys in difference.changed[:50]],
+        "written_since_start": written[:50],
+        "written_since_start_count": len(written),
+        "entries": len(before),
+    }
+    run.journal.append("comparison", phase=phase, **facts)
+    return facts
+
+
+def tell_apart(
+    difference: ManifestDifference, after: Sequence[FileEntry], since_ns: int
+) -> tuple[ManifestDifference, list[str]]:
+    """Separate what the running service wrote from what nobody should have changed.
+
+    Args:
+        difference: What differs.
+        after: The later manifest.
+        since_ns: When the service was started, nanoseconds since the epoch.
+
+    Returns:
+        The difference that remains, and the paths that the service wrote, sorted.
+    """
+    entries = {entry.path: entry for entry in after}
+    added = [path for path in difference.added if entries[path].mtime_ns >= since_ns]
+    changed = [
+        path
+        for path, keys in difference.changed
+        if entries[path].mtime_ns >= since_ns and _CONTENT.issuperset(keys) and "mtime_ns" in keys
+    ]
+    rest = ManifestDifference(
+        missing=difference.missing,
+        added=tuple(path for path in difference.added if path not in set(added)),
+        changed=tuple((path, keys) for path, keys in difference.changed if path not in set(changed)),
+    )
+    return rest, sorted({*added, *changed})
+
+
+def observe_persistence(run: Run, name: str, phase: str) -> dict[str, Any]:
+    """Return whether the service's container sees the data that the source left.
+
+    Args:
+        run: The open run.
+        name: Evidence name for the manifest taken now.
+        phase: Word for the journal.
+
+    Returns:
+        Keys `task` (facts or None), `instance_id`, `expected_sentinel_sha256`, and, when a task runs, `sentinel_sha256`
+        and `comparison`.
+
+    Changes:
+        Evidence; nothing on the volume.
+    """
+    seen = observe_task(run)
+    facts: dict[str, Any] = {"task": seen["task"], "instance_id": seen["instance_id"]}
+    sentinel = run.journal.last("sentinel")
+    if not seen["task"] or sentinel is None:
+        return facts | {"expected_sentinel_sha256": sentinel.fields["sha256"] if sentinel else ""}
+    target = observe_task_volume(run, seen["task"], seen["instance_id"])
+    take_manifest(
+        run,
+        run.host(seen["instance_id"]),
+        name,
+        phase,
+        container=container_of(run, seen["task"]),
+        container_path=run.evidence("task-mapping")["container_path"],
+    )
+    return facts | {
+        "expected_sentinel_sha256": sentinel.fields["sha256"],
+        "sentinel_sha256": (target["sentinel"] or {}).get("sha256", ""),
+        "comparison": compare_with_before(run, name, phase, service_start_ns(run)),
+    }
+
+
+def service_start_ns(run: Run) -> int:
+    """Return since when a change must be the running service's own.
+
+    Args:
+        run: The open run.
+
+    Returns:
+        Nanoseconds since the epoch: the newest modification time before the cutover, by the source host's clock, but
+        not later than the moment that manifest was recorded, so that a file dated in the future hides nothing.
+
+    Raises:
+        JournalError: when this run never took that manifest.
+    """
+    event = run.journal.last("manifest", phase="before")
+    if event is None:
+        raise JournalError(f"run {run.run_id} has no manifest from before the cutover; run 30_cut_over_volume first")
+    recorded_ns = int(run.clock.parse(event.at_utc).timestamp() * 1_000_000_000)
+    newest_ns = max((entry.mtime_ns for entry in manifest.parse(run.evidence(BEFORE))), default=0)
+    return min(newest_ns, recorded_ns)
+
+
+def check_persistence(facts: Facts) -> Sequence[Check]:
+    """Return whether sentinel and manifest show that the data is the source's.
+
+    Args:
+        facts: As `observe_persistence`.
+
+    Returns:
+        Three checks.
+    """
+    comparison = facts.get("comparison") or {"identical": False, "missing": [], "added": [], "changed": []}
+    differs = {key: comparison[key] for key in ("missing", "added", "changed") if comparison[key]}
+    return (
+        Check(
+            "task-running",
+            passed=facts["task"] is not None,
+            expected="one task RUNNING",
+            observed="RUNNING" if facts["task"] else "none, or not exactly one",
+            fix="read the service's events; runbook roll-back takes the service back to compose",
+            needs="start-target-service",
+        ),
+        Check(
+            "sentinel-present",
+            passed=bool(facts.get("sentinel_sha256")) and facts["sentinel_sha256"] == facts["expected_sentinel_sha256"],
+            expected=f"{SENTINEL_PATH} with digest {facts['expected_sentinel_sha256'][:12] or '(none written)'}",
+            observed=facts.get("sentinel_sha256", "")[:12] or "no sentinel",
+            why="without it the container sees another volume, or an empty directory",
+            fix="roll back; nothing on the source's volume is lost",
+            needs="start-target-service",
+        ),
+        Check(
+            "manifest-identical",
+            passed=bool(comparison["identical"]),
+            expected="every entry as it was when the source stopped, or written by the service since",
+            observed="identical" if comparison["identical"] else str(differs or "not compared"),
+            why="anything else is lost or altered data",
+            fix="roll back, then compare evidence/manifest-before.json with the later one",
+            needs="start-target-service",
+        ),
+    )

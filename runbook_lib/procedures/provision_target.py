@@ -1,0 +1,294 @@
+"""10_provision_target: the ECS cluster, its host and the service at desired count 0, by Terraform."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from runbook_lib.errors import HostCommandError
+from runbook_lib.model import Check, Facts
+from runbook_lib.procedures.inspect_source import map_service, read_compose
+from runbook_lib.procedures.observations import driver_of, observe_container_hosts
+from runbook_lib.procedures.target_root import (
+    apply_root,
+    check_root,
+    is_root_reached,
+    observe_root,
+    plan_root,
+    verify_root,
+)
+from runbook_lib.steps import Step
+
+if TYPE_CHECKING:
+    from runbook_lib.run import Run
+
+NOTEBOOK = "10_provision_target"
+AMI_PARAMETER = "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id"
+PROVISION = "provision-target"
+
+
+def observe_task_mapping(run: Run) -> dict[str, Any]:
+    """Return the compose service as an ECS task, and keep it as evidence.
+
+    Args:
+        run: The open run.
+
+    Returns:
+        Keys `image, container_name, container_path, host_port, dropped, refused`.
+
+    Changes:
+        Evidence `task-mapping`.
+    """
+    mapping = map_service(run, read_compose(run)["config"])
+    document = dataclasses.asdict(mapping)
+    secrets = [s["valueFrom"] for d in mapping.container_definitions for s in d.get("secrets", ())]
+    run.keep_evidence("task-mapping", document | {"secret_arns": [s for s in secrets if s.startswith("arn:")]})
+    return {
+        "image": mapping.image,
+        "container_name": mapping.container_name,
+        "container_path": mapping.container_path,
+        "host_port": mapping.host_port,
+        "dropped": [f"{m.key}: {m.consequence}" for m in mapping.mappings if m.outcome == "dropped"],
+        "refused": [f"{m.key}: {m.consequence}" for m in mapping.mappings if m.outcome == "refused"],
+    }
+
+
+def _check_task_mapping(facts: Facts) -> Sequence[Check]:
+    """Return whether nothing of the compose service would be lost."""
+    return (
+        Check(
+            "compose-fully-mapped",
+            passed=not facts["refused"],
+            expected="every compose key mapped to ECS, or without effect there",
+            observed="; ".join(facts["refused"]) or "nothing refused",
+            why="a key that is left out silently changes how the service behaves",
+            fix="as each line says",
+        ),
+    )
+
+
+def _plan_task_mapping(facts: Facts) -> str:
+    dropped = "; ".join(facts["dropped"]) or "nothing"
+    return (
+        f"Container {facts['container_name']} runs {facts['image']}, sees the volume at {facts['container_path']} "
+        f"and listens on host port {facts['host_port']}. Dropped: {dropped}."
+    )
+
+
+def observe_machine_image(run: Run) -> dict[str, Any]:
+    """Return the machine image of the container instances, chosen once per run and then kept.
+
+    Args:
+        run: The open run.
+
+    Returns:
+        Keys `ami_id`, `source`.
+
+    Changes:
+        Evidence `machine-image`.
+    """
+    event = run.journal.last("evidence", name="machine-image")
+    if event is not None:
+        return dict(run.evidence("machine-image"))
+    pinned = run.parameters.target.ami_id
+    if pinned:
+        facts = {"ami_id": pinned, "source": "target.ami_id"}
+    else:
+        facts = {"ami_id": run.aws.parameter(AMI_PARAMETER), "source": AMI_PARAMETER}
+    run.keep_evidence("machine-image", facts)
+    return facts
+
+
+def _plan_machine_image(facts: Facts) -> str:
+    return f"Container instances run {facts['ami_id']} (from {facts['source']}), pinned for this run."
+
+
+def observe_registration(run: Run) -> dict[str, Any]:
+    """Return which container instances can take the task, and why a host that should has not joined.
+
+    Args:
+        run: The open run.
+
+    Returns:
+        Keys `capability`, `hosts` (as `observe_container_hosts`, plus `plugins`), `checks`.
+    """
+    driver = driver_of(run)
+    hosts = observe_container_hosts(run)
+    boots = [run.host(host["instance_id"]).run("read_boot") for host in hosts]
+    found = [check.as_json() for boot in boots for check in driver.check_host(_plugins(boot))]
+    return {
+        "capability": driver.capability,
+        "hosts": hosts,
+        "host_checks": found,
+        "boot": "" if hosts else _why_not_joined(run),
+    }
+
+
+def _plugins(boot: Facts) -> list[dict[str, Any]]:
+    return [p | {"environment": p["settings"]} for p in boot["plugins"]]
+
+
+def _why_not_joined(run: Run) -> str:
+    """Return what the boot of the group's instances says, as far as they can be asked."""
+    group = run.terraform.output_json().get("autoscaling_group_name") if run.execute else None
+    texts = []
+    for instance_id in run.ecs.describe_group(group)["instance_ids"] if group else ():
+        try:
+            boot = run.host(instance_id).run("read_boot")
+        except HostCommandError as error:
+            texts.append(str(error))
+            continue
+        errors = boot["cloud_init"].get("errors") or []
+        texts.append(
+            f"{instance_id}: cloud-init {boot['cloud_init']['status']}, agent {boot['agent']}, errors {errors}"
+        )
+    return "; ".join(texts) or "no instance yet"
+
+
+def _is_registered(facts: Facts) -> bool:
+    return bool(facts["hosts"]) and all(check["passed"] for check in facts["host_checks"])
+
+
+def _plan_registration(facts: Facts) -> str:
+    return (
+        f"Wait until a container instance is registered with {facts['capability']} and its plugin is as it should be."
+    )
+
+
+def _verify_registration(_before: Facts, after: Facts) -> Sequence[Check]:
+    registered = Check(
+        "container-instance-registered",
+        passed=bool(after["hosts"]),
+        expected=f"a connected container instance with {after['capability']}",
+        observed=", ".join(h["instance_id"] for h in after["hosts"]) or f"none ({after['boot']})",
+        why="ECS cannot place the task anywhere else",
+        fix="read the instance's /var/log/cloud-init-output.log; terminate it after the cause is mended",
+    )
+    return (registered, *(Check(**check) for check in after["host_checks"]))
+
+
+def _waits(_run: Run, _facts: Facts) -> None:
+    """Do nothing: what was applied before goes on by itself; this step only waits for it."""
+
+
+def observe_image(run: Run) -> dict[str, Any]:
+    """Return whether the container image is on every container instance.
+
+    Args:
+        run: The open run.
+
+    Returns:
+        Keys `image`, `hosts` (instance id → image id or "").
+    """
+    image = run.evidence("task-mapping")["image"]
+    hosts = {}
+    for host in observe_container_hosts(run):
+        facts = run.host(host["instance_id"]).run("inspect_image", image=image)
+        hosts[host["instance_id"]] = facts["image_id"] if facts["present"] else ""
+    return {"image": image, "hosts": hosts}
+
+
+def _is_image_there(facts: Facts) -> bool:
+    return bool(facts["hosts"]) and all(facts["hosts"].values())
+
+
+def _check_image(facts: Facts) -> Sequence[Check]:
+    return (
+        Check(
+            "container-instance-known",
+            passed=bool(facts["hosts"]),
+            expected="a container instance to pull to",
+            observed=", ".join(facts["hosts"]) or "none",
+            fix="run 10_provision_target from the top",
+            needs=PROVISION,
+        ),
+    )
+
+
+def _plan_image(facts: Facts) -> str:
+    return f"Pull {facts['image']} on {', '.join(facts['hosts']) or 'the container instance'} before the outage."
+
+
+def _pull_image(run: Run, before: Facts) -> None:
+    """Pull the image on every container instance that lacks it.
+
+    Args:
+        run: The open run.
+        before: As `observe_image`.
+
+    Changes:
+        Images on the hosts.
+    """
+    region = run.parameters.aws.region if ".dkr.ecr." in before["image"] else None
+    for instance_id, image_id in before["hosts"].items():
+        if not image_id:
+            run.host(instance_id).run("pull_image", timeout_s=900, image=before["image"], login=region)
+
+
+def _verify_image(_before: Facts, after: Facts) -> Sequence[Check]:
+    return (
+        Check(
+            "image-pulled",
+            passed=_is_image_there(after),
+            expected=f"{after['image']} on every container instance",
+            observed=str(after["hosts"]),
+            why="a pull inside the outage makes it minutes longer",
+            fix="check the registry and the instance's network",
+        ),
+    )
+
+
+STEPS = (
+    Step(
+        "map-container",
+        NOTEBOOK,
+        "Map the compose service to container definitions",
+        observe_task_mapping,
+        _plan_task_mapping,
+        check=_check_task_mapping,
+    ),
+    Step(
+        "choose-machine-image",
+        NOTEBOOK,
+        "Choose the machine image of the container instances",
+        observe_machine_image,
+        _plan_machine_image,
+    ),
+    Step(
+        PROVISION,
+        NOTEBOOK,
+        "Provision cluster, host and service with Terraform, desired count 0",
+        observe_root,
+        plan_root,
+        apply_root,
+        is_done=is_root_reached,
+        check=check_root,
+        verify=verify_root,
+        timeout_s=0,
+    ),
+    Step(
+        "register-container-instance",
+        NOTEBOOK,
+        "Wait for a container instance that can mount the volume",
+        observe_registration,
+        _plan_registration,
+        _waits,
+        is_done=_is_registered,
+        verify=_verify_registration,
+        timeout_s=900,
+        poll_s=1.0,
+        waits_for="the instance boots, installs the volume plugin and joins the cluster",
+    ),
+    Step(
+        "pull-image",
+        NOTEBOOK,
+        "Pull the container image on the container instance",
+        observe_image,
+        _plan_image,
+        _pull_image,
+        is_done=_is_image_there,
+        check=_check_image,
+        verify=_verify_image,
+    ),
+)

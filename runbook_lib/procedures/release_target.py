@@ -1,0 +1,162 @@
+"""Way back, target side: let go of the volume and give it its former Name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from runbook_lib import checks
+from runbook_lib.model import Check, Facts
+from runbook_lib.procedures.observations import (
+    CUT_OVER_TAG,
+    FORMER_NAME_TAG,
+    SOURCE_DEVICE_TAG,
+    driver_of,
+    observe_volume,
+)
+from runbook_lib.steps import Step
+
+if TYPE_CHECKING:
+    from runbook_lib.run import Run
+
+NOTEBOOK = "90_roll_back"
+
+
+def _observe_way_back(run: Run) -> dict[str, Any]:
+    instance = run.ec2.describe_instance(run.parameters.source.instance_id)
+    volume = observe_volume(run)
+    return {"instance": instance, "ssm_online": run.source_host.is_online(), "volume": volume}
+
+
+def _check_way_back(facts: Facts) -> Sequence[Check]:
+    volume = facts["volume"]
+    return (
+        *checks.check_instance_running(facts["instance"], ssm_online=facts["ssm_online"]),
+        checks.check_same_zone(
+            volume,
+            "source instance",
+            [facts["instance"]["availability_zone"]],
+            "the source of this run is another instance",
+        ),
+        Check(
+            "source-device-known",
+            passed=volume["on_source"] or SOURCE_DEVICE_TAG in volume["tags"],
+            expected=f"tag {SOURCE_DEVICE_TAG} on {volume['volume_id']}, or the volume still on the source",
+            observed=volume["tags"].get(SOURCE_DEVICE_TAG, "on the source" if volume["on_source"] else "no tag"),
+            why="the volume must come back under the device name it had",
+            fix=f"set the tag {SOURCE_DEVICE_TAG}, for example to /dev/sdf",
+        ),
+    )
+
+
+def _observe_target(run: Run) -> dict[str, Any]:
+    service = run.ecs.describe_service()
+    tasks = run.ecs.tasks() if service["exists"] else []
+    return {"service": service, "tasks": [t["task_arn"] for t in tasks], "volume": observe_volume(run)}
+
+
+def _is_target_stopped(facts: Facts) -> bool:
+    wanted = facts["service"].get("desired_count", 0)
+    held = bool(facts["volume"]["holder"]) and not facts["volume"]["on_source"]
+    return wanted == 0 and not facts["tasks"] and not held
+
+
+def _stop_target(run: Run, before: Facts) -> None:
+    """Set the desired count to 0; the plugin unmounts and detaches when the container ends."""
+    if before["service"]["exists"]:
+        run.ecs.set_desired_count(0)
+
+
+def _verify_target_stopped(_before: Facts, after: Facts) -> Sequence[Check]:
+    held = bool(after["volume"]["holder"]) and not after["volume"]["on_source"]
+    return (
+        Check(
+            "no-task",
+            passed=not after["tasks"],
+            expected="no task of the service",
+            observed=", ".join(after["tasks"]) or "none",
+            fix="stop the task in ECS",
+        ),
+        Check(
+            "target-let-go",
+            passed=not held,
+            expected="the volume not attached to a container instance",
+            observed=after["volume"]["holder"] or "attached nowhere",
+            why="two hosts must never hold it",
+            fix="replace the container instance; the runbook never forces a detach",
+        ),
+    )
+
+
+def _observe_name(run: Run) -> dict[str, Any]:
+    volume = observe_volume(run)
+    return {"volume": volume, "volume_name": driver_of(run).volume_name}
+
+
+def _is_renamed(facts: Facts) -> bool:
+    tags = facts["volume"]["tags"]
+    name = tags.get("Name", "")
+    return name == tags.get(FORMER_NAME_TAG, name) and CUT_OVER_TAG not in tags
+
+
+def _rename(run: Run, before: Facts) -> None:
+    """Give the volume its former Name, so that no plugin finds it."""
+    volume = before["volume"]
+    former = volume["tags"].get(FORMER_NAME_TAG, "")
+    if former:
+        run.ec2.set_tags(volume["volume_id"], {"Name": former})
+        run.ec2.remove_tags(volume["volume_id"], [CUT_OVER_TAG])
+    else:
+        run.ec2.remove_tags(volume["volume_id"], ["Name", CUT_OVER_TAG])
+
+
+def _verify_renamed(_before: Facts, after: Facts) -> Sequence[Check]:
+    tags = after["volume"]["tags"]
+    former = tags.get(FORMER_NAME_TAG, "")
+    return (
+        Check(
+            "former-name",
+            passed=tags.get("Name", "") == former,
+            expected=f"Name {former!r}",
+            observed=repr(tags.get("Name", "")),
+            why="a volume named for the plugin can be taken by it",
+            fix="set the tag by hand",
+        ),
+    )
+
+
+CHECK_WAY_BACK = Step(
+    "check-way-back",
+    NOTEBOOK,
+    "Check that the source can take the volume back",
+    _observe_way_back,
+    lambda _facts: "Reads only; every check passed.",
+    check=_check_way_back,
+)
+
+STOP_TARGET_SERVICE = Step(
+    "stop-target-service",
+    NOTEBOOK,
+    "Stop the service on ECS and wait until its plugin lets the volume go",
+    _observe_target,
+    lambda facts: f"Set the desired count to 0; {len(facts['tasks'])} tasks end.",
+    _stop_target,
+    is_done=_is_target_stopped,
+    verify=_verify_target_stopped,
+    timeout_s=300,
+    waits_for="the task ends, the plugin unmounts and detaches",
+    in_outage=True,
+)
+
+RENAME_VOLUME = Step(
+    "rename-volume",
+    NOTEBOOK,
+    "Give the volume its former Name",
+    _observe_name,
+    lambda facts: f"Set Name {facts['volume']['tags'].get(FORMER_NAME_TAG, '')!r}.",
+    _rename,
+    is_done=_is_renamed,
+    verify=_verify_renamed,
+    timeout_s=30,
+    in_outage=True,
+)

@@ -1,0 +1,262 @@
+"""Way back, source side: attach, mount, start compose, compare with the manifest of the cutover."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from runbook_lib import checks
+from runbook_lib.errors import HostCommandError
+from runbook_lib.model import Check, Facts
+from runbook_lib.procedures.inspect_source import read_compose
+from runbook_lib.procedures.observations import SOURCE_DEVICE_TAG, observe_volume
+from runbook_lib.procedures.persistence import compare_with_before, service_start_ns, take_manifest
+from runbook_lib.steps import Step
+
+if TYPE_CHECKING:
+    from runbook_lib.run import Run
+
+NOTEBOOK = "90_roll_back"
+AFTER = "manifest-after-roll-back"
+
+
+def _observe_attachment(run: Run) -> dict[str, Any]:
+    return {"volume": observe_volume(run), "instance_id": run.parameters.source.instance_id}
+
+
+def _is_attached(facts: Facts) -> bool:
+    return checks.check_attached(facts["volume"], facts["instance_id"]).passed
+
+
+def _check_attachment(facts: Facts) -> Sequence[Check]:
+    volume = facts["volume"]
+    return (
+        Check(
+            "volume-free",
+            passed=volume["state"] == "available" or volume["on_source"],
+            expected=f"{volume['volume_id']} attached nowhere",
+            observed=f"{volume['state']} {volume['holder']}".strip(),
+            why="two hosts must never hold it",
+            fix="run 90_roll_back from the top",
+            needs="stop-target-service",
+        ),
+    )
+
+
+def _attach(run: Run, before: Facts) -> None:
+    """Attach the volume to the source under the device name it had; it survives that instance from now on."""
+    volume = before["volume"]
+    if volume["state"] == "available":
+        run.ebs.attach_volume(volume["volume_id"], before["instance_id"], volume["tags"][SOURCE_DEVICE_TAG])
+
+
+def _verify_attached(_before: Facts, after: Facts) -> Sequence[Check]:
+    return (checks.check_attached(after["volume"], after["instance_id"]),)
+
+
+def _observe_source(run: Run) -> dict[str, Any]:
+    parameters = run.parameters
+    listed = run.source_host.run("list_open_files", mount_path=parameters.volume.mount_path)
+    containers = read_compose(run)["containers"]
+    of_service = [c for c in containers if c["service"] == parameters.source.service]
+    return {
+        "mount_path": parameters.volume.mount_path,
+        "mounted": listed["mounted"],
+        "running": [c["name"] for c in of_service if c["status"] == "running"],
+        "answers": run.reaches(str(parameters.source.url)),
+        "url": str(parameters.source.url),
+        "on_source": observe_volume(run)["on_source"],
+    }
+
+
+def _is_mounted(facts: Facts) -> bool:
+    return bool(facts["mounted"])
+
+
+def _check_mount(facts: Facts) -> Sequence[Check]:
+    return (
+        Check(
+            "volume-on-source",
+            passed=bool(facts["on_source"]),
+            expected="the volume attached to the source",
+            observed="attached" if facts["on_source"] else "elsewhere",
+            fix="run 90_roll_back from the top",
+            needs="attach-volume-to-source",
+        ),
+    )
+
+
+def _mount(run: Run, _before: Facts) -> None:
+    """Mount the volume where and how it was mounted."""
+    volume, attached = run.journal.last("volume"), observe_volume(run)
+    fields = volume.fields if volume else {"filesystem_type": "", "filesystem_uuid": ""}
+    recorded = run.evidence("source-host")["mount"] if run.journal.last("evidence", name="source-host") else None
+    run.source_host.run(
+        "mount_volume",
+        timeout_s=300,
+        volume_id=attached["volume_id"],
+        mount_path=run.parameters.volume.mount_path,
+        fstype=fields["filesystem_type"],
+        options=recorded["options"] if recorded else "",
+        device_name=attached["attachments"][0]["device_name"],
+        filesystem_uuid=fields["filesystem_uuid"],
+        wait_s=60,
+    )
+
+
+def _verify_mounted(_before: Facts, after: Facts) -> Sequence[Check]:
+    return (
+        Check(
+            "volume-mounted",
+            passed=_is_mounted(after),
+            expected=f"the volume mounted at {after['mount_path']}",
+            observed="mounted" if after["mounted"] else "not mounted",
+            fix="mount it by hand, then run again",
+        ),
+    )
+
+
+def _is_source_up(facts: Facts) -> bool:
+    return bool(facts["mounted"] and facts["running"] and facts["answers"])
+
+
+def _check_start(facts: Facts) -> Sequence[Check]:
+    return (
+        Check(
+            "volume-mounted",
+            passed=_is_mounted(facts),
+            expected=f"the volume mounted at {facts['mount_path']}",
+            observed="mounted" if facts["mounted"] else "not mounted",
+            why="compose would start on an empty directory and make a second set of data",
+            fix="run 90_roll_back from the top",
+            needs="mount-volume-on-source",
+        ),
+    )
+
+
+def _start(run: Run, before: Facts) -> None:
+    """Start the compose project with the restart policies it had."""
+    source = run.parameters.source
+    run.source_host.run(
+        "start_compose",
+        timeout_s=600,
+        file=source.compose_file,
+        project=source.compose_project,
+        services=[],
+        run_id=run.run_id,
+        mount_path=before["mount_path"],
+        wait_s=120,
+    )
+
+
+def _verify_source_up(_before: Facts, after: Facts) -> Sequence[Check]:
+    return (
+        Check(
+            "compose-service-running",
+            passed=bool(after["running"]),
+            expected="the compose service running",
+            observed=", ".join(after["running"]) or "not running",
+            fix="docker compose up -d on the source",
+        ),
+        Check(
+            "service-answers",
+            passed=bool(after["answers"]),
+            expected=f"{after['url']} answers",
+            observed="answers" if after["answers"] else "does not answer",
+            fix="look at the container's log on the source",
+        ),
+    )
+
+
+def _observe_source_data(run: Run) -> dict[str, Any]:
+    """Compare the volume on the source with the manifest of the cutover, when the run got that far."""
+    mount_path = run.parameters.volume.mount_path
+    if run.journal.last("manifest", phase="before") is None:
+        return {"comparison": None, "mounted": run.source_host.run("list_open_files", mount_path=mount_path)["mounted"]}
+    try:
+        take_manifest(run, run.source_host, AFTER, "after-roll-back", root=mount_path)
+    except HostCommandError as error:
+        return {"comparison": None, "mounted": False, "error": str(error)}
+    return {"comparison": compare_with_before(run, AFTER, "after-roll-back", service_start_ns(run)), "mounted": True}
+
+
+def _check_source_data(facts: Facts) -> Sequence[Check]:
+    comparison = facts["comparison"] or {"identical": True, "missing": [], "added": [], "changed": []}
+    differs = {key: comparison[key] for key in ("missing", "added", "changed") if comparison[key]}
+    return (
+        Check(
+            "volume-mounted",
+            passed=bool(facts["mounted"]),
+            expected="the volume mounted on the source",
+            observed="mounted" if facts["mounted"] else facts.get("error", "not mounted"),
+            fix="run 90_roll_back from the top",
+            needs="mount-volume-on-source",
+        ),
+        Check(
+            "manifest-identical",
+            passed=bool(comparison["identical"]),
+            expected="every entry as it was when the source stopped, or written by the service since",
+            observed="identical" if not differs else str(differs),
+            why="anything else is lost or altered data",
+            fix="compare evidence/manifest-before.json with evidence/manifest-after-roll-back.json; "
+            "the rollback point of the run holds the volume as it was after the stop",
+            needs="mount-volume-on-source",
+        ),
+    )
+
+
+def _plan_source_data(facts: Facts) -> str:
+    if facts["comparison"] is None:
+        return "This run took no manifest of a stopped volume: the volume never left the source unchanged."
+    return f"{facts['comparison']['entries']} entries compared with the manifest of the cutover: identical."
+
+
+ATTACH_VOLUME_TO_SOURCE = Step(
+    "attach-volume-to-source",
+    NOTEBOOK,
+    "Attach the volume to the source",
+    _observe_attachment,
+    lambda facts: f"Attach {facts['volume']['volume_id']} to {facts['instance_id']}.",
+    _attach,
+    is_done=_is_attached,
+    check=_check_attachment,
+    verify=_verify_attached,
+    timeout_s=180,
+    waits_for="EC2 attaches the volume",
+    in_outage=True,
+)
+
+MOUNT_VOLUME_ON_SOURCE = Step(
+    "mount-volume-on-source",
+    NOTEBOOK,
+    "Mount the volume on the source",
+    _observe_source,
+    lambda facts: f"Mount the volume at {facts['mount_path']}.",
+    _mount,
+    is_done=_is_mounted,
+    check=_check_mount,
+    verify=_verify_mounted,
+    in_outage=True,
+)
+
+START_SOURCE_SERVICE = Step(
+    "start-source-service",
+    NOTEBOOK,
+    "Start the compose project",
+    _observe_source,
+    lambda _facts: "Start the compose project with the restart policies it had.",
+    _start,
+    is_done=_is_source_up,
+    check=_check_start,
+    verify=_verify_source_up,
+    in_outage=True,
+)
+
+VERIFY_SOURCE_DATA = Step(
+    "verify-source-data",
+    NOTEBOOK,
+    "Verify the data with the manifest of the cutover",
+    _observe_source_data,
+    _plan_source_data,
+    check=_check_source_data,
+)

@@ -1,0 +1,158 @@
+"""20_snapshot_volume: a hot snapshot, so that the one inside the outage is small."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from runbook_lib.model import Check, Facts
+from runbook_lib.procedures.observations import POINT_TAG, RUN_TAG, observe_volume
+from runbook_lib.steps import Step
+
+if TYPE_CHECKING:
+    from runbook_lib.run import Run
+
+NOTEBOOK = "20_snapshot_volume"
+HOT = "hot"
+_USABLE = {"pending", "completed"}
+
+
+def observe_hot_snapshot(run: Run) -> dict[str, Any]:
+    """Return this run's hot snapshot of the volume.
+
+    Args:
+        run: The open run.
+
+    Returns:
+        Keys `volume_id`, `volume_state`, `snapshot` (facts of the newest usable one, or None), `failed` (ids).
+    """
+    volume = observe_volume(run)
+    found = run.ebs.find_snapshots({RUN_TAG: run.run_id, POINT_TAG: HOT})
+    usable = [s for s in found if s["state"] in _USABLE and s["volume_id"] == volume["volume_id"]]
+    return {
+        "volume_id": volume["volume_id"],
+        "volume_state": volume["state"],
+        "snapshot": usable[-1] if usable else None,
+        "failed": [s["snapshot_id"] for s in found if s["state"] not in _USABLE],
+    }
+
+
+def _has_snapshot(facts: Facts) -> bool:
+    return facts["snapshot"] is not None
+
+
+def _is_completed(facts: Facts) -> bool:
+    return facts["snapshot"] is not None and facts["snapshot"]["state"] == "completed"
+
+
+def _plan_create(facts: Facts) -> str:
+    return f"Create a snapshot of {facts['volume_id']} while the service runs."
+
+
+def _check_create(facts: Facts) -> Sequence[Check]:
+    return (
+        Check(
+            "volume-healthy",
+            passed=facts["volume_state"] in {"in-use", "available"},
+            expected=f"{facts['volume_id']} in-use or available",
+            observed=facts["volume_state"],
+            fix="look at the volume's status in EC2",
+        ),
+    )
+
+
+def create_hot_snapshot(run: Run, before: Facts) -> None:
+    """Start the hot snapshot.
+
+    Args:
+        run: The open run.
+        before: As `observe_hot_snapshot`.
+
+    Changes:
+        A new snapshot, tagged with the run.
+    """
+    tags = {RUN_TAG: run.run_id, POINT_TAG: HOT, "Name": f"{run.run_id}-{HOT}"}
+    snapshot_id = run.ebs.create_snapshot(before["volume_id"], f"{run.run_id}: hot, before the cutover", tags)
+    run.journal.append("rollback-point", point=HOT, type="snapshot", id=snapshot_id, status="pending")
+
+
+def _verify_create(_before: Facts, after: Facts) -> Sequence[Check]:
+    return (
+        Check(
+            "snapshot-started",
+            passed=_has_snapshot(after),
+            expected="a pending or completed snapshot of this run",
+            observed="none" if after["snapshot"] is None else after["snapshot"]["snapshot_id"],
+            fix="read StatusMessage of the failed snapshots and run again",
+        ),
+    )
+
+
+def _plan_complete(facts: Facts) -> str:
+    which = facts["snapshot"]["snapshot_id"] if facts["snapshot"] else "the hot snapshot"
+    return f"Wait until {which} is completed; the service runs on."
+
+
+def _check_complete(facts: Facts) -> Sequence[Check]:
+    return (
+        Check(
+            "hot-snapshot-exists",
+            passed=_has_snapshot(facts),
+            expected="a hot snapshot of this run",
+            observed="none" if facts["snapshot"] is None else facts["snapshot"]["snapshot_id"],
+            fix="run 20_snapshot_volume from the top",
+            needs="create-hot-snapshot",
+        ),
+    )
+
+
+def _waits(_run: Run, _facts: Facts) -> None:
+    """Do nothing: EBS completes the snapshot by itself; this step only waits for it."""
+
+
+def _verify_complete(_before: Facts, after: Facts) -> Sequence[Check]:
+    snapshot = after["snapshot"] or {"state": "none", "progress": ""}
+    return (
+        Check(
+            "hot-snapshot-completed",
+            passed=snapshot["state"] == "completed",
+            expected="completed",
+            observed=f"{snapshot['state']} {snapshot['progress']}".strip(),
+            why="the snapshot inside the outage then holds only what changed since",
+            fix="run again to go on waiting; snapshots of large volumes take hours",
+        ),
+    )
+
+
+def _failed_meanwhile(facts: Facts) -> str:
+    return f"snapshot {', '.join(facts['failed'])} failed" if facts["snapshot"] is None and facts["failed"] else ""
+
+
+STEPS = (
+    Step(
+        "create-hot-snapshot",
+        NOTEBOOK,
+        "Create a snapshot while the service runs",
+        observe_hot_snapshot,
+        _plan_create,
+        create_hot_snapshot,
+        is_done=_has_snapshot,
+        check=_check_create,
+        verify=_verify_create,
+    ),
+    Step(
+        "complete-hot-snapshot",
+        NOTEBOOK,
+        "Wait until the hot snapshot is completed",
+        observe_hot_snapshot,
+        _plan_complete,
+        _waits,
+        is_done=_is_completed,
+        check=_check_complete,
+        verify=_verify_complete,
+        hopeless=_failed_meanwhile,
+        timeout_s=6 * 3600,
+        poll_s=1.0,
+        waits_for="EBS copies the changed blocks; nothing is down meanwhile",
+    ),
+)

@@ -1,0 +1,223 @@
+"""Cutover, source side, inside the outage: stop the service, complete the manifest, unmount the volume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from runbook_lib import checks
+from runbook_lib.model import Check, Facts
+from runbook_lib.procedures.inspect_source import read_compose
+from runbook_lib.procedures.observations import observe_volume, target_urls
+from runbook_lib.procedures.persistence import BEFORE, HOT, take_manifest
+from runbook_lib.steps import Step
+
+if TYPE_CHECKING:
+    from runbook_lib.run import Run
+
+NOTEBOOK = "30_cut_over_volume"
+
+
+def _observe_source_service(run: Run) -> dict[str, Any]:
+    """Return whether the compose service runs and who holds files open."""
+    mount_path = run.parameters.volume.mount_path
+    listed = run.source_host.run("list_open_files", mount_path=mount_path)
+    return {
+        "containers": read_compose(run)["containers"],
+        "open_files": listed["open_files"],
+        "mounted": listed["mounted"],
+        "mount_path": mount_path,
+        "on_source": observe_volume(run)["on_source"],
+    }
+
+
+def _is_source_stopped(facts: Facts) -> bool:
+    """Return whether no container of the project runs and nothing holds the volume."""
+    return not facts["open_files"] and all(c["status"] != "running" for c in facts["containers"])
+
+
+def _stop_source(run: Run, _before: Facts) -> None:
+    """Stop the compose project and watch the service from outside."""
+    source = run.parameters.source
+    probe = run.outage_probe(lambda: [str(source.url), *target_urls(run)])
+    probe.start()
+    run.journal.append("outage", phase="started")
+    run.source_host.run(
+        "stop_compose",
+        timeout_s=600,
+        file=source.compose_file,
+        project=source.compose_project,
+        services=[],
+        run_id=run.run_id,
+    )
+
+
+def _verify_source_stopped(_before: Facts, after: Facts) -> Sequence[Check]:
+    """Return whether nothing can write to the volume any more."""
+    running = [c["name"] for c in after["containers"] if c["status"] == "running"]
+    return (
+        Check(
+            "source-stopped",
+            passed=not running,
+            expected="no running container of the compose project",
+            observed=", ".join(running) or "none",
+            fix="stop it with docker compose stop; then run again",
+        ),
+        checks.check_nothing_open(after["open_files"], after["mount_path"]),
+    )
+
+
+def _observe_final_manifest(run: Run) -> dict[str, Any]:
+    """Return whether this run has a complete manifest, newer than the last stop."""
+    manifest = run.journal.last("manifest", phase="before")
+    stopped = run.journal.last("outage", phase="started")
+    current = manifest is not None and (stopped is None or manifest.seq > stopped.seq)
+    return _observe_source_service(run) | {"manifest": manifest.fields if manifest else None, "current": current}
+
+
+def _has_final_manifest(facts: Facts) -> bool:
+    """Return whether the manifest is complete."""
+    return bool(facts["current"])
+
+
+def _check_final_manifest(facts: Facts) -> Sequence[Check]:
+    """Return whether the manifest can be completed now."""
+    needs = "stop-source-service"
+    stopped = _is_source_stopped(facts)
+    return (
+        Check(
+            "source-stopped",
+            passed=stopped,
+            expected="the compose project stopped and no file of the volume open",
+            observed="stopped" if stopped else checks.describe_open_files(facts["open_files"]),
+            why="a manifest of a volume that is written to proves nothing",
+            fix="run 30_cut_over_volume from the top",
+            needs=needs,
+        ),
+        Check(
+            "volume-mounted",
+            passed=bool(facts["mounted"]),
+            expected=f"the volume mounted at {facts['mount_path']} on the source",
+            observed="mounted" if facts["mounted"] else "not mounted",
+            why="this run has no manifest of the stopped volume yet",
+            fix="runbook roll-back mounts it again; then run 30_cut_over_volume from the top",
+        ),
+    )
+
+
+def _complete_manifest(run: Run, before: Facts) -> None:
+    """Complete the manifest: hash only what changed since the hot one."""
+    hot = run.journal.last("manifest", phase="hot")
+    take_manifest(run, run.source_host, BEFORE, "before", root=before["mount_path"], previous=HOT if hot else None)
+
+
+def _verify_final_manifest(_before: Facts, after: Facts) -> Sequence[Check]:
+    """Return whether the manifest is there and still nobody writes."""
+    return (
+        Check(
+            "manifest-complete",
+            passed=bool(after["current"]),
+            expected="a manifest taken after the service stopped",
+            observed="taken" if after["current"] else "none",
+            fix="run again",
+        ),
+        checks.check_nothing_open(after["open_files"], after["mount_path"]),
+    )
+
+
+def _observe_mount(run: Run) -> dict[str, Any]:
+    """Return whether the volume is mounted on the source."""
+    facts = _observe_final_manifest(run)
+    return {key: facts[key] for key in ("mounted", "open_files", "mount_path", "current")}
+
+
+def _is_unmounted(facts: Facts) -> bool:
+    """Return whether the volume is mounted nowhere on the source."""
+    return not facts["mounted"]
+
+
+def _check_unmount(facts: Facts) -> Sequence[Check]:
+    """Return whether the volume may be released."""
+    return (
+        Check(
+            "manifest-complete",
+            passed=bool(facts["current"]),
+            expected="a manifest taken after the service stopped",
+            observed="taken" if facts["current"] else "none",
+            why="without it nothing can be proved afterwards",
+            fix="run 30_cut_over_volume from the top",
+            needs="complete-manifest",
+        ),
+        Check(
+            "no-open-files",
+            passed=not facts["open_files"],
+            expected=f"no open file below {facts['mount_path']}",
+            observed=checks.describe_open_files(facts["open_files"]),
+            why="a busy mount cannot be released, and is never forced",
+            fix="stop the process named here",
+            needs="stop-source-service",
+        ),
+    )
+
+
+def _unmount(run: Run, before: Facts) -> None:
+    """Write everything back and unmount."""
+    run.source_host.run("release_mount", timeout_s=600, mount_path=before["mount_path"], expected_source=None)
+
+
+def _verify_unmounted(_before: Facts, after: Facts) -> Sequence[Check]:
+    """Return whether the mount is gone."""
+    return (
+        Check(
+            "volume-unmounted",
+            passed=_is_unmounted(after),
+            expected=f"nothing mounted at {after['mount_path']}",
+            observed="mounted" if after["mounted"] else "not mounted",
+            why="a detach of a mounted volume hangs, or loses writes",
+            fix="find who remounted it (fstab, a systemd unit)",
+        ),
+    )
+
+
+STOP_SOURCE_SERVICE = Step(
+    "stop-source-service",
+    NOTEBOOK,
+    "Stop the compose project and prove that nothing writes any more",
+    _observe_source_service,
+    lambda facts: f"Stop {len(facts['containers'])} containers of the compose project; the outage begins.",
+    _stop_source,
+    is_done=_is_source_stopped,
+    verify=_verify_source_stopped,
+    roll_back="start-source-service",
+    timeout_s=30,
+    in_outage=True,
+)
+
+COMPLETE_MANIFEST = Step(
+    "complete-manifest",
+    NOTEBOOK,
+    "Complete the manifest by hashing only what changed",
+    _observe_final_manifest,
+    lambda facts: f"Complete the manifest of {facts['mount_path']}: hash what changed since the hot one.",
+    _complete_manifest,
+    is_done=_has_final_manifest,
+    check=_check_final_manifest,
+    verify=_verify_final_manifest,
+    timeout_s=5,
+    in_outage=True,
+)
+
+UNMOUNT_VOLUME = Step(
+    "unmount-volume",
+    NOTEBOOK,
+    "Write everything back and unmount the volume",
+    _observe_mount,
+    lambda facts: f"Sync and unmount {facts['mount_path']} on the source.",
+    _unmount,
+    is_done=_is_unmounted,
+    check=_check_unmount,
+    verify=_verify_unmounted,
+    roll_back="mount-volume-on-source",
+    timeout_s=10,
+    in_outage=True,
+)

@@ -1,0 +1,284 @@
+"""The target's Terraform root module: its values, its plan, its apply. Shared by 10, 40 and 45."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runbook_lib import planfile
+from runbook_lib.errors import JournalError, TerraformError
+from runbook_lib.model import Check, Facts
+from runbook_lib.procedures.observations import driver_of, observe_volume
+from runbook_lib.render import RootModule, render_root_module
+
+if TYPE_CHECKING:
+    from runbook_lib.run import Run
+
+PLAN_NAME = ".terraform/plan.bin"
+VOLUME_ADDRESS = "aws_ebs_volume.data"
+_MODULES = Path(__file__).resolve().parents[2] / "terraform"
+
+
+def _root_variables(run: Run) -> dict[str, Any]:
+    """Return the values of `terraform.tfvars.json`; the container definitions and the machine image must be known."""
+    parameters, driver = run.parameters, driver_of(run)
+    target, mapping = parameters.target, run.evidence("task-mapping")
+    volume = observe_volume(run)
+    return {
+        "region": parameters.aws.region,
+        "account_id": parameters.aws.account_id,
+        "default_tags": {"managed-by": "runbook", "migration": parameters.name},
+        "cluster_name": target.cluster_name,
+        "service_name": target.service_name,
+        "vpc_id": target.vpc_id,
+        "subnet_ids": list(target.subnet_ids),
+        "ami_id": run.evidence("machine-image")["ami_id"],
+        "instance_types": list(target.instance_types),
+        "http_tokens": driver.http_tokens,
+        "ecs_agent_settings": {"ECS_CONTAINER_STOP_TIMEOUT": f"{mapping['stop_timeout_s'] + 10}s"},
+        "volume_id": volume["volume_id"],
+        "volume_kms_key_arn": volume["kms_key_id"] or None,
+        "storage_boot": driver.boot(volume["volume_id"]),
+        "task_volume": driver.task_volume(),
+        "container_definitions": mapping["container_definitions"],
+        "container_name": mapping["container_name"],
+        "container_port": mapping["container_port"],
+        "host_port": mapping["host_port"],
+        "secret_arns": mapping["secret_arns"],
+        "client_cidr_blocks": list(target.allowed_cidrs),
+        "load_balancer": _load_balancer(run),
+    } | _role(run)
+
+
+def _role(run: Run) -> dict[str, Any]:
+    role_arn = run.parameters.aws.role_arn
+    return {"assume_role_arn": role_arn, "session_name": run.run_id} if role_arn else {}
+
+
+def _load_balancer(run: Run) -> dict[str, Any] | None:
+    target = run.parameters.target
+    balancer = target.load_balancer
+    if not balancer.enabled:
+        return None
+    return {
+        "subnet_ids": list(balancer.subnet_ids),
+        "internal": balancer.internal,
+        "port": balancer.listener_port,
+        "certificate_arn": balancer.certificate_arn,
+        "client_cidr_blocks": list(target.allowed_cidrs),
+        "health_check_path": target.health_check.path,
+        "deregistration_delay_s": balancer.deregistration_delay_s,
+    }
+
+
+def _write_root_module(run: Run, variables: dict[str, Any], *, adopted: bool) -> None:
+    """Write the root module into the run folder, initialise and validate it; nothing changes at AWS."""
+    backend = run.parameters.terraform.backend
+    structure = RootModule(
+        backend=backend.type,
+        backend_settings=_backend_settings(run),
+        adopted=adopted,
+        assume_role=bool(run.parameters.aws.role_arn),
+    )
+    for path, text in render_root_module(_MODULES, structure, variables).items():
+        run.journal.write(f"terraform/{path}", text)
+    run.terraform.init()
+    run.terraform.validate()
+
+
+def _backend_settings(run: Run) -> dict[str, str]:
+    backend = run.parameters.terraform.backend
+    if backend.type == "local":
+        return {"path": str(Path(backend.path).resolve())}
+    return {"bucket": backend.bucket, "key": backend.key, "region": backend.region}
+
+
+def is_adopted(run: Run) -> bool:
+    """Return whether Terraform's state already owns the data volume.
+
+    Args:
+        run: The open run, with its root module initialised.
+
+    Returns:
+        True once 45_adopt_volume was applied, in this run or another.
+    """
+    return VOLUME_ADDRESS in run.terraform.state_addresses()
+
+
+def observe_root(run: Run, *, adopt: bool = False) -> dict[str, Any]:
+    """Return what Terraform would change to reach the target.
+
+    Args:
+        run: The open run.
+        adopt: Plan the import of the data volume as well.
+
+    Returns:
+        Keys `add, change, destroy, imported, changes` (address and actions), `plan_sha256`, `plan_file_sha256`,
+        `guard` (checks).
+
+    Raises:
+        TerraformError: when Terraform fails.
+
+    Changes:
+        Files of the run folder; nothing at AWS.
+    """
+    variables = _root_variables(run)
+    _write_root_module(run, variables, adopted=False)
+    adopted = is_adopted(run)
+    if adopt or adopted:
+        _write_root_module(run, variables | {"adopted_volume": _volume_shape(run)}, adopted=True)
+    return _plan(run, importing=adopt and not adopted)
+
+
+def _volume_shape(run: Run) -> dict[str, Any]:
+    volume = observe_volume(run)
+    settable = volume["volume_type"] in {"gp3", "io1", "io2"}
+    return {
+        "size_gib": volume["size_gib"],
+        "type": volume["volume_type"],
+        "iops": volume["iops"] if settable else None,
+        "throughput": volume["throughput_mibps"] if volume["volume_type"] == "gp3" else None,
+    }
+
+
+def _plan(run: Run, *, importing: bool) -> dict[str, Any]:
+    started = run.clock.monotonic()
+    plan_path = run.terraform.folder / PLAN_NAME
+    run.terraform.plan(plan_path)
+    document = run.terraform.show_json(plan_path)
+    summary = planfile.summarize(document)
+    run.journal.write("terraform/plan.json", json.dumps(planfile.redact(document), indent=1, sort_keys=True) + "\n")
+    volume_id = run.parameters.volume.volume_id
+    allow_v1 = driver_of(run).http_tokens == "optional"
+    guard = (
+        planfile.guard_import_only(document, volume_id)
+        if importing
+        else planfile.guard(document, allow_imds_v1=allow_v1)
+    )
+    counts = {"add": summary.add, "change": summary.change, "destroy": summary.destroy, "imported": summary.imported}
+    digest = planfile.digest(document)
+    duration_s = round(run.clock.monotonic() - started, 3)
+    run.journal.append("terraform", action="plan", plan_sha256=digest, duration_s=duration_s, **counts)
+    return {
+        **counts,
+        "changes": [{"address": c.address, "actions": list(c.actions)} for c in summary.changes],
+        "plan_sha256": digest,
+        "plan_file_sha256": hashlib.sha256(plan_path.read_bytes()).hexdigest(),
+        "guard": [check.as_json() for check in guard],
+    }
+
+
+def check_root(facts: Facts) -> Sequence[Check]:
+    """Return whether the plan holds nothing that may not be applied.
+
+    Args:
+        facts: As `observe_root`.
+
+    Returns:
+        The guard's checks.
+    """
+    return tuple(Check(**check) for check in facts["guard"])
+
+
+def is_root_reached(facts: Facts) -> bool:
+    """Return whether the plan is empty.
+
+    Args:
+        facts: As `observe_root`.
+
+    Returns:
+        True when Terraform would change nothing.
+    """
+    return not facts["changes"] and not facts["imported"]
+
+
+def plan_root(facts: Facts) -> str:
+    """Return what apply would do.
+
+    Args:
+        facts: As `observe_root`.
+
+    Returns:
+        A sentence with counts and the addresses.
+    """
+    addresses = ", ".join(f"{c['address']} ({'+'.join(c['actions'])})" for c in facts["changes"])
+    return (
+        f"Terraform: {facts['add']} to add, {facts['change']} to change, {facts['destroy']} to destroy, "
+        f"{facts['imported']} to import: {addresses or 'nothing'}."
+    )
+
+
+def apply_root(run: Run, before: Facts) -> None:
+    """Apply the very plan file that was guarded.
+
+    Args:
+        run: The open run.
+        before: As `observe_root`; its plan is applied.
+
+    Raises:
+        TerraformError: when the plan file is not the one that was guarded, or apply fails; it is never retried.
+
+    Changes:
+        The target's AWS resources. The binary plan, which holds secrets, is deleted afterwards.
+    """
+    plan_path = run.terraform.folder / PLAN_NAME
+    if hashlib.sha256(plan_path.read_bytes()).hexdigest() != before["plan_file_sha256"]:
+        raise TerraformError("apply", [f"{plan_path} is not the plan that was guarded; nothing was applied; run again"])
+    started = run.clock.monotonic()
+    try:
+        run.terraform.apply(plan_path)
+    finally:
+        run.journal.remove(f"terraform/{PLAN_NAME}")
+    run.journal.append(
+        "terraform",
+        action="apply",
+        plan_sha256=before["plan_sha256"],
+        duration_s=round(run.clock.monotonic() - started, 3),
+        **{key: before[key] for key in ("add", "change", "destroy", "imported")},
+    )
+
+
+def verify_root(_before: Facts, after: Facts) -> Sequence[Check]:
+    """Return whether a new plan is empty.
+
+    Args:
+        _before: Facts before the apply.
+        after: As `observe_root`, planned again.
+
+    Returns:
+        One check.
+    """
+    return (
+        Check(
+            "plan-empty-afterwards",
+            passed=is_root_reached(after),
+            expected="a second plan without any change",
+            observed=plan_root(after),
+            why="a plan that is never empty hides real drift",
+            fix="read terraform/plan.json in the run folder",
+        ),
+    )
+
+
+def output(run: Run, name: str) -> str:
+    """Return one output of the target's root module.
+
+    Args:
+        run: The open run.
+        name: Output name.
+
+    Returns:
+        Its value.
+
+    Raises:
+        JournalError: when this run has not provisioned the target.
+    """
+    outputs = run.terraform.output_json()
+    if name not in outputs:
+        raise JournalError(
+            f"Terraform has no output {name!r} in this run; run 10_provision_target with this run_id first"
+        )
+    return str(outputs[name])

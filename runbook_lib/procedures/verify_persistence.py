@@ -1,0 +1,127 @@
+"""40_verify_persistence: the article's check, automated. Restart the task, replace the instance, look each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from runbook_lib.model import Check, Facts
+from runbook_lib.procedures.move_task import REMOVE_PROBE, REPLACE_INSTANCE, RESTART_TASK, WRITE_PROBE
+from runbook_lib.procedures.observations import observe_task
+from runbook_lib.procedures.persistence import (
+    check_persistence,
+    compare_with_before,
+    observe_persistence,
+    take_manifest,
+)
+from runbook_lib.procedures.start_target import START_TARGET_SERVICE
+from runbook_lib.procedures.target_root import is_root_reached, observe_root, plan_root, verify_root
+from runbook_lib.steps import Step
+
+if TYPE_CHECKING:
+    from runbook_lib.run import Run
+
+NOTEBOOK = "40_verify_persistence"
+NEGATIVE = "manifest-negative-control"
+
+
+def _observe_data(name: str, phase: str) -> Callable[[Run], dict[str, Any]]:
+    return lambda run: observe_persistence(run, name, phase)
+
+
+def _plan_data(facts: Facts) -> str:
+    comparison = facts.get("comparison")
+    if comparison is None:
+        return "Compare sentinel and manifest inside the container with those of the stopped source."
+    return (
+        f"{comparison['entries']} entries as they were when the source stopped; "
+        f"{comparison['written_since_start_count']} written by the running service since."
+    )
+
+
+def _observe_negative(run: Run) -> dict[str, Any]:
+    """Look at an empty directory with the very checks that passed on the volume."""
+    facts = observe_task(run)
+    sentinel = run.journal.last("sentinel")
+    expected = sentinel.fields["sha256"] if sentinel else ""
+    if not facts["task"] or not expected:
+        return {"task": None, "control": []}
+    host = run.host(facts["instance_id"])
+    empty = host.run("make_empty_directory", run_id=run.run_id)["path"]
+    take_manifest(run, host, NEGATIVE, "negative-control", root=empty)
+    seen = {
+        "task": facts["task"],
+        "expected_sentinel_sha256": expected,
+        "sentinel_sha256": "",
+        "comparison": compare_with_before(run, NEGATIVE, "negative-control", since_ns=0),
+    }
+    return {"task": facts["task"]["task_arn"], "control": [c.as_json() for c in check_persistence(seen)]}
+
+
+def _check_negative(facts: Facts) -> Sequence[Check]:
+    noticed = {c["check_id"] for c in facts["control"] if not c["passed"]}
+    return (
+        Check(
+            "control-fails",
+            passed={"manifest-identical", "sentinel-present"} <= noticed,
+            expected="sentinel and manifest checks fail on an empty directory",
+            observed=", ".join(sorted(noticed)) or "nothing noticed",
+            why="a check that cannot fail proves nothing",
+            fix="do not trust this run's comparison; report a defect",
+            needs=START_TARGET_SERVICE.step_id,
+        ),
+    )
+
+
+def _check_drift(facts: Facts) -> Sequence[Check]:
+    reached = is_root_reached(facts)
+    empty = verify_root(facts, facts)[0]
+    return (
+        Check(
+            "plan-empty",
+            passed=reached,
+            expected="a plan without any change",
+            observed=empty.observed,
+            why=empty.why,
+            fix="read terraform/plan.json in the run folder; run 10_provision_target",
+            needs="provision-target",
+        ),
+    )
+
+
+def _data_step(step_id: str, title: str, name: str, phase: str) -> Step:
+    return Step(step_id, NOTEBOOK, title, _observe_data(name, phase), _plan_data, check=check_persistence)
+
+
+STEPS = (
+    _data_step("verify-data", "Verify sentinel and manifest inside the container", "manifest-after", "after"),
+    WRITE_PROBE,
+    RESTART_TASK,
+    _data_step(
+        "verify-data-after-restart", "Verify the data after the restart", "manifest-after-restart", "after-restart"
+    ),
+    REPLACE_INSTANCE,
+    _data_step(
+        "verify-data-after-replacement",
+        "Verify the data after the replacement",
+        "manifest-after-replacement",
+        "after-replace",
+    ),
+    Step(
+        "control-negative",
+        NOTEBOOK,
+        "Prove that the same checks fail on an empty directory",
+        _observe_negative,
+        lambda _facts: "Run the same checks on an empty directory; they must fail.",
+        check=_check_negative,
+    ),
+    REMOVE_PROBE,
+    Step(
+        "verify-empty-plan",
+        NOTEBOOK,
+        "Verify that Terraform would change nothing",
+        observe_root,
+        plan_root,
+        check=_check_drift,
+    ),
+)

@@ -1,0 +1,367 @@
+"""The open run: its parameters, its journal, the lease on its volume, and the keys to the outside.
+
+The only module that makes adapters. It decides nothing about the migration; procedures do.
+"""
+
+from __future__ import annotations
+
+import getpass
+import importlib.metadata
+import json
+import platform
+import re
+import secrets
+import socket
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from runbook_lib import parameters as parameter_file
+from runbook_lib.adapters.aws import Aws
+from runbook_lib.adapters.clock import Clock
+from runbook_lib.adapters.ebs import Ebs
+from runbook_lib.adapters.ec2 import Ec2
+from runbook_lib.adapters.ecs import Ecs
+from runbook_lib.adapters.host import Host
+from runbook_lib.adapters.probe import OutageProbe, answers
+from runbook_lib.adapters.terraform import Terraform
+from runbook_lib.errors import JournalError
+from runbook_lib.journal import Journal
+from runbook_lib.parameters import Parameters
+from runbook_lib.report import write_report
+
+_RUN_ID = re.compile(r"^\d{8}T\d{6}Z-[a-z][a-z0-9-]*-[0-9a-f]{4}$")
+
+
+class Run:
+    """One open run.
+
+    Args:
+        parameters: What to migrate.
+        journal: The run folder.
+        execute: Whether acts are carried out.
+        reason: Why, and the ticket.
+        clock: The clock.
+    """
+
+    def __init__(self, parameters: Parameters, journal: Journal, *, execute: bool, reason: str, clock: Clock) -> None:
+        self.parameters = parameters
+        self.journal = journal
+        self.execute = execute
+        self.reason = reason
+        self.clock = clock
+        self.run_id = journal.run_id
+        self._lease: FileLock | None = None
+        self._hosts: dict[str, Host] = {}
+        self._probe: OutageProbe | None = None
+
+    @cached_property
+    def aws(self) -> Aws:
+        """The session with the account of the parameters."""
+        aws = self.parameters.aws
+        return Aws(
+            region=aws.region,
+            endpoint_url=aws.endpoint_url or "",
+            profile=aws.profile or "",
+            credentials_file=Path(aws.credentials_file) if aws.credentials_file else None,
+            role_arn=aws.role_arn or "",
+            run_id=self.run_id,
+            record=lambda **fields: self.journal.append("api-call", mutating=True, **fields),
+        )
+
+    @cached_property
+    def ec2(self) -> Ec2:
+        """Instances."""
+        return Ec2(self.aws)
+
+    @cached_property
+    def ebs(self) -> Ebs:
+        """Volumes and snapshots."""
+        return Ebs(self.aws)
+
+    @cached_property
+    def ecs(self) -> Ecs:
+        """The target's cluster and service."""
+        return Ecs(self.aws, self.parameters.target.cluster_name, self.parameters.target.service_name)
+
+    @cached_property
+    def terraform(self) -> Terraform:
+        """Terraform in this run's folder."""
+        return Terraform(
+            self.journal.folder / "terraform",
+            environment=self.aws.terraform_environment(),
+            binary=None,
+            run_id=self.run_id,
+            on_line=lambda _line: None,
+        )
+
+    @property
+    def source_host(self) -> Host:
+        """The instance that runs docker-compose."""
+        return self.host(self.parameters.source.instance_id)
+
+    def host(self, instance_id: str) -> Host:
+        """Return the host that runs our scripts on an instance.
+
+        Args:
+            instance_id: The instance.
+
+        Returns:
+            The host; made once.
+        """
+        if instance_id not in self._hosts:
+            record = lambda **fields: self.journal.append("host-command", **fields)  # noqa: E731 - one place, one line
+            self._hosts[instance_id] = Host(self.aws, self.clock, instance_id, record)
+        return self._hosts[instance_id]
+
+    def outage_probe(self, urls: Callable[[], list[str]]) -> OutageProbe:
+        """Return the run's view of the service from outside.
+
+        Args:
+            urls: Returns the addresses at which the service may answer.
+
+        Returns:
+            The probe; made once.
+        """
+        if self._probe is None:
+            self._probe = OutageProbe(self.clock, urls)
+        return self._probe
+
+    @staticmethod
+    def reaches(url: str) -> bool:
+        """Return whether the service answers from outside at an address.
+
+        Args:
+            url: The address.
+
+        Returns:
+            True when it answers well within two seconds.
+        """
+        return answers(url)
+
+    def keep_evidence(self, name: str, content: Any) -> str:
+        """Store a JSON document under `evidence/` and note its digest in the journal.
+
+        Args:
+            name: File name without `.json`.
+            content: JSON-able value.
+
+        Returns:
+            SHA-256 of the file in hex.
+        """
+        path = f"evidence/{name}.json"
+        digest = self.journal.write(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+        self.journal.append("evidence", name=name, path=path, sha256=digest)
+        return digest
+
+    def evidence(self, name: str) -> Any:
+        """Return a JSON document that this run stored before.
+
+        Args:
+            name: File name without `.json`.
+
+        Returns:
+            Its content.
+
+        Raises:
+            JournalError: when this run has no such evidence.
+        """
+        return json.loads(self.journal.read(f"evidence/{name}.json"))
+
+    def take_lease(self) -> None:
+        """Hold the volume for this run, so that no second run can act on it.
+
+        Raises:
+            JournalError: when another run holds it; the message names the holder.
+
+        Changes:
+            A lock file in the archive directory; the operating system frees it when this process ends.
+        """
+        volume_id = self.parameters.volume.volume_id
+        folder = self.journal.folder.parent / ".leases"
+        folder.mkdir(parents=True, exist_ok=True)
+        holder = folder / f"{volume_id}.json"
+        lease = FileLock(folder / f"{volume_id}.lock")
+        try:
+            lease.acquire(blocking=False)
+        except Timeout:
+            seen = holder.read_text() if holder.exists() else "unknown holder"
+            raise JournalError(
+                f"volume {volume_id} is held by another run: {seen.strip()}. Nothing was changed. "
+                "Wait until it ends, or end it, then run again."
+            ) from None
+        self._lease = lease
+        holder.write_text(json.dumps({"run_id": self.run_id, "operator": operator(), "since": self._now()}) + "\n")
+
+    def _now(self) -> str:
+        return self.clock.now_utc().isoformat(timespec="seconds")
+
+    def close(self) -> None:
+        """Stop the probe, delete the binary plan, which holds secrets, and give the volume back."""
+        self.journal.remove("terraform/.terraform/plan.bin")
+        if self._probe is not None:
+            self._probe.stop()
+        if self._lease is not None:
+            self._lease.release()
+            self._lease = None
+
+    def __repr__(self) -> str:
+        """Return one line for the notebook."""
+        mode = "executes" if self.execute else "plans only; nothing will change"
+        return f"run {self.run_id}: {self.parameters.name} on {self.parameters.aws.account_id} ({mode})"
+
+
+def operator() -> str:
+    """Return who runs this, as the machine knows it.
+
+    Returns:
+        `user@host`.
+    """
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # no such user in the password file, as in some containers
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def new_run_id(name: str, clock: Clock) -> str:
+    """Return a fresh run id.
+
+    Args:
+        name: The migration's name.
+        clock: The clock.
+
+    Returns:
+        `<UTC yyyymmddThhmmssZ>-<name>-<4 hex>`.
+    """
+    return f"{clock.now_utc():%Y%m%dT%H%M%SZ}-{name}-{secrets.token_hex(2)}"
+
+
+def open_journal(run_id: str, directory: Path) -> Journal:
+    """Return the journal of a run that exists.
+
+    Args:
+        run_id: The run.
+        directory: The archive directory, usually `runs`.
+
+    Returns:
+        The journal.
+
+    Raises:
+        JournalError: when there is no such run.
+    """
+    if not _RUN_ID.match(run_id) or not (directory / run_id / "journal.jsonl").exists():
+        raise JournalError(f"no run {run_id!r} in {directory}; `runbook list` shows what is there")
+    return Journal(directory / run_id, Clock().now_utc)
+
+
+def create_run(parameters: Parameters, *, reason: str, execute: bool, run_id: str = "") -> Journal:
+    """Make the run folder, or open the one that exists, and note that it was opened.
+
+    Args:
+        parameters: What to migrate.
+        reason: Why, and the ticket.
+        execute: Whether acts will be carried out.
+        run_id: Continue this run; "" makes a new one.
+
+    Returns:
+        The run's journal.
+
+    Raises:
+        JournalError: when the run does not exist, or was opened with other parameters.
+
+    Changes:
+        The run folder.
+    """
+    clock = Clock()
+    directory = Path(parameters.archive.directory)
+    digest = parameter_file.digest(parameters)
+    if run_id:
+        journal = open_journal(run_id, directory)
+        _refuse_other_parameters(journal, digest)
+    else:
+        journal = Journal(directory / new_run_id(parameters.name, clock), clock.now_utc)
+        journal.write("parameters.yaml", parameter_file.dump(parameters))
+    journal.append(
+        "run-opened",
+        name=parameters.name,
+        operator=operator(),
+        reason=reason,
+        execute=execute,
+        parameters_sha256=digest,
+        library_version=importlib.metadata.version("runbook-lib"),
+        python=platform.python_version(),
+        outage_budget_s=parameters.policy.outage_budget_s,
+        volume_id=parameters.volume.volume_id,
+        account_id=parameters.aws.account_id,
+        region=parameters.aws.region,
+    )
+    return journal
+
+
+def _refuse_other_parameters(journal: Journal, digest: str) -> None:
+    opened = journal.last("run-opened")
+    if opened is not None and opened.fields["parameters_sha256"] != digest:
+        raise JournalError(
+            f"run {journal.run_id} was opened with other parameters "
+            f"(digest {opened.fields['parameters_sha256'][:12]}…, now {digest[:12]}…). Nothing was changed. "
+            f"Run again with {journal.folder / 'parameters.yaml'}, "
+            "or leave run_id empty to open a new run."
+        )
+
+
+def open_run(
+    parameters_file: str = "",
+    migration: dict[str, Any] | None = None,
+    *,
+    run_id: str = "",
+    reason: str = "",
+    execute: bool = False,
+) -> Run:
+    """Open a run: read the parameters, make or continue its folder, hold the volume when it executes.
+
+    Args:
+        parameters_file: YAML file, used when `migration` is empty.
+        migration: The resolved mapping that Papermill injects with `-f`.
+        run_id: Continue this run; "" opens a new one.
+        reason: Why, and the ticket.
+        execute: False plans, True acts.
+
+    Returns:
+        The open run.
+
+    Raises:
+        ParameterError: when a parameter breaks a rule; nothing was contacted.
+        JournalError: when the run was opened with other parameters, or another run holds the volume.
+
+    Changes:
+        The run folder.
+    """
+    if not isinstance(execute, bool):
+        raise JournalError(f"execute must be true or false, got {execute!r}; nothing was changed")
+    parameters = parameter_file.load(parameters_file, migration or None)
+    journal = create_run(parameters, reason=reason, execute=execute, run_id=run_id)
+    run = Run(parameters, journal, execute=execute, reason=reason, clock=Clock())
+    if execute:
+        run.take_lease()
+    return run
+
+
+def close_run(run: Run) -> str:
+    """Close a run: write its report, seal its folder, give the volume back.
+
+    Args:
+        run: The open run.
+
+    Returns:
+        Path of the HTML report.
+
+    Changes:
+        The report and SHA256SUMS in the run folder.
+    """
+    run.close()
+    run.journal.append("run-closed")
+    return str(write_report(run.journal))

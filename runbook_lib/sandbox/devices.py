@@ -1,0 +1,172 @@
+"""The block devices of one simulated host: names as the kernel and udev give them.
+
+Nitro instances see NVMe disks with a link named like the attachment; Xen instances see ``/dev/xvd?``. Writes the
+host's ``dev`` folder only; a device there is a hard link to the volume's first bytes.
+Source: AWS "Amazon EBS volumes and NVMe", amazon-ec2-utils ``70-ec2-nvme-devices.rules``.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runbook_lib.sandbox.superblock import Identity
+    from runbook_lib.sandbox.volumes import StoredVolume, VolumeStore
+
+XEN_FAMILIES = {"t1", "t2", "m1", "m2", "m3", "m4", "c1", "c3", "c4", "r3", "r4", "i2", "d2", "x1", "p2", "p3", "g3"}
+ROOT_GIB = 30
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Disk:
+    """One attached volume as the host sees it.
+
+    Args:
+        volume_id: The EBS volume.
+        device: Name given to AttachVolume.
+        kernel_name: For example ``nvme1n1``.
+        stored: What is on it.
+    """
+
+    volume_id: str
+    device: str
+    kernel_name: str
+    stored: StoredVolume
+
+    @property
+    def path(self) -> str:
+        """Return the device's path on the host."""
+        return f"/dev/{self.kernel_name}"
+
+    @property
+    def child(self) -> str:
+        """Return the path of the partition or logical volume with the filesystem, "" when there is none."""
+        names = {"part": f"/dev/{self.kernel_name}p1", "lvm": "/dev/mapper/data-guestbook"}
+        if not self.kernel_name.startswith("nvme"):
+            names["part"] = f"/dev/{self.kernel_name}1"
+        return names.get(self.stored.layer, "")
+
+    def identity(self, path: str) -> Identity:
+        """Return what a probe of the disk, or of the child at this path, finds."""
+        from runbook_lib.sandbox.superblock import identify  # noqa: PLC0415 - only here
+
+        return self.stored.inner if path == self.child else identify(self.stored.device.read_bytes())
+
+
+class Devices:
+    """The attached volumes of one host.
+
+    Args:
+        root: The host's root folder.
+        volumes: Where the volumes' bytes are.
+        instance_type: For example ``t3.small``; decides how devices are named.
+    """
+
+    def __init__(self, root: Path, volumes: VolumeStore, instance_type: str) -> None:
+        self._dev = root / "dev"
+        self._volumes = volumes
+        self.is_nitro = instance_type.partition(".")[0] not in XEN_FAMILIES
+        self._lock = threading.RLock()
+        self._plugged: dict[str, tuple[str, str]] = {}
+
+    @property
+    def root_disk(self) -> str:
+        """Return the kernel name of the root disk."""
+        return "nvme0n1" if self.is_nitro else "xvda"
+
+    @property
+    def root_partition(self) -> str:
+        """Return the kernel name of the root partition."""
+        return "nvme0n1p1" if self.is_nitro else "xvda1"
+
+    def plug(self, volume_id: str, device: str) -> None:
+        """Make a volume's device appear."""
+        with self._lock:
+            if volume_id in self._plugged:
+                return
+            self._plugged[volume_id] = (device, self._kernel_name(device))
+            self._write_nodes(self._disk(volume_id))
+
+    def unplug(self, volume_id: str) -> bool:
+        """Make a volume's device vanish; returns whether it was there."""
+        with self._lock:
+            if volume_id not in self._plugged:
+                return False
+            disk = self._disk(volume_id) if self._volumes.has(volume_id) else None
+            device, kernel_name = self._plugged.pop(volume_id)
+            names = {kernel_name, Path(device).name}
+            if disk is not None and disk.child:
+                names.add(disk.child.removeprefix("/dev/"))
+            for name in names:
+                with suppress(FileNotFoundError):
+                    (self._dev / name).unlink()
+            return True
+
+    def has(self, volume_id: str) -> bool:
+        """Return whether the volume is attached to this host."""
+        return volume_id in self._plugged
+
+    def disks(self) -> list[Disk]:
+        """Return the attached volumes in the order of their kernel names."""
+        with self._lock:
+            return sorted((self._disk(volume_id) for volume_id in self._plugged), key=lambda disk: disk.kernel_name)
+
+    def by_volume(self, volume_id: str) -> Disk | None:
+        """Return one attached volume, None when it is not attached here."""
+        with self._lock:
+            return self._disk(volume_id) if volume_id in self._plugged else None
+
+    def find(self, path: str) -> tuple[Disk, str] | None:
+        """Return (disk, path of the disk or of its child) for any of the device's names, None when there is none."""
+        for disk in self.disks():
+            if path in {disk.path, disk.device}:
+                return disk, disk.path
+            if path == disk.child and path:
+                return disk, path
+        return None
+
+    def find_by(self, key: str, value: str) -> tuple[Disk, str] | None:
+        """Return (disk, path) of the filesystem with this ``UUID`` or ``LABEL``, None when there is none."""
+        for disk in self.disks():
+            path = disk.child or disk.path
+            found = disk.identity(path)
+            if value and value == (found.uuid if key == "UUID" else found.label):
+                return disk, path
+        return None
+
+    def free_device_name(self) -> str:
+        """Return the first unused name of ``/dev/xvd[f-p]``, "" when all are taken (what REX-Ray may use)."""
+        taken = {Path(device).name.replace("sd", "xvd") for device, _ in self._plugged.values()}
+        return next((f"/dev/xvd{letter}" for letter in "fghijklmnop" if f"xvd{letter}" not in taken), "")
+
+    def _disk(self, volume_id: str) -> Disk:
+        device, kernel_name = self._plugged[volume_id]
+        return Disk(volume_id, device, kernel_name, self._volumes.get(volume_id))
+
+    def _kernel_name(self, device: str) -> str:
+        if not self.is_nitro:
+            return Path(device).name.replace("sd", "xvd", 1)
+        taken = {name for _, name in self._plugged.values()}
+        return next(name for number in range(1, 128) if (name := f"nvme{number}n1") not in taken)
+
+    def _write_nodes(self, disk: Disk) -> None:
+        self._dev.mkdir(parents=True, exist_ok=True)
+        self._link(disk.stored.device, self._dev / disk.kernel_name)
+        if disk.child:
+            self._link(disk.stored.device.with_name("inner"), self._dev / disk.child.removeprefix("/dev/"))
+        name = Path(disk.device).name
+        if name != disk.kernel_name:
+            with suppress(FileExistsError):
+                (self._dev / name).symlink_to(disk.kernel_name)
+
+    @staticmethod
+    def _link(source: Path, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        os.link(source, target)

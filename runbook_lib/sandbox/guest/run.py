@@ -1,0 +1,157 @@
+"""The guest's ``python3``: install the path mapping, then run a script, a module, a text or standard input.
+
+Reads its guest from the environment. Ends with the sandbox: when the daemon's end of the lifeline closes, the
+kernel kills this process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import ModuleType
+
+from . import children, confine
+from .files import Files
+from .mapping import View
+from .procview import Processes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+FLAGS = ("-u", "-B", "-E", "-I", "-s", "-S", "-O", "-OO", "-b", "-q", "-P")
+SET_SIGNAL = 10  # fcntl's F_SETSIG on Linux
+KILL = 9
+
+
+class ImportHook:
+    """A finder that patches a module right after it is first imported.
+
+    Args:
+        patches: What to do with each module, by name.
+    """
+
+    def __init__(self, patches: dict[str, Callable[[ModuleType], None]]) -> None:
+        self._patches = patches
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """Find a module that is to be patched, with a loader that patches it."""
+        patch = self._patches.pop(name, None)
+        if patch is None:
+            return None
+        for finder in sys.meta_path:
+            spec = finder.find_spec(name, path, target) if finder is not self else None
+            if spec is not None and spec.loader is not None:
+                execute = spec.loader.exec_module
+
+                def exec_module(module: ModuleType) -> None:
+                    execute(module)
+                    patch(module)
+
+                spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+                return spec
+        return None
+
+
+def hold_lifeline(path: str) -> None:
+    """Let the kernel kill this process when nobody holds the lifeline for writing any more."""
+    import fcntl  # noqa: PLC0415 - before the mapping is in place
+
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(descriptor, SET_SIGNAL, KILL)
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_ASYNC)
+    os.register_at_fork(after_in_child=lambda: _hold_again(path, descriptor))
+
+
+def _hold_again(path: str, descriptor: int) -> None:
+    os.close(descriptor)
+    hold_lifeline(path)
+
+
+def install() -> Files:
+    """Put the guest's view into this interpreter; returns the path mapping."""
+    guest_lib = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - start fast
+    guest_dir = os.path.dirname(guest_lib)  # noqa: PTH120
+    confine.install(os.environ["RUNBOOK_SANDBOX_STATE"])
+    hold_lifeline(guest_dir + "/lifeline")
+    view = View(os.environ["RUNBOOK_SANDBOX_VIEW"], (*sys.path, sys.executable, guest_lib))
+    processes = Processes(view)
+    files = Files(view, processes)
+    files.install()
+    children.install(files, processes)
+    sys.executable = "/usr/bin/python3"
+    sys.meta_path.insert(0, ImportHook({"socket": _socket_patch(files), "_sqlite3": _sqlite_patch(files)}))  # type: ignore[arg-type]
+    return files
+
+
+def _socket_patch(files: Files) -> Callable[[ModuleType], None]:
+    def patch(module: ModuleType) -> None:
+        from .network import Network  # noqa: PLC0415 - only when sockets are used
+
+        address, _, port = os.environ["RUNBOOK_SANDBOX_API"].partition(":")
+        Network(files.view.data, (address, int(port)), files).install(module)
+
+    return patch
+
+
+def _sqlite_patch(files: Files) -> Callable[[ModuleType], None]:
+    def patch(module: ModuleType) -> None:
+        from . import databases  # noqa: PLC0415 - only when SQLite is used
+
+        databases.install(module, files)
+
+    return patch
+
+
+def main(arguments: list[str]) -> None:
+    """Run Python as the command line says.
+
+    Args:
+        arguments: What follows ``python3``: flags, then ``-c TEXT``, ``-m MODULE``, ``-``, or a script.
+    """
+    sys.dont_write_bytecode = True
+    files = install()
+    while arguments and (arguments[0] in FLAGS or arguments[0] in {"-W", "-X"}):
+        arguments = arguments[2:] if arguments[0] in {"-W", "-X"} else arguments[1:]
+    if arguments and arguments[0] in {"-V", "--version"}:
+        print("Python", sys.version.partition(" ")[0])  # noqa: T201 - it is the command's answer
+        return
+    module = sys.modules["__main__"] = ModuleType("__main__")
+    module.__dict__["__builtins__"] = __builtins__
+    if not arguments or arguments[0] == "-":
+        sys.argv = ["-", *arguments[1:]]
+        sys.path.insert(0, "")
+        _execute(sys.stdin.read(), "<stdin>", module)
+    elif arguments[0] == "-c":
+        sys.argv = ["-c", *arguments[2:]]
+        sys.path.insert(0, "")
+        _execute(arguments[1], "<string>", module)
+    elif arguments[0] == "-m":
+        import runpy  # noqa: PLC0415 - 5 ms, seldom needed
+
+        sys.argv = arguments[1:]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    elif arguments[0].startswith("-"):
+        sys.exit(f"python3: the simulated host does not know the option {arguments[0]}")
+    else:
+        _run_script(arguments, module, files)
+
+
+def _run_script(arguments: list[str], module: ModuleType, files: Files) -> None:
+    sys.argv = arguments
+    script = arguments[0]
+    try:
+        with open(script, "rb") as file:  # noqa: PTH123 - start fast
+            text = file.read()
+    except OSError as error:
+        sys.stderr.write(f"python3: can't open file {script!r}: [Errno {error.errno}] {error.strerror}\n")
+        sys.exit(2)
+    module.__dict__["__file__"] = script
+    sys.path.insert(0, os.path.dirname(files.real(script)))  # noqa: PTH120
+    _execute(text, script, module)
+
+
+def _execute(text: str | bytes, name: str, module: ModuleType) -> None:
+    exec(compile(text, name, "exec"), module.__dict__)  # noqa: S102 - running code is what python3 is for

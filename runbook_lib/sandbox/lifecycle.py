@@ -1,0 +1,261 @@
+"""Start, stop and ask for a sandbox; run one command inside a fresh one.
+
+A sandbox dies with its starter: the starter holds one end of a pipe whose other end the daemon watches.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runbook_lib.errors import SandboxError
+from runbook_lib.sandbox import state_dir as directory
+from runbook_lib.sandbox.latency import Latency
+
+DEFAULT_PORT = 4599
+_PAUSE_S = 0.05
+_STOP_S = 25.0
+_TETHER = Path(__file__).with_name("tether.py")
+
+
+@dataclass(frozen=True)
+class SandboxInfo:
+    """Where a running sandbox is.
+
+    Args:
+        state_dir: Everything it writes.
+        port: Port of its AWS API on 127.0.0.1.
+        pid: Its daemon.
+        endpoint_url: For ``AWS_ENDPOINT_URL`` and boto3.
+        parameters_path: The parameters of the estate in it.
+    """
+
+    state_dir: Path
+    port: int
+    pid: int
+    endpoint_url: str
+    parameters_path: Path
+
+    def control(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Call a control path, for example ``GET /_sandbox/status``, and return its JSON."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.endpoint_url + path, data=data, method=method)
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            return json.load(answer)
+
+
+@dataclass(frozen=True)
+class InsideResult:
+    """What came of a command that ran inside a fresh sandbox.
+
+    Args:
+        exit_code: The command's.
+        client: Acknowledged writes compared with what the service returns, as ``GET /_sandbox/client`` gives it.
+    """
+
+    exit_code: int
+    client: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class _Held:
+    """What keeps a sandbox of this process alive."""
+
+    process: subprocess.Popen[bytes]
+    lifeline: int
+
+
+_held: dict[Path, _Held] = {}
+
+
+def start(
+    state_dir: Path,
+    *,
+    port: int = 0,
+    latency: str = "fast",
+    wait_s: float = 60,
+    detached: bool = False,
+    estate_options: Sequence[str] = (),
+) -> SandboxInfo:
+    """Start a sandbox and wait until it is ready.
+
+    Args:
+        state_dir: Its directory; one of a sandbox that is gone is emptied.
+        port: Port of its AWS API, 0 for a free one.
+        latency: ``aws``, ``fast`` or ``none``.
+        wait_s: How long it may take to be ready.
+        detached: Let it outlive this process, until ``stop``.
+        estate_options: Passed to the estate as they are.
+
+    Raises:
+        SandboxError: The directory is in use or not ours, the port is taken, or it did not become ready.
+
+    Changes:
+        One process, and the directory.
+    """
+    state_dir = state_dir.resolve()
+    Latency.named(latency)
+    _refuse_busy_port(port)
+    directory.prepare(state_dir)
+    reading, writing = os.pipe()
+    command = [sys.executable, "-m", "runbook_lib.sandbox.daemon", "--state", str(state_dir)]
+    command += ["--port", str(port), "--latency", latency]
+    command += [argument for option in estate_options for argument in ("--estate-option", option)]
+    command += [] if detached else ["--lifeline-fd", str(reading)]
+    kept = () if detached else (reading,)
+    with (state_dir / directory.LOG_FILE).open("ab") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=kept, start_new_session=True
+        )
+    os.close(reading)
+    _held[state_dir] = _Held(process, writing)
+    try:
+        return _wait_until_ready(state_dir, process, wait_s)
+    except BaseException:
+        stop(state_dir)
+        raise
+
+
+def stop(state_dir: Path) -> bool:
+    """Stop the sandbox of a directory and wait until it is gone; its files stay.
+
+    Returns:
+        Whether one was running.
+
+    Changes:
+        Ends the daemon and everything it started.
+    """
+    state_dir = state_dir.resolve()
+    held = _held.pop(state_dir, None)
+    running = directory.is_held(state_dir)
+    pid = held.process.pid if held else int(directory.read_daemon(state_dir).get("pid", 0))
+    if running and pid:
+        _signal(pid, signal.SIGTERM)
+    if held:
+        os.close(held.lifeline)
+    deadline = time.monotonic() + _STOP_S
+    while directory.is_held(state_dir):
+        if time.monotonic() > deadline and pid:
+            _signal(pid, signal.SIGKILL)
+        time.sleep(_PAUSE_S)
+    if held:
+        held.process.wait()
+    return running
+
+
+def status(state_dir: Path) -> SandboxInfo | None:
+    """Return where the sandbox of a directory is, or None when none is ready there."""
+    state_dir = state_dir.resolve()
+    facts = directory.read_daemon(state_dir)
+    if not facts or not directory.is_held(state_dir):
+        return None
+    return SandboxInfo(
+        state_dir=state_dir,
+        port=int(facts["port"]),
+        pid=int(facts["pid"]),
+        endpoint_url=str(facts["endpoint_url"]),
+        parameters_path=Path(facts["parameters_path"]),
+    )
+
+
+def run_inside(
+    command: Sequence[str],
+    *,
+    latency: str = "fast",
+    port: int = 0,
+    estate_options: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> InsideResult:
+    """Run a command in a fresh sandbox, and compare afterwards what the service was told with what it returns.
+
+    Args:
+        command: Program and arguments; ``{parameters}`` and ``{state}`` in them become the sandbox's paths.
+        latency: As for ``start``.
+        port: As for ``start``.
+        estate_options: As for ``start``.
+        environment: Environment of the command instead of this process's.
+
+    Returns:
+        The command's exit code and the comparison. The sandbox is gone, whatever happened.
+
+    Raises:
+        SandboxError: The sandbox did not start, or the command does not exist.
+    """
+    state_dir = Path(tempfile.mkdtemp(prefix="runbook-sandbox-"))
+    try:
+        info = start(state_dir, port=port, latency=latency, estate_options=estate_options)
+        places = {"{parameters}": str(info.parameters_path), "{state}": str(info.state_dir)}
+        exit_code = _run_tethered([_fill(word, places) for word in command], environment)
+        info.control("POST", "/_sandbox/client", {"running": False})
+        return InsideResult(exit_code, info.control("GET", "/_sandbox/client"))
+    finally:
+        stop(state_dir)
+        shutil.rmtree(state_dir, ignore_errors=True)
+
+
+def _run_tethered(command: Sequence[str], environment: Mapping[str, str] | None) -> int:
+    if shutil.which(command[0]) is None:
+        raise SandboxError(f"there is no command {command[0]!r}; nothing was run.")
+    tethered = [sys.executable, "-I", str(_TETHER), str(os.getpid()), *command]
+    process = subprocess.Popen(tethered, env=None if environment is None else dict(environment))
+    try:
+        return process.wait()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _fill(word: str, places: Mapping[str, str]) -> str:
+    for name, value in places.items():
+        word = word.replace(name, value)
+    return word
+
+
+def _wait_until_ready(state_dir: Path, process: subprocess.Popen[bytes], wait_s: float) -> SandboxInfo:
+    deadline = time.monotonic() + wait_s
+    while time.monotonic() < deadline:
+        info = status(state_dir)
+        if info is not None:
+            return info
+        if process.poll() is not None:
+            raise SandboxError(f"the sandbox ended while starting: {_last_words(state_dir)}")
+        time.sleep(_PAUSE_S)
+    raise SandboxError(f"the sandbox was not ready after {wait_s:g} s: {_last_words(state_dir)}")
+
+
+def _last_words(state_dir: Path) -> str:
+    path = state_dir / directory.LOG_FILE
+    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return f"{lines[-1] if lines else 'it wrote nothing'} (all of it: {path})"
+
+
+def _refuse_busy_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise SandboxError(
+                f"port {port} on 127.0.0.1 is taken ({error.strerror}). Nothing was started. "
+                f"Stop what listens there, or choose another port; 0 takes a free one."
+            ) from error
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,77 @@
+"""Make moto's task definitions complete: defaults, required attributes and times, as Amazon ECS returns them.
+
+Replaces RegisterTaskDefinition's and DeregisterTaskDefinition's backend methods.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.ecs.exceptions import EcsClientException
+from moto.ecs.models import EC2ContainerServiceBackend
+
+from runbook_lib.sandbox.backends import install
+from runbook_lib.sandbox.ecs_tasks import now
+from runbook_lib.sandbox.placement import required_attributes
+
+_register = EC2ContainerServiceBackend.register_task_definition
+_deregister = EC2ContainerServiceBackend.deregister_task_definition
+
+
+def apply() -> None:
+    """Install the replacements.
+
+    Changes:
+        moto's ECS backend, for the whole process.
+    """
+    install(EC2ContainerServiceBackend, "register_task_definition", _register_definition)
+    install(EC2ContainerServiceBackend, "deregister_task_definition", _deregister_definition)
+
+
+def _register_definition(self: Any, family: str, container_definitions: list[dict[str, Any]], **rest: Any) -> Any:
+    containers = [_complete_container(dict(one)) for one in container_definitions]
+    volumes = [dict(one) for one in rest.pop("volumes", None) or []]
+    for volume in volumes:
+        _complete_volume(volume)
+    _check_mount_points(containers, {one["name"] for one in volumes})
+    definition = _register(self, family, containers, volumes=volumes, **rest)
+    definition.registered_at = now()
+    definition.registered_by = f"arn:aws:iam::{self.account_id}:root"
+    definition.requires_attributes = [{"name": name} for name in required_attributes(definition)]
+    return definition
+
+
+def _deregister_definition(self: Any, name: str) -> Any:
+    definition = _deregister(self, name)
+    definition.deregistered_at = now()
+    return definition
+
+
+def _complete_container(container: dict[str, Any]) -> dict[str, Any]:
+    container["portMappings"] = [
+        {"hostPort": 0, "protocol": "tcp", **one} for one in container.get("portMappings") or []
+    ]
+    check = container.get("healthCheck")
+    if check:
+        container["healthCheck"] = {"interval": 30, "timeout": 5, "retries": 3, **check}
+    return container
+
+
+def _complete_volume(volume: dict[str, Any]) -> None:
+    settings = volume.get("dockerVolumeConfiguration")
+    if settings is None:
+        return
+    if (volume.get("host") or {}).get("sourcePath"):
+        raise EcsClientException("Only one volume configuration can be specified for a volume.")
+    if settings.get("autoprovision") and settings.get("scope") != "shared":
+        raise EcsClientException("Autoprovision can only be used with scope shared.")
+    volume["dockerVolumeConfiguration"] = {"scope": "task", "driver": "local", **settings}
+    if volume["dockerVolumeConfiguration"]["scope"] == "shared":
+        volume["dockerVolumeConfiguration"].setdefault("autoprovision", False)
+
+
+def _check_mount_points(containers: list[dict[str, Any]], volumes: set[str]) -> None:
+    for container in containers:
+        for mount in container.get("mountPoints") or []:
+            if mount.get("sourceVolume") not in volumes:
+                raise EcsClientException(f"Unknown volume '{mount.get('sourceVolume')}'.")

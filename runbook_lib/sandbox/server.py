@@ -1,0 +1,184 @@
+"""The HTTP server: moto's dispatcher behind one lock, beside the sandbox's control paths.
+
+It turns what moto cannot do into HTTP 400 ``InvalidAction`` in the caller's wire format (Terraform's provider
+retries a 500 for minutes) and records every call. It knows no AWS rule; those live in ``patches``.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from runbook_lib.sandbox.calls import CallLog
+from runbook_lib.sandbox.controls import PREFIX, Controls, StartResponse
+from runbook_lib.sandbox.wire import ApiRequest, error_answer, error_code, read_request
+
+log = logging.getLogger(__name__)
+
+Refusal = Callable[[ApiRequest], tuple[str, str] | None]
+"""Looks at a call before AWS sees it; returns error code and message to refuse it, for example ``Throttling``."""
+
+Metadata = Callable[[str, str, Mapping[str, str], str], tuple[int, str]]
+"""Answers a request to the instance metadata service: method, path, headers and caller's address to status and body."""
+
+Answer = tuple[str, list[tuple[str, str]], bytes]
+"""Status line, headers and body."""
+
+# These copy the files of a volume at the moment of the call, which takes as long as it takes; they lock by themselves.
+UNLOCKED = frozenset({("ec2", "CreateSnapshot"), ("ec2", "CreateSnapshots"), ("ec2", "CopyVolumes")})
+
+
+class Application:
+    """The WSGI application of the sandbox.
+
+    Args:
+        lock: ``World.lock``, held while moto works on a request.
+        controls: The control paths.
+        calls: The record of API calls.
+    """
+
+    def __init__(self, lock: AbstractContextManager[Any], controls: Controls, calls: CallLog) -> None:
+        self.refusals: list[Refusal] = []
+        self.metadata: Metadata | None = None
+        self._lock = lock
+        self._controls = controls
+        self._calls = calls
+        self._moto = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        body = _read_body(environ)
+        path = environ.get("PATH_INFO", "")
+        if path.startswith(PREFIX):
+            return self._controls.answer(environ, body, start_response)
+        if path.startswith("/latest/") and self.metadata:
+            return _answer_metadata(self.metadata, environ, start_response)
+        environ["wsgi.input"] = io.BytesIO(body)
+        environ["CONTENT_LENGTH"] = str(len(body))
+        request = read_request(environ, body)
+        status, headers, text = self._answer(request, environ)
+        code = error_code(text) if status[0] in "45" else ""
+        request_id = next((value for name, value in headers if name.lower() == "x-amzn-requestid"), "")
+        self._calls.record(request, request_id=request_id, status=int(status.split()[0]), code=code)
+        start_response(status, headers)
+        return [text]
+
+    def _answer(self, request: ApiRequest, environ: dict[str, Any]) -> Answer:
+        for refusal in self.refusals:
+            refused = refusal(request)
+            if refused:
+                return _error(request, *refused)
+        if environ.get("PATH_INFO", "").startswith("/moto-api"):
+            return _error(request, "InvalidAction", "moto's own API is switched off in the sandbox")
+        unlocked = (request.service, request.operation) in UNLOCKED
+        try:
+            with nullcontext() if unlocked else self._lock:
+                return _run(self._moto, environ)
+        except NotImplementedError as error:
+            log.warning("not available: %s %s: %s", request.service, request.operation, error)
+            message = f"the sandbox does not have {request.service} {request.operation}: {error}"
+            return _error(request, "InvalidAction", message)
+        except Exception as error:
+            # A defect of the sandbox or of moto: say so at once instead of letting clients retry a 500.
+            log.exception("failed: %s %s %s", request.service, request.operation, dict(request.target))
+            return _error(request, "SandboxDefect", f"{type(error).__name__}: {error} (see daemon.log)")
+
+
+class Server:
+    """The listening socket and the thread that serves it.
+
+    Args:
+        listening: A bound, listening socket on loopback.
+        application: What answers.
+    """
+
+    def __init__(self, listening: socket.socket, application: Application) -> None:
+        host, port = listening.getsockname()[:2]
+        self._server: BaseWSGIServer = make_server(
+            host, port, application, threaded=True, request_handler=_QuietHandler, fd=listening.fileno()
+        )
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer requests."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop answering and close the socket."""
+        self._server.shutdown()
+        self._thread.join(timeout=5)
+        self._server.server_close()
+
+
+class _QuietHandler(MotoRequestHandler):
+    """Moto's request handler without a log line per request; ``api.jsonl`` has them."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Write nothing."""
+
+
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens on loopback.
+
+    Args:
+        port: The port, or 0 for any free one.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", port))
+        listening.listen(128)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _answer_metadata(metadata: Metadata, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
+    path, caller = environ["PATH_INFO"], environ.get("REMOTE_ADDR", "")
+    status, text = metadata(environ["REQUEST_METHOD"], path, headers, caller)
+    body = text.encode()
+    start_response(f"{status} -", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def _read_body(environ: dict[str, Any]) -> bytes:
+    stream = environ["wsgi.input"]
+    if environ.get("CONTENT_LENGTH"):
+        return bytes(stream.read(int(environ["CONTENT_LENGTH"])))
+    return bytes(stream.read()) if environ.get("wsgi.input_terminated") else b""
+
+
+def _run(application: Any, environ: dict[str, Any]) -> Answer:
+    """Run a WSGI application to its end and return status line, headers and body."""
+    started: list[Any] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None) -> None:
+        started[:] = [status, headers]
+
+    chunks = application(environ, start_response)
+    try:
+        text = b"".join(chunks)
+    finally:
+        close = getattr(chunks, "close", None)
+        if close:
+            close()
+    return started[0], list(started[1]), text
+
+
+def _error(request: ApiRequest, code: str, message: str) -> Answer:
+    headers, text = error_answer(request.protocol, code, message, str(uuid.uuid4()))
+    return "400 Bad Request", [*headers, ("Content-Length", str(len(text)))], text

@@ -1,0 +1,168 @@
+"""Keep one container as its specification says: start it, watch it, restart it, stop it.
+
+One thread per running container waits for its process; when that ends, the volumes are given back first and only
+then does the container count as stopped.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from runbook_lib.sandbox import container_process as process
+from runbook_lib.sandbox.containers import Container, EngineError, now_utc
+from runbook_lib.sandbox.health import HealthMonitor, check_of
+
+if TYPE_CHECKING:
+    from runbook_lib.sandbox.engine import Engine
+    from runbook_lib.sandbox.images import Image
+
+FIRST_BACKOFF_S, LONGEST_BACKOFF_S, STEADY_S = 0.1, 60.0, 10.0
+KILLED, CANNOT_START = 137, 127
+ENDS_S = 60.0
+
+
+class Supervisor:
+    """One container's keeper.
+
+    Args:
+        container: Whose.
+        image: What it is made from.
+        engine: Whose container it is.
+    """
+
+    def __init__(self, container: Container, image: Image, engine: Engine) -> None:
+        self.container = container
+        self._image = image
+        self._engine = engine
+        self._starting = threading.Lock()
+        self._health: HealthMonitor | None = None
+        self._wake = threading.Event()
+        self._backoff_s = FIRST_BACKOFF_S
+
+    def start(self) -> None:
+        """Start the container; one that runs is left alone.
+
+        Raises:
+            EngineError: A mount or its program failed; it stays as it was, with the error noted.
+        """
+        with self._starting:
+            if self.container.is_alive:
+                return
+            self.container.stopped_by_user = False
+            self._wake.clear()
+            self._begin()
+
+    def stop(self, timeout_s: float) -> None:
+        """End the container: its stop signal, then SIGKILL after the grace period; returns when it is stopped."""
+        with self.container.changed:
+            self.container.stopped_by_user = True
+            self.container.changed.notify_all()
+        self._wake.set()
+        if self.container.status == "running":
+            name = str(self._image.config.get("StopSignal") or "SIGTERM")
+            process.terminate(self.container.pid, getattr(signal, name))
+            if not self._ended_within(timeout_s):
+                process.terminate(self.container.pid, signal.SIGKILL)
+        self.container.wait(("exited", "created"), ENDS_S)
+
+    def kill(self, number: int) -> None:
+        """Send a signal to the main process.
+
+        Raises:
+            EngineError: It does not run.
+        """
+        if self.container.status != "running":
+            raise EngineError(f"cannot kill container: {self.container.id}: container is not running")
+        process.terminate(self.container.pid, number)
+
+    def _ended_within(self, timeout_s: float) -> bool:
+        pid = self.container.pid
+        with self.container.changed:
+            return self.container.changed.wait_for(lambda: self.container.pid != pid, timeout_s)
+
+    def _begin(self) -> None:
+        container, engine = self.container, self._engine
+        try:
+            engine.check_ports(container)
+            engine.container_mounts.mount_all(container)
+            try:
+                if engine.host.off.wait(engine.host.world.latency.container_start_s):
+                    raise EngineError("the host lost its power")
+                popen = process.start(container, self._image, engine.host)
+            except EngineError:
+                engine.container_mounts.unmount_all(container)
+                raise
+        except EngineError as error:
+            self._note(status=container.status if container.status == "exited" else "created", pid=0)
+            container.error, container.exit_code = str(error), CANNOT_START
+            raise
+        container.error = ""
+        self._note(status="running", pid=popen.pid)
+        container.started_utc = now_utc()
+        self._watch_health()
+        threading.Thread(target=self._watch, args=(popen,), name=f"container-{container.name}", daemon=True).start()
+
+    def _watch_health(self) -> None:
+        check = check_of(self.container, self._image)
+        if check is not None:
+            self._health = HealthMonitor(
+                self.container, check, lambda argv, timeout_s: self._engine.exec(self.container.id, argv, timeout_s)
+            )
+            self._health.start()
+
+    def _watch(self, popen: subprocess.Popen[bytes]) -> None:
+        started = time.monotonic()
+        code = popen.wait()
+        container = self.container
+        if self._health is not None:
+            self._health.stop()
+        process.end_rest(container)
+        with container.changed:
+            container.pid = 0
+            container.changed.notify_all()
+        if not self._engine.lost_power:
+            for problem in self._engine.container_mounts.unmount_all(container):
+                self._engine.note(f"{container.name}: {problem}")
+        container.mounted = []
+        container.exit_code = code if code >= 0 else 128 - code
+        container.finished_utc = now_utc()
+        if time.monotonic() - started > STEADY_S:
+            self._backoff_s = FIRST_BACKOFF_S
+        self._restart() if self._should_restart() else self._note(status="exited", pid=0)
+
+    def _should_restart(self) -> bool:
+        container = self.container
+        if container.stopped_by_user or self._engine.lost_power or not self._engine.active:
+            return False
+        policy, _, most = container.restart.partition(":")
+        if policy == "on-failure":
+            return container.exit_code != 0 and (not most or container.restart_count < int(most))
+        return policy in {"always", "unless-stopped"}
+
+    def _restart(self) -> None:
+        self._note(status="restarting", pid=0)
+        while True:
+            self._wake.wait(self._backoff_s)
+            self._backoff_s = min(2 * self._backoff_s, LONGEST_BACKOFF_S)
+            if not self._should_restart():
+                self._note(status="exited", pid=0)
+                return
+            self.container.restart_count += 1
+            try:
+                self._begin()
+            except EngineError as error:
+                self._engine.note(f"{self.container.name}: restart: {error}")
+                self._note(status="restarting", pid=0)
+            else:
+                return
+
+    def _note(self, *, status: str, pid: int) -> None:
+        with self.container.changed:
+            self.container.status, self.container.pid = status, pid
+            if status == "exited" and self.container.health == "starting":
+                self.container.health = "unhealthy"
+            self.container.changed.notify_all()

@@ -1,0 +1,278 @@
+"""What a step is, and the one function that knows the order in which a step happens.
+
+observe → already so? → check → (not executing? planned) → journal → act → observe until verified → journal.
+`execute` is tested here and nowhere else. It waits with the run's clock; it writes through the run's journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from runbook_lib.errors import ActionError, CheckError, ObservationError, OutsideError, StepError, VerificationError
+from runbook_lib.model import Check, Facts, StepStatus
+
+if TYPE_CHECKING:
+    from runbook_lib.run import Run
+
+
+def never_done(_facts: Facts) -> bool:
+    """Return False: the step has nothing that could already be so."""
+    return False
+
+
+def no_checks(_facts: Facts) -> Sequence[Check]:
+    """Return no checks: the act is harmless whatever the facts are."""
+    return ()
+
+
+def not_hopeless(_facts: Facts) -> str:
+    """Return "": waiting may still help."""
+    return ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a runbook, as data.
+
+    Args:
+        step_id: Kebab-case; also the id of its notebook cell.
+        notebook: The notebook it belongs to, for example `30_cut_over_volume`.
+        title: What it does, imperative, one line.
+        observe: Reads the world; returns facts. Changes nothing.
+        plan: Says what the act would do, given the facts.
+        act: Changes the world, or None for a step that only reads and checks.
+        is_done: Whether the facts already are what the act would bring about.
+        check: What must be so before the act; pure.
+        verify: What must be so after the act, from the facts before and after; pure.
+        hopeless: Why waiting any longer cannot help, or ""; pure.
+        roll_back: Step of 90_roll_back that takes this one back; None for a point of no return or no change.
+        timeout_s: How long to wait for verify.
+        poll_s: Pause between two observations while waiting.
+        waits_for: What the wait is for, in words.
+        in_outage: Whether the service is down while this step runs.
+    """
+
+    step_id: str
+    notebook: str
+    title: str
+    observe: Callable[[Run], dict[str, Any]]
+    plan: Callable[[Facts], str]
+    act: Callable[[Run, Facts], None] | None = None
+    is_done: Callable[[Facts], bool] = never_done
+    check: Callable[[Facts], Sequence[Check]] = no_checks
+    verify: Callable[[Facts, Facts], Sequence[Check]] = field(default=lambda _before, _after: ())
+    hopeless: Callable[[Facts], str] = not_hopeless
+    roll_back: str | None = None
+    timeout_s: float = 120.0
+    poll_s: float = 0.5
+    waits_for: str = ""
+    in_outage: bool = False
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """How a step ended; what a notebook cell shows.
+
+    Args:
+        step_id: The step.
+        title: What the step does.
+        status: Its state.
+        summary: One or more lines for a person.
+        duration_s: From the first observation to the end.
+        checks: Every check that was made, with its outcome.
+    """
+
+    step_id: str
+    title: str
+    status: StepStatus
+    summary: str
+    duration_s: float
+    checks: tuple[Check, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return plain lines, for terminals and logs."""
+        return f"{self.status.value:<9} {self.step_id} ({self.duration_s:.1f} s)\n  {self.summary}"
+
+    def _repr_markdown_(self) -> str:
+        """Return the same for Jupyter."""
+        rows = "".join(
+            f"| {_outcome(check)} | {check.check_id} | {check.expected} | {check.observed} |\n" for check in self.checks
+        )
+        table = f"\n\n| result | check | expected | observed |\n|---|---|---|---|\n{rows}" if rows else ""
+        return f"**{self.status.value}** · {self.title} · {self.duration_s:.1f} s\n\n{self.summary}{table}"
+
+
+def _outcome(check: Check) -> str:
+    """Return the outcome in one word; a failed check in a result can only be one that was assumed."""
+    return "pass" if check.passed else "assumed"
+
+
+def perform(step: Step, run: Run) -> StepResult:
+    """Bring one step to its end, or raise.
+
+    Args:
+        step: The step.
+        run: The open run.
+
+    Returns:
+        The result: skipped, planned or succeeded.
+
+    Raises:
+        ObservationError: when the world could not be read; nothing changed.
+        CheckError: when a check failed; nothing changed.
+        ActionError: when the act failed; something may have changed.
+        VerificationError: when the act ran but the world never became what was expected.
+
+    Changes:
+        Whatever the step's act changes, only when the run executes; the journal always.
+    """
+    return _Performance(step, run).perform()
+
+
+class _Performance:
+    """One performance of one step; holds what the journal line needs."""
+
+    def __init__(self, step: Step, run: Run) -> None:
+        self.step = step
+        self.run = run
+        self.started = run.clock.monotonic()
+        self.before: dict[str, Any] = {}
+        self.after: dict[str, Any] = {}
+        self.checks: tuple[Check, ...] = ()
+
+    def perform(self) -> StepResult:
+        try:
+            return self._perform()
+        except StepError as error:
+            self._record(StepStatus.FAILED, error=error, changed=error.changed)
+            raise
+        except BaseException as error:  # a defect or an interrupt: the journal must not stay at `running`
+            self._record(StepStatus.FAILED, error=error, changed="maybe")
+            raise
+
+    def _perform(self) -> StepResult:
+        step = self.step
+        self.before = self._observe_before()
+        if step.is_done(self.before):
+            return self._end(StepStatus.SKIPPED, "Already so; nothing to do.")
+        self.checks = tuple(step.check(self.before))
+        self._refuse_failed_checks()
+        if not self.run.execute:
+            return self._end(StepStatus.PLANNED, step.plan(self.before))
+        self._record(StepStatus.RUNNING, plan=step.plan(self.before))
+        if step.act is not None:
+            self._act(step.act)
+            self._wait_until_verified()
+        return self._end(StepStatus.SUCCEEDED, step.plan(self.before))
+
+    def _observe_before(self) -> dict[str, Any]:
+        try:
+            return self.step.observe(self.run)
+        except OutsideError as error:
+            raise ObservationError(self.step.step_id, f"could not look before acting: {error}") from error
+
+    def _refuse_failed_checks(self) -> None:
+        failed = [c for c in self.checks if not c.passed and not self._is_assumed(c)]
+        if failed:
+            lines = "".join(f"\n  - {c.sentence()}" for c in failed)
+            raise CheckError(self.step.step_id, f"{len(failed)} of {len(self.checks)} checks failed:{lines}")
+
+    def _is_assumed(self, check: Check) -> bool:
+        """Return whether the checked object is only planned in this run, so it cannot be there yet."""
+        planned = self.run.journal.step_status(check.needs) if check.needs and not self.run.execute else None
+        return planned is StepStatus.PLANNED
+
+    def _act(self, act: Callable[[Run, Facts], None]) -> None:
+        try:
+            act(self.run, self.before)
+        except OutsideError as error:
+            raise ActionError(self.step.step_id, f"{self.step.title}: {error}") from error
+
+    def _wait_until_verified(self) -> None:
+        clock, step = self.run.clock, self.step
+        deadline = clock.monotonic() + step.timeout_s
+        announced = False
+        while True:
+            failed = self._observe_after()
+            if not failed:
+                return
+            reason = step.hopeless(self.after)
+            if reason or clock.monotonic() >= deadline:
+                waited_s = clock.monotonic() - self.started
+                text = "; ".join(failed) + (f". Waiting longer cannot help: {reason}" if reason else "")
+                raise VerificationError(step.step_id, f"not verified after {waited_s:.1f} s: {text}")
+            if not announced and step.waits_for:
+                self.run.journal.append("wait", step_id=step.step_id, reason=step.waits_for, timeout_s=step.timeout_s)
+                announced = True
+            clock.sleep(step.poll_s)
+
+    def _observe_after(self) -> list[str]:
+        """Observe and verify once; return what is not as it should be."""
+        try:
+            self.after = self.step.observe(self.run)
+        except OutsideError as error:
+            return [f"could not look: {error}"]
+        verified = tuple(self.step.verify(self.before, self.after))
+        self.checks = tuple(c for c in self.checks if c.check_id not in {v.check_id for v in verified}) + verified
+        return [c.sentence() for c in verified if not c.passed]
+
+    def _end(self, status: StepStatus, summary: str) -> StepResult:
+        self._record(status, plan=summary)
+        return StepResult(self.step.step_id, self.step.title, status, summary, self._duration_s(), self.checks)
+
+    def _duration_s(self) -> float:
+        return round(self.run.clock.monotonic() - self.started, 3)
+
+    def _record(
+        self, status: StepStatus, *, plan: str = "", error: BaseException | None = None, changed: str = "no"
+    ) -> None:
+        fields: dict[str, Any] = {
+            "step_id": self.step.step_id,
+            "notebook": self.step.notebook,
+            "title": self.step.title,
+            "status": status.value,
+            "before": self.before,
+            "after": self.after,
+            "checks": [c.as_json() | {"assumed": not c.passed and self._is_assumed(c)} for c in self.checks],
+            "plan": plan,
+            "duration_s": self._duration_s(),
+            "in_outage": self.step.in_outage,
+        }
+        if error is not None:
+            fields["error"] = {
+                "kind": type(error).__name__,
+                "message": str(error) or type(error).__name__,
+                "changed": changed,
+                "exit_code": getattr(error, "exit_code", 4),
+            }
+        self.run.journal.append("step", **fields)
+
+
+def verb(step: Step) -> Callable[[Run], StepResult]:
+    """Return the public function that performs a step.
+
+    Args:
+        step: The step.
+
+    Returns:
+        A function of the run, named and documented after the step.
+    """
+
+    def perform_step(run: Run) -> StepResult:
+        return perform(step, run)
+
+    perform_step.__name__ = perform_step.__qualname__ = step.step_id.replace("-", "_")
+    perform_step.__doc__ = f"""{step.title}.
+
+    Args:
+        run: The open run.
+
+    Returns:
+        How the step ended.
+
+    Raises:
+        StepError: as `runbook_lib.steps.perform` says.
+    """
+    return perform_step

@@ -1,0 +1,73 @@
+"""How a container gets the data volume: one interface, one module per storage driver.
+
+Every driver keeps the same layout on the volume, files at the filesystem's root, so that the driver can be changed
+later without moving data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from runbook_lib.errors import ParameterError
+from runbook_lib.model import Check, Facts
+from runbook_lib.parameters import Parameters
+from runbook_lib.storage.rexray import RexRay
+
+RESERVED_DIRECTORY = ".runbook"
+"""Directory at the volume's root that belongs to the runbooks; it holds the sentinel."""
+
+SENTINEL_PATH = f"{RESERVED_DIRECTORY}/sentinel.json"
+"""The sentinel, relative to the volume's root."""
+
+
+class StorageDriver(Protocol):
+    """What the procedures need to know of a storage driver."""
+
+    volume_name: str
+    """Value of the volume's Name tag by which the driver finds it."""
+
+    plugin_alias: str
+    """Docker's name of the volume plugin, or "" without one."""
+
+    http_tokens: str
+    """`required`, or `optional` for a driver that knows no IMDSv2."""
+
+    capability: str
+    """Attribute a container instance must have before a task with this driver can be placed."""
+
+    def boot(self, volume_id: str) -> dict[str, Any]:
+        """Return what the instance's boot script needs (`storage_boot` of modules/ecs_cluster)."""
+
+    def task_volume(self) -> dict[str, Any]:
+        """Return the task's volume (`task_volume` of modules/ecs_service)."""
+
+    def check_disk(self, device: Facts) -> Sequence[Check]:
+        """Return whether the driver would take the disk as it is, from what blkid and lsblk said."""
+
+    def check_host(self, plugins: Sequence[Facts]) -> Sequence[Check]:
+        """Return whether a container instance is set up for the driver."""
+
+
+def storage_driver(parameters: Parameters) -> StorageDriver:
+    """Return the storage driver that the parameters name.
+
+    Args:
+        parameters: The migration.
+
+    Returns:
+        The driver.
+
+    Raises:
+        ParameterError: when this release has no such driver.
+    """
+    if parameters.storage.driver == "rexray" and parameters.storage.rexray is not None:
+        return RexRay(parameters.storage.rexray, parameters.aws.region)
+    raise ParameterError(
+        [
+            (
+                f"migration.storage.driver: {parameters.storage.driver!r} is not available in this release; "
+                "expected 'rexray'. Set storage.driver: rexray, and its section."
+            )
+        ]
+    )

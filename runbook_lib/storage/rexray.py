@@ -1,0 +1,160 @@
+"""The REX-Ray volume plugin, made safe.
+
+REX-Ray finds a volume by its Name tag, formats any disk it does not recognise, shows `<volume>/data` instead of the
+volume, and takes a volume from a live host when told to preempt. This module states the settings and checks that take
+each of these away. Pure: it looks at facts, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from runbook_lib.model import Check, Facts
+from runbook_lib.parameters_model import Rexray
+
+RECOGNISED_FILESYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs"})
+"""What REX-Ray's probe knows; it runs mkfs on anything else (probeFsType, libstorage/drivers/os/linux)."""
+
+ROOT_DIRECTORY = "/.runbook"
+"""Given to REX-Ray as the directory that it makes and chmods at every mount, so that it touches no user's file."""
+
+
+class RexRay:
+    """Storage driver `rexray`.
+
+    Args:
+        parameters: Section `storage.rexray`.
+        region: AWS region.
+    """
+
+    def __init__(self, parameters: Rexray, region: str) -> None:
+        self._parameters = parameters
+        self._region = region
+        self.volume_name = parameters.volume_name
+        self.plugin_alias = parameters.plugin_alias
+        # the stock plugin's SDK of 2018 knows no IMDSv2 (domain: rexray #1371); the maintained fork does
+        self.http_tokens = "optional" if parameters.stock else "required"
+        # the agent replaces ":" by "." in the capability it registers (appendVolumeDriverCapabilities)
+        self.capability = "ecs.capability.docker-plugin." + parameters.plugin_alias.replace(":", ".")
+
+    def environment(self) -> dict[str, str]:
+        """Return every plugin setting that matters, the safe value spelled out.
+
+        Returns:
+            Environment of the managed plugin.
+
+        Source: `.docker/plugins/ebs/config.json` of REX-Ray; ADR 0002 for the two root paths.
+        """
+        return {
+            "EBS_REGION": self._region,
+            "LIBSTORAGE_INTEGRATION_VOLUME_OPERATIONS_MOUNT_ROOTPATH": "/",
+            "LINUX_VOLUME_ROOTPATH": ROOT_DIRECTORY,
+            "LINUX_VOLUME_FILEMODE": "0700",
+            "REXRAY_FSTYPE": "ext4",
+            "REXRAY_PREEMPT": "false",
+        }
+
+    def boot(self, volume_id: str) -> dict[str, Any]:
+        """Return what the instance's boot script needs.
+
+        Args:
+            volume_id: The data volume.
+
+        Returns:
+            `storage_boot` of modules/ecs_cluster.
+        """
+        return {
+            "driver": "rexray",
+            "plugin_reference": self._parameters.plugin_reference,
+            "plugin_alias": self.plugin_alias,
+            "plugin_environment": self.environment(),
+            "volume_name": self.volume_name,
+            "volume_id": volume_id,
+        }
+
+    def task_volume(self) -> dict[str, Any]:
+        """Return the task's volume.
+
+        Returns:
+            `task_volume` of modules/ecs_service.
+        """
+        return {"name": self.volume_name, "driver": self.plugin_alias, "host_path": None}
+
+    def check_disk(self, device: Facts) -> Sequence[Check]:
+        """Return whether REX-Ray would mount the disk rather than format it.
+
+        Args:
+            device: Keys `path`, `filesystem_type`, `partition_table_type`, `children` (paths of partitions and maps).
+
+        Returns:
+            Two checks.
+
+        Source: domain 2.8: `mkfs.ext4 -F` on every signature that is not ext, xfs or btrfs on the disk itself.
+        """
+        filesystem = device.get("filesystem_type") or "none"
+        table = device.get("partition_table_type") or ""
+        children = list(device.get("children", ()))
+        return (
+            Check(
+                "filesystem-on-bare-disk",
+                passed=not table and not children,
+                expected=f"a filesystem on {device.get('path')} itself, without partitions or logical volumes",
+                observed=f"partition table {table or 'none'}, below it {', '.join(children) or 'nothing'}",
+                why="REX-Ray formats a disk whose first bytes it does not know, a partition table included",
+                fix="copy the filesystem onto a volume without partitions first (a different, announced outage), "
+                "or use another storage driver; this volume is untouched",
+            ),
+            Check(
+                "filesystem-recognised",
+                passed=filesystem in RECOGNISED_FILESYSTEMS,
+                expected=f"one of {', '.join(sorted(RECOGNISED_FILESYSTEMS))} on {device.get('path')}",
+                observed=filesystem,
+                why="REX-Ray runs mkfs on any other signature (LVM, LUKS, ZFS, an empty disk)",
+                fix="use another storage driver, or put the data on ext4 or xfs first; this volume is untouched",
+            ),
+        )
+
+    def check_host(self, plugins: Sequence[Facts]) -> Sequence[Check]:
+        """Return whether the plugin is enabled on a container instance, of the right reference and settings.
+
+        Args:
+            plugins: One mapping per Docker plugin: `name`, `enabled`, `reference`, `environment`.
+
+        Returns:
+            Three checks, or one when the plugin is missing.
+        """
+        named = [p for p in plugins if p["name"].removesuffix(":latest") == self.plugin_alias.removesuffix(":latest")]
+        if not named:
+            return (
+                Check(
+                    "plugin-installed",
+                    passed=False,
+                    expected=f"Docker plugin {self.plugin_alias}",
+                    observed=", ".join(p["name"] for p in plugins) or "no plugin",
+                    why="ECS cannot place the task without it",
+                    fix="read /var/log/cloud-init-output.log on the instance; replace it rather than repair it",
+                ),
+            )
+        plugin = named[0]
+        different = {
+            key: plugin["environment"].get(key, "")
+            for key, value in self.environment().items()
+            if plugin["environment"].get(key, "") != value
+        }
+        return (
+            self._expect("plugin-enabled", "enabled", "enabled" if plugin["enabled"] else "disabled"),
+            self._expect("plugin-reference", self._parameters.plugin_reference, plugin["reference"]),
+            self._expect("plugin-settings", "{}", str(different)),
+        )
+
+    @staticmethod
+    def _expect(check_id: str, expected: str, observed: str) -> Check:
+        return Check(
+            check_id,
+            passed=expected == observed,
+            expected=expected,
+            observed=observed,
+            why="another plugin, or the same with other settings, can format, hide or take the volume",
+            fix="run 10_provision_target again and replace the instance",
+        )

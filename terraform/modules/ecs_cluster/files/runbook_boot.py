@@ -1,0 +1,182 @@
+#!/usr/bin/python3
+"""Prepare a container instance for the data volume's plugin, and only then let it join its ECS cluster.
+
+`join` runs once, at the first boot, from user data; `check` runs at every boot before ecs.service.
+Touches the plugin named in /etc/runbook/boot.json, /run/runbook and /etc/ecs/ecs.config. Never touches a volume,
+never starts or restarts docker or ecs: a host that fails here stays out of the cluster and is to be replaced.
+Standard library only, Python 3.7 syntax.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+CONFIGURATION = "/etc/runbook/boot.json"
+ECS_CONFIG = "/etc/ecs/ecs.config"
+STATUS_FOLDER = "/run/runbook"
+STATUS = STATUS_FOLDER + "/status.json"
+VERIFIED = STATUS_FOLDER + "/storage-verified"
+
+
+class BootError(Exception):
+    """The host must not join; a further attempt may help."""
+
+
+class FinalBootError(BootError):
+    """The host must not join, and no further attempt can help."""
+
+
+def run(argv, timeout_s):
+    """Run one command and return (exit code, standard output, standard error)."""
+    try:
+        done = subprocess.run(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=timeout_s, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return 1, "", str(error)
+    return done.returncode, done.stdout, done.stderr
+
+
+def inspect_plugin(alias):
+    """Return the plugin as Docker describes it, or None when there is no plugin of that name."""
+    code, output, error = run(["docker", "plugin", "inspect", alias], 60)
+    if code == 0:
+        return json.loads(output)[0]
+    if "not found" in error.lower() or "no such plugin" in error.lower():
+        return None
+    raise BootError("docker plugin inspect: " + error.strip())
+
+
+def normalized(reference):
+    """Return a plugin reference without the registry that Docker adds by itself."""
+    prefix = "docker.io/"
+    return reference[len(prefix) :] if reference.startswith(prefix) else reference
+
+
+def find_problems(plugin, storage):
+    """Return one text for each difference between the plugin and its configuration."""
+    if plugin is None:
+        return ["plugin %s is not installed" % storage["plugin_alias"]]
+    problems = []
+    reference = normalized(plugin.get("PluginReference", ""))
+    if reference != normalized(storage["plugin_reference"]):
+        problems.append("plugin comes from %s, expected %s" % (reference, storage["plugin_reference"]))
+    settings = set((plugin.get("Settings") or {}).get("Env") or [])
+    for name, value in sorted(storage["plugin_environment"].items()):
+        if "%s=%s" % (name, value) not in settings:
+            problems.append("plugin setting %s is not %r" % (name, value))
+    if not plugin.get("Enabled"):
+        problems.append("plugin is disabled")
+    return problems
+
+
+def install_plugin(storage, retries):
+    """Install the plugin disabled, with its whole environment, so that it never runs with a default."""
+    argv = ["docker", "plugin", "install", "--disable", "--alias", storage["plugin_alias"], "--grant-all-permissions"]
+    argv.append(storage["plugin_reference"])
+    argv += ["%s=%s" % pair for pair in sorted(storage["plugin_environment"].items())]
+    code, _output, error = run(argv, retries["install_timeout_s"])
+    if code != 0:
+        raise BootError("docker plugin install: " + error.strip())
+
+
+def enable_plugin(storage, retries):
+    """Enable the plugin."""
+    timeout_s = retries["enable_timeout_s"]
+    argv = ["docker", "plugin", "enable", "--timeout", str(timeout_s), storage["plugin_alias"]]
+    code, _output, error = run(argv, timeout_s + 30)
+    if code != 0:
+        raise BootError("docker plugin enable: " + error.strip())
+
+
+def prepare_plugin(storage, retries):
+    """Bring the plugin to its configured state and look at it again; raise BootError when it is not there yet."""
+    plugin = inspect_plugin(storage["plugin_alias"])
+    if plugin is None:
+        install_plugin(storage, retries)
+        plugin = inspect_plugin(storage["plugin_alias"])
+    problems = [problem for problem in find_problems(plugin, storage) if problem != "plugin is disabled"]
+    if problems:
+        raise FinalBootError("; ".join(problems))
+    if not plugin.get("Enabled"):
+        enable_plugin(storage, retries)
+    problems = find_problems(inspect_plugin(storage["plugin_alias"]), storage)
+    if problems:
+        raise BootError("; ".join(problems))
+
+
+def retry(act, retries):
+    """Call act until it succeeds, at most retries["attempts"] times."""
+    for attempt in range(1, retries["attempts"] + 1):
+        try:
+            return act()
+        except FinalBootError:
+            raise
+        except BootError as error:
+            print("attempt %d: %s" % (attempt, error), flush=True)
+            if attempt == retries["attempts"]:
+                raise
+            time.sleep(retries["delay_s"])
+    return None
+
+
+def write_file(path, text):
+    """Write a file so that a reader sees all of it or nothing."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    temporary = path + ".new"
+    with open(temporary, "w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.rename(temporary, path)
+
+
+def write_status(phase, problem):
+    """Leave for the next reader on this host what happened, and whether the ECS agent may start."""
+    write_file(STATUS, json.dumps({"phase": phase, "verified": problem is None, "problem": problem}, sort_keys=True) + "\n")
+    if problem is None:
+        write_file(VERIFIED, "")
+    elif os.path.exists(VERIFIED):
+        os.remove(VERIFIED)
+
+
+def check(configuration):
+    """Raise BootError unless the plugin is enabled and exactly as configured. Changes nothing."""
+    storage = configuration["storage"]
+    problems = find_problems(inspect_plugin(storage["plugin_alias"]), storage)
+    if problems:
+        raise BootError("; ".join(problems))
+
+
+def join(configuration):
+    """Prepare the plugin; what makes the agent join is written by main, last."""
+    retry(lambda: prepare_plugin(configuration["storage"], configuration["retries"]), configuration["retries"])
+
+
+def main(arguments):
+    """Run `join` or `check`; exit code 0 means that the agent may start."""
+    phase = arguments[1] if len(arguments) == 2 else ""
+    if phase not in ("join", "check"):
+        print("usage: runbook-boot join | check", file=sys.stderr)
+        return 2
+    with open(CONFIGURATION) as stream:
+        configuration = json.load(stream)
+    try:
+        {"join": join, "check": check}[phase](configuration)
+    except BootError as error:
+        write_status(phase, str(error))
+        print("runbook-boot %s: this host must not serve the data volume: %s" % (phase, error), file=sys.stderr)
+        return 1
+    write_status(phase, None)
+    if phase == "join":
+        # Last: before this line the agent has no cluster, so a half-prepared host receives no task.
+        lines = ["%s=%s\n" % pair for pair in sorted(configuration["ecs_config"].items())]
+        write_file(ECS_CONFIG, "".join(lines))
+    print("runbook-boot %s: plugin %s verified" % (phase, configuration["storage"]["plugin_alias"]), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,330 @@
+# What keeps a service with a data volume at one writer.
+
+mock_provider "aws" {
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+
+  mock_data "aws_ebs_volume" {
+    defaults = { availability_zone = "us-east-1a", multi_attach_enabled = false }
+  }
+
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::012345678901:role/guestbook-execution" }
+  }
+
+  mock_resource "aws_lb" {
+    defaults = { arn = "arn:aws:elasticloadbalancing:us-east-1:012345678901:loadbalancer/app/guestbook/0a" }
+  }
+
+  mock_resource "aws_lb_target_group" {
+    defaults = { arn = "arn:aws:elasticloadbalancing:us-east-1:012345678901:targetgroup/guestbook/0a" }
+  }
+}
+
+variables {
+  name                       = "guestbook"
+  region                     = "us-east-1"
+  account_id                 = "012345678901"
+  cluster_arn                = "arn:aws:ecs:us-east-1:012345678901:cluster/guestbook"
+  capacity_provider_name     = "guestbook"
+  vpc_id                     = "vpc-0a"
+  availability_zone          = "us-east-1a"
+  instance_security_group_id = "sg-0a"
+  log_group_name             = "/ecs/guestbook"
+  container_name             = "guestbook"
+  container_port             = 8080
+  host_port                  = 8080
+  volume_id                  = "vol-0a"
+  task_volume                = { name = "guestbook-data", driver = "rexray/ebs" }
+
+  container_definitions = [{
+    name         = "guestbook"
+    image        = "registry.example/guestbook:1.0"
+    essential    = true
+    memory       = 256
+    portMappings = [{ containerPort = 8080, hostPort = 8080 }]
+    mountPoints  = [{ sourceVolume = "guestbook-data", containerPath = "/data" }]
+  }]
+}
+
+run "a_deployment_stops_the_writer_before_it_starts_the_next" {
+  command = plan
+
+  assert {
+    condition     = aws_ecs_service.this.deployment_minimum_healthy_percent == 0 && aws_ecs_service.this.deployment_maximum_percent == 100
+    error_message = "0 % / 100 %: stop, then start."
+  }
+
+  assert {
+    condition     = aws_ecs_service.this.availability_zone_rebalancing == "DISABLED"
+    error_message = "Rebalancing starts a second task before it stops the first."
+  }
+
+  assert {
+    condition     = aws_ecs_service.this.deployment_controller[0].type == "ECS"
+    error_message = "Blue/green runs both revisions at once."
+  }
+
+  assert {
+    condition     = aws_ecs_service.this.deployment_circuit_breaker[0].enable && aws_ecs_service.this.deployment_circuit_breaker[0].rollback
+    error_message = "A deployment that fails must end, and go back."
+  }
+}
+
+run "the_service_is_created_without_a_task" {
+  command = plan
+
+  assert {
+    condition     = aws_ecs_service.this.desired_count == 0
+    error_message = "The cutover starts the task."
+  }
+
+  assert {
+    condition     = length(aws_appautoscaling_target.this) == 0
+    error_message = "Nothing else may change the desired count."
+  }
+}
+
+run "the_task_can_be_placed_in_the_zone_of_the_volume_only" {
+  command = plan
+
+  assert {
+    condition = [for rule in aws_ecs_service.this.placement_constraints : "${rule.type} ${rule.expression}"] == [
+      "memberOf attribute:ecs.availability-zone == us-east-1a"
+    ]
+    error_message = "The placement constraint must name the volume's zone."
+  }
+
+  assert {
+    condition     = [for strategy in aws_ecs_service.this.capacity_provider_strategy : strategy.capacity_provider] == ["guestbook"]
+    error_message = "The capacity provider drains a host before it ends."
+  }
+}
+
+run "the_task_finds_the_volume_or_fails" {
+  command = plan
+
+  assert {
+    condition     = one(aws_ecs_task_definition.this.volume).docker_volume_configuration[0].scope == "shared"
+    error_message = "Task scope would delete the volume with the task."
+  }
+
+  assert {
+    condition     = one(aws_ecs_task_definition.this.volume).docker_volume_configuration[0].autoprovision == false
+    error_message = "Autoprovision would create an empty volume."
+  }
+
+  assert {
+    condition     = one(aws_ecs_task_definition.this.volume).docker_volume_configuration[0].driver == "rexray/ebs"
+    error_message = "The driver is the plugin's alias."
+  }
+
+  assert {
+    condition     = length(coalesce(one(aws_ecs_task_definition.this.volume).docker_volume_configuration[0].driver_opts, {})) == 0
+    error_message = "No option means anything for an existing volume."
+  }
+
+  assert {
+    condition     = one(aws_ecs_task_definition.this.volume).name == "guestbook-data"
+    error_message = "The volume's name is the Name tag."
+  }
+
+  assert {
+    condition     = aws_ecs_task_definition.this.skip_destroy
+    error_message = "The previous revision must stay registered."
+  }
+}
+
+run "a_host_mount_has_no_docker_volume" {
+  command = plan
+
+  variables {
+    task_volume = { name = "guestbook-data", host_path = "/srv/guestbook" }
+  }
+
+  assert {
+    condition     = one(aws_ecs_task_definition.this.volume).host_path == "/srv/guestbook"
+    error_message = "The host's mount path must be bound."
+  }
+
+  assert {
+    condition     = length(one(aws_ecs_task_definition.this.volume).docker_volume_configuration) == 0
+    error_message = "One way to the volume."
+  }
+}
+
+run "containers_log_to_the_log_group_unless_they_say_otherwise" {
+  command = plan
+
+  variables {
+    container_definitions = [
+      { name = "guestbook", image = "a:1", mountPoints = [{ sourceVolume = "guestbook-data", containerPath = "/data" }] },
+      { name = "helper", image = "b:1", logConfiguration = { logDriver = "none" } },
+    ]
+  }
+
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[0].logConfiguration.options["awslogs-group"] == "/ecs/guestbook"
+    error_message = "The log group must be the cluster's."
+  }
+
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[1].logConfiguration.logDriver == "none"
+    error_message = "What the definition says wins."
+  }
+}
+
+run "the_execution_role_reads_named_secrets_only" {
+  command = plan
+
+  variables {
+    secret_arns = ["arn:aws:ssm:us-east-1:012345678901:parameter/guestbook/password"]
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement.Resource if statement.Sid == "ReadTheNamedSecrets"
+    ] == [["arn:aws:ssm:us-east-1:012345678901:parameter/guestbook/password"]]
+    error_message = "No other secret."
+  }
+
+  assert {
+    condition     = jsondecode(aws_iam_role.execution.assume_role_policy).Statement[0].Condition.StringEquals["aws:SourceAccount"] == "012345678901"
+    error_message = "Only this account's tasks may use the role."
+  }
+}
+
+run "clients_reach_the_published_port_only" {
+  command = plan
+
+  variables {
+    client_cidr_blocks = ["10.0.0.0/16"]
+  }
+
+  assert {
+    condition = [
+      for rule in aws_vpc_security_group_ingress_rule.clients : "${rule.from_port}-${rule.to_port} ${rule.cidr_ipv4}"
+    ] == ["8080-8080 10.0.0.0/16"]
+    error_message = "One port, for the given networks."
+  }
+}
+
+run "without_clients_nothing_is_opened" {
+  command = plan
+
+  assert {
+    condition     = length(aws_vpc_security_group_ingress_rule.clients) + length(aws_lb.this) == 0
+    error_message = "The default is closed."
+  }
+}
+
+run "the_load_balancer_finds_the_task_in_ten_seconds" {
+  command = plan
+
+  variables {
+    client_cidr_blocks = ["10.0.0.0/16"]
+    load_balancer      = { subnet_ids = ["subnet-0a", "subnet-0b"], client_cidr_blocks = ["10.0.0.0/8"], health_check_path = "/health" }
+  }
+
+  assert {
+    condition     = aws_lb_target_group.this[0].health_check[0].interval == 5 && aws_lb_target_group.this[0].health_check[0].healthy_threshold == 2
+    error_message = "2 x 5 s."
+  }
+
+  assert {
+    condition     = tonumber(aws_lb_target_group.this[0].deregistration_delay) == 10
+    error_message = "The default of 300 s would be part of every outage."
+  }
+
+  assert {
+    condition     = aws_lb.this[0].internal
+    error_message = "A load balancer is public only when somebody says so."
+  }
+
+  assert {
+    condition     = length(aws_vpc_security_group_ingress_rule.clients) == 0
+    error_message = "With a load balancer clients do not reach the host."
+  }
+
+  assert {
+    condition     = one(aws_ecs_service.this.load_balancer).container_name == "guestbook" && one(aws_ecs_service.this.load_balancer).container_port == 8080
+    error_message = "The container that serves is registered."
+  }
+
+  assert {
+    condition     = aws_ecs_service.this.health_check_grace_period_seconds == 60
+    error_message = "A task must not be killed while its volume mounts."
+  }
+
+  assert {
+    condition     = aws_lb_listener.this[0].protocol == "HTTP"
+    error_message = "Without a certificate it is HTTP."
+  }
+}
+
+run "a_certificate_makes_it_https" {
+  command = plan
+
+  variables {
+    load_balancer = {
+      subnet_ids         = ["subnet-0a", "subnet-0b"]
+      client_cidr_blocks = ["10.0.0.0/8"]
+      port               = 443
+      certificate_arn    = "arn:aws:acm:us-east-1:012345678901:certificate/0a"
+    }
+  }
+
+  assert {
+    condition     = aws_lb_listener.this[0].protocol == "HTTPS" && startswith(aws_lb_listener.this[0].ssl_policy, "ELBSecurityPolicy-TLS13")
+    error_message = "HTTPS with a policy that includes TLS 1.3."
+  }
+}
+
+run "a_service_without_data_may_scale" {
+  command = plan
+
+  variables {
+    volume_id             = null
+    task_volume           = null
+    container_definitions = [{ name = "guestbook", image = "a:1" }]
+    autoscaling           = { min_tasks = 2, max_tasks = 4 }
+  }
+
+  assert {
+    condition     = aws_appautoscaling_target.this[0].max_capacity == 4 && aws_appautoscaling_target.this[0].resource_id == "service/guestbook/guestbook"
+    error_message = "The target is this service."
+  }
+
+  assert {
+    condition     = aws_ecs_service.this.deployment_minimum_healthy_percent == 100 && length(aws_ecs_service.this.placement_constraints) == 0
+    error_message = "Nothing binds a service without data to one writer or zone."
+  }
+
+  assert {
+    condition     = length(data.aws_ebs_volume.data) == 0
+    error_message = "There is no volume to read."
+  }
+}
+
+run "a_volume_in_another_zone_is_refused" {
+  command = plan
+
+  override_data {
+    target = data.aws_ebs_volume.data[0]
+    values = { availability_zone = "us-east-1b", multi_attach_enabled = false }
+  }
+
+  expect_failures = [data.aws_ebs_volume.data[0]]
+}
+
+run "a_volume_with_multi_attach_is_refused" {
+  command = plan
+
+  override_data {
+    target = data.aws_ebs_volume.data[0]
+    values = { availability_zone = "us-east-1a", multi_attach_enabled = true }
+  }
+
+  expect_failures = [data.aws_ebs_volume.data[0]]
+}

@@ -1,0 +1,191 @@
+"""perform: the one order in which a step happens, whatever happens."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from runbook_lib.errors import ActionError, AwsError, CheckError, ObservationError, VerificationError
+from runbook_lib.journal import Journal
+from runbook_lib.model import Check, StepStatus
+from runbook_lib.steps import Step, perform, verb
+
+
+class StillClock:
+    """A clock that moves only when somebody sleeps."""
+
+    def __init__(self):
+        self.time_s = 0.0
+
+    def monotonic(self):
+        return self.time_s
+
+    def sleep(self, seconds):
+        self.time_s += seconds
+
+
+@pytest.fixture
+def run(tmp_path):
+    journal = Journal(tmp_path / "run", lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    return SimpleNamespace(journal=journal, clock=StillClock(), execute=True)
+
+
+def a_step(world, **changes):
+    """A step that turns `world["attached"]` off."""
+    settings = {
+        "step_id": "detach-volume",
+        "notebook": "30_cut_over_volume",
+        "title": "Detach the volume",
+        "observe": lambda _run: dict(world),
+        "plan": lambda facts: f"Detach; attached is {facts['attached']}.",
+        "act": lambda _run, _facts: world.update(attached=False),
+        "is_done": lambda facts: not facts["attached"],
+        "verify": lambda _before, after: (Check("detached", not after["attached"], "detached", "attached"),),
+        "timeout_s": 5.0,
+        "poll_s": 1.0,
+        "waits_for": "EC2 detaches",
+    }
+    return Step(**(settings | changes))
+
+
+def statuses(run):
+    return [e.fields["status"] for e in run.journal.events() if e.kind == "step"]
+
+
+def test_a_step_that_succeeds_is_journalled_before_and_after(run):
+    """The journal holds `running` before the act and `succeeded` after it was verified."""
+    world = {"attached": True}
+    assert perform(a_step(world), run).status is StepStatus.SUCCEEDED
+    assert statuses(run) == ["running", "succeeded"]
+    assert run.journal.last("step").fields["before"] == {"attached": True}
+    assert run.journal.last("step").fields["after"] == {"attached": False}
+
+
+def test_running_is_on_the_disk_before_the_act(run):
+    """When the act begins, the journal already says so: a crash inside it is visible."""
+    world, seen = {"attached": True}, []
+    step = a_step(world, act=lambda r, _f: (seen.extend(statuses(r)), world.update(attached=False)))
+    perform(step, run)
+    assert seen == ["running"]
+
+
+def test_a_step_that_is_already_so_is_skipped(run):
+    """Nothing is done twice."""
+    step = a_step({"attached": False}, act=lambda _r, _f: pytest.fail("acted"))
+    assert perform(step, run).status is StepStatus.SKIPPED
+
+
+def test_without_execute_nothing_is_acted(run):
+    """A run that does not execute looks, checks, says what it would do, and stops there."""
+    run.execute = False
+    result = perform(a_step({"attached": True}, act=lambda _r, _f: pytest.fail("acted")), run)
+    assert (result.status, result.summary) == (StepStatus.PLANNED, "Detach; attached is True.")
+    assert statuses(run) == ["planned"]
+
+
+def test_every_failed_check_is_reported_at_once(run):
+    """A refusal names each failed check with expected, observed, why and fix, and changes nothing."""
+    checks = (
+        Check("mounted", False, "unmounted", "mounted", "writes are lost", "unmount it"),
+        Check("zone", False, "us-east-1a", "us-east-1b", "", "choose another subnet"),
+        Check("fine", True, "x", "x"),
+    )
+    step = a_step({"attached": True}, check=lambda _f: checks, act=lambda _r, _f: pytest.fail("acted"))
+    with pytest.raises(CheckError) as refused:
+        perform(step, run)
+    text = str(refused.value)
+    assert "2 of 3 checks failed" in text
+    assert "expected unmounted, observed mounted. Why: writes are lost. Fix: unmount it." in text
+    assert "choose another subnet" in text
+    assert (refused.value.changed, refused.value.exit_code) == ("no", 3)
+    assert statuses(run) == ["failed"]
+
+
+def test_a_check_on_a_planned_object_is_assumed_only_while_planning(run):
+    """What an earlier step would make cannot be checked in a plan; in an execution it must be there."""
+    check = Check("host", False, "a host", "none", needs="provision-target")
+    step = a_step({"attached": True}, check=lambda _f: (check,))
+    with pytest.raises(CheckError):
+        perform(step, run)
+    run.execute = False
+    with pytest.raises(CheckError):  # nobody planned provision-target
+        perform(step, run)
+    run.journal.append("step", step_id="provision-target", status="planned")
+    assert perform(step, run).status is StepStatus.PLANNED
+    assert run.journal.last("step").fields["checks"][0]["assumed"] is True
+
+
+def test_when_looking_fails_nothing_was_changed(run):
+    """A failed observation before the act says that nothing changed."""
+
+    def fail(_run):
+        raise AwsError("DescribeVolumes", "RequestLimitExceeded", "slow down")
+
+    with pytest.raises(ObservationError, match="RequestLimitExceeded") as raised:
+        perform(a_step({}, observe=fail), run)
+    assert raised.value.changed == "no"
+
+
+def test_when_the_act_fails_something_may_have_changed(run):
+    """A failed act says `maybe`, and the error below it is kept as the cause."""
+
+    def fail(_run, _facts):
+        raise AwsError("DetachVolume", "IncorrectState", "no")
+
+    with pytest.raises(ActionError, match="IncorrectState") as raised:
+        perform(a_step({"attached": True}, act=fail), run)
+    assert isinstance(raised.value.__cause__, AwsError)
+    assert run.journal.last("step").fields["error"]["changed"] == "maybe"
+    assert statuses(run) == ["running", "failed"]
+
+
+def test_what_is_never_verified_fails_after_its_time(run):
+    """The act ran but the world never followed: the error says what was expected and how long it waited."""
+    step = a_step({"attached": True}, act=lambda _r, _f: None)
+    with pytest.raises(VerificationError, match=r"not verified after 5\.0 s: detached: expected detached") as raised:
+        perform(step, run)
+    assert raised.value.changed == "yes"
+    assert run.journal.last("wait").fields["reason"] == "EC2 detaches"
+
+
+def test_hopeless_waiting_ends_early(run):
+    """When waiting cannot help, it is not waited for."""
+    step = a_step({"attached": True}, act=lambda _r, _f: None, hopeless=lambda _f: "the volume is gone")
+    with pytest.raises(VerificationError, match="the volume is gone"):
+        perform(step, run)
+    assert run.clock.time_s == 0
+
+
+def test_a_failed_look_while_waiting_is_not_the_end(run):
+    """While waiting, an observation may fail and the next one decide."""
+    world, looks = {"attached": True}, []
+
+    def observe(_run):
+        looks.append(1)
+        if len(looks) == 2:
+            raise AwsError("DescribeVolumes", "RequestLimitExceeded", "slow down")
+        return dict(world)
+
+    assert perform(a_step(world, observe=observe), run).status is StepStatus.SUCCEEDED
+
+
+def test_an_interrupt_is_journalled_as_failed(run):
+    """Ctrl-C inside an act leaves `failed` and `maybe`, not `running`."""
+
+    def interrupted(_run, _facts):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        perform(a_step({"attached": True}, act=interrupted), run)
+    assert run.journal.last("step").fields["error"] == {
+        "kind": "KeyboardInterrupt", "message": "KeyboardInterrupt", "changed": "maybe", "exit_code": 4,
+    }  # fmt: skip
+
+
+def test_a_verb_is_named_after_its_step(run):
+    """Notebooks call a function with the step's name, documented after it."""
+    function = verb(a_step({"attached": False}))
+    assert (function.__name__, function(run).status) == ("detach_volume", StepStatus.SKIPPED)
+    assert "Detach the volume" in function.__doc__
