@@ -6,48 +6,32 @@ because leaving it out could change how the service behaves. docs/compose-mappin
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from runbook_lib.compose_values import duration_s, read_pairs, read_port, size_mib
-from runbook_lib.model import KeyMapping
-from runbook_lib.parameters import secret_in
-
-MAPPED, DROPPED, REFUSED = "mapped", "dropped", "refused"
-LONGEST_STOP_S, SHORTEST_STOP_S = 120, 2
-HEALTH_LIMITS_S = {"interval": (5, 300), "timeout": (2, 60), "start_period": (0, 300)}
-SECURITY_OPTIONS = ("no-new-privileges", "apparmor", "label")
-
-
-@dataclass
-class Draft:
-    """The container definition while it is made, with what became of each key."""
-
-    service: str
-    definition: dict[str, Any] = field(default_factory=dict)
-    mappings: list[KeyMapping] = field(default_factory=list)
-
-    def note(self, key: str, outcome: str, target: str = "", consequence: str = "") -> None:
-        """Record what became of a key of the service."""
-        self.mappings.append(KeyMapping(f"services.{self.service}.{key}", outcome, target, consequence))
-
-    def put(self, key: str, path: str, value: Any, consequence: str = "") -> None:
-        """Set one field of the definition and record the key as mapped."""
-        holder = self.definition
-        *parents, last = path.split(".")
-        for parent in parents:
-            holder = holder.setdefault(parent, {})
-        holder[last] = value
-        self.note(key, MAPPED, path, consequence)
-
-    def refuse(self, key: str, fix: str) -> None:
-        """Record a key as refused with what the operator does about it."""
-        self.note(key, REFUSED, "", fix)
-
-
-Convert = Callable[[str, Any, Draft], None]
+from runbook_lib.compose_convert import (
+    DROPPED,
+    MAPPED,
+    REFUSED,
+    Convert,
+    Draft,
+    map_arguments,
+    map_capabilities,
+    map_cpus,
+    map_dns,
+    map_extra_hosts,
+    map_health_check,
+    map_labels,
+    map_memory,
+    map_memory_reservation,
+    map_ports,
+    map_security_opt,
+    map_shm_size,
+    map_stop_grace_period,
+    map_sysctls,
+    map_tmpfs,
+    map_ulimits,
+)
 
 
 @dataclass(frozen=True)
@@ -80,164 +64,179 @@ class Key:
             draft.note(name, self.outcome, "", self.consequence)
 
 
-def _arguments(name: str, value: Any, draft: Draft) -> None:
-    """Map a command line; one that clears the image's, or shows a secret, cannot be."""
-    target = {"command": "command", "entrypoint": "entryPoint"}[name]
-    if isinstance(value, str) or not value:
-        draft.refuse(name, "ECS needs a list and cannot clear the image's; write a list, or change the image")
-    elif _shows_secret(value):
-        draft.refuse(name, "an argument looks like a secret; read it from a variable and name that in target.secrets")
-    else:
-        draft.put(name, target, [str(part) for part in value])
-
-
-def _shows_secret(arguments: Any) -> bool:
-    """Return whether an argument, or the value of an option, looks like a secret."""
-    pairs = (str(argument).lstrip("-").partition("=") for argument in arguments)
-    return any(secret_in(option if value else "", value or option) for option, _, value in pairs)
-
-
-def _ports(name: str, value: Any, draft: Draft) -> None:
-    for index, entry in enumerate(value):
-        key = f"{name}[{index}]"
-        try:
-            port = read_port(entry)
-        except (KeyError, ValueError):
-            draft.refuse(key, "not one port; ECS maps single ports: write each port on its own")
-            continue
-        if port.host_ip not in ("", "0.0.0.0", "::"):  # noqa: S104 - what compose means by every address
-            draft.refuse(key, f"published on {port.host_ip} only, and ECS publishes on every address; remove the port")
-            continue
-        mapping = {"containerPort": port.target, "hostPort": port.published, "protocol": port.protocol}
-        draft.definition.setdefault("portMappings", []).append(mapping)
-        dynamic = "" if port.published else "The host's port is chosen anew for each task."
-        draft.note(key, MAPPED, "portMappings", dynamic)
-
-
-def _health_check(name: str, value: Any, draft: Draft) -> None:
-    test = ["CMD-SHELL", value["test"]] if isinstance(value.get("test"), str) else list(value.get("test") or ())
-    if value.get("disable") or test[:1] == ["NONE"]:
-        draft.put(name, "healthCheck", {"command": ["NONE"]}, "The image's own check is switched off, as in compose.")
-        return
-    if not test:
-        draft.refuse(name, "has no test, and ECS does not use the image's; write the image's test here")
-        return
-    if _shows_secret(test):
-        draft.refuse(f"{name}.test", "shows what looks like a secret; read it from a variable")
-        return
-    check: dict[str, Any] = {"command": test, "retries": min(max(int(value.get("retries") or 3), 1), 10)}
-    notes = []
-    for key, field_name, default in (("interval", "interval", 30), ("timeout", "timeout", 30), ("start_period", "startPeriod", 0)):
-        wanted = math.ceil(duration_s(value.get(key) or default))
-        low, high = HEALTH_LIMITS_S[key]
-        check[field_name] = min(max(wanted, low), high)
-        if check[field_name] != wanted:
-            notes.append(f"{key} {wanted} s becomes {check[field_name]} s, because ECS takes {low} to {high}.")
-    if value.get("start_interval"):
-        notes.append("start_interval is unknown to ECS.")
-    draft.put(name, "healthCheck", check, " ".join(notes))
-
-
-def _stop_grace_period(name: str, value: Any, draft: Draft) -> None:
-    wanted = math.ceil(duration_s(value))
-    if wanted > LONGEST_STOP_S:
-        draft.refuse(name, f"{wanted} s is longer than ECS waits ({LONGEST_STOP_S} s); make the service stop sooner")
-        return
-    note = f"{wanted} s becomes {SHORTEST_STOP_S} s, the least that ECS takes." if wanted < SHORTEST_STOP_S else ""
-    draft.put(name, "stopTimeout", max(wanted, SHORTEST_STOP_S), note)
-
-
-def _ulimits(name: str, value: Any, draft: Draft) -> None:
-    limits = []
-    for limit, found in sorted(value.items()):
-        soft, hard = (found["soft"], found["hard"]) if isinstance(found, Mapping) else (found, found)
-        limits.append({"name": limit, "softLimit": int(soft), "hardLimit": int(hard)})
-    draft.put(name, "ulimits", limits)
-
-
-def _labels(name: str, value: Any, draft: Draft) -> None:
-    labels = {label: str(text or "") for label, text in read_pairs(value).items() if not label.startswith("com.docker.compose")}
-    if any(secret_in(label, text) for label, text in labels.items()):
-        draft.refuse(name, "a label looks like a secret; remove it")
-        return
-    draft.put(name, "dockerLabels", labels)
-
-
-def _extra_hosts(name: str, value: Any, draft: Draft) -> None:
-    pairs = read_pairs(value, "=:")
-    if "host-gateway" in pairs.values():
-        draft.refuse(name, "host-gateway has no counterpart in ECS; name an address")
-        return
-    hosts = [{"hostname": host, "ipAddress": address} for host, address in pairs.items()]
-    draft.put(name, "extraHosts", hosts)
-
-
-def _capabilities(name: str, value: Any, draft: Draft) -> None:
-    target = "add" if name == "cap_add" else "drop"
-    draft.put(name, f"linuxParameters.capabilities.{target}", [str(item).upper().removeprefix("CAP_") for item in value])
-
-
-def _tmpfs(name: str, value: Any, draft: Draft) -> None:
-    for entry in [value] if isinstance(value, str) else value:
-        path, _, options = str(entry).partition(":")
-        add_tmpfs(name, path, [option for option in options.split(",") if option], draft)
-
-
-def add_tmpfs(key: str, path: str, options: list[str], draft: Draft) -> None:
-    """Add a tmpfs mount to the draft; one without a size is refused, because ECS takes none.
-
-    Args:
-        key: The compose key it comes from.
-        path: Path in the container.
-        options: Mount options, ``size=...`` among them.
-        draft: The draft.
-    """
-    size = next((option.removeprefix("size=") for option in options if option.startswith("size=")), "")
-    if not size:
-        draft.refuse(key, f"tmpfs {path} has no size and ECS needs one; write {path}:size=64m")
-        return
-    rest = [option for option in options if not option.startswith("size=")]
-    mount = {"containerPath": path, "size": size_mib(size), **({"mountOptions": rest} if rest else {})}
-    draft.definition.setdefault("linuxParameters", {}).setdefault("tmpfs", []).append(mount)
-    draft.note(key, MAPPED, "linuxParameters.tmpfs", "It counts towards the container's memory limit.")
-
-
-def _shm_size(name: str, value: Any, draft: Draft) -> None:
-    draft.put(name, "linuxParameters.sharedMemorySize", size_mib(value))
-
-
-def _sysctls(name: str, value: Any, draft: Draft) -> None:
-    controls = [{"namespace": key, "value": str(text)} for key, text in sorted(read_pairs(value).items())]
-    draft.put(name, "systemControls", controls)
-
-
-def _security_opt(name: str, value: Any, draft: Draft) -> None:
-    for option in value:
-        kind, _, setting = str(option).replace("=", ":").partition(":")
-        if kind not in SECURITY_OPTIONS:
-            draft.refuse(name, f"{option} is unknown to ECS, which takes {', '.join(SECURITY_OPTIONS)}; remove it")
-            return
-    draft.put(name, "dockerSecurityOptions", [str(option).replace("=", ":") for option in value])
-
-
 def _deploy(name: str, value: Any, draft: Draft) -> None:
-    """Map what runs one container; refuse more replicas than the one that a volume can serve."""
+    """Map what one container gets; refuse more replicas than the one writer that a volume can have."""
     if int(value.get("replicas") or 1) != 1:
         draft.refuse(f"{name}.replicas", "the data volume has one writer; set replicas to 1")
-    resources = value.get("resources") or {}
-    for path, part, key in _resource_keys(resources):
-        KEYS[{"limits": {"memory": "mem_limit", "cpus": "cpus", "pids": "pids_limit"},
-              "reservations": {"memory": "mem_reservation"}}.get(part, {}).get(key, "devices")].apply(path, resources[part][key], draft)
-    rest = sorted(value.keys() - {"replicas", "resources"})
-    if any(value[key] for key in rest):
-        draft.note(name, DROPPED, "", f"{', '.join(rest)}: the ECS service replaces tasks, one at a time, stop before start.")
+    for part, settings in sorted((value.get("resources") or {}).items()):
+        for resource, amount in sorted((settings or {}).items()):
+            known = KEYS[_RESOURCES.get((part, resource), "devices")]
+            if amount:
+                known.apply(f"{name}.resources.{part}.{resource}", amount, draft)
+    rest = sorted(key for key in value.keys() - {"replicas", "resources"} if value[key])
+    if rest:
+        note = f"{', '.join(rest)}: the ECS service replaces its task itself, stopping it before it starts the next."
+        draft.note(name, DROPPED, "", note)
 
 
-def _resource_keys(resources: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    for part, settings in resources.items():
-        for key, value in (settings or {}).items():
-            if value:
-                yield f"deploy.resources.{part}.{key}", part, key
+_RESOURCES = {
+    ("limits", "cpus"): "cpus",
+    ("limits", "memory"): "mem_limit",
+    ("limits", "pids"): "pids_limit",
+    ("reservations", "memory"): "mem_reservation",
+}
 
 
-KEYS: dict[str, Key] = {}
+def _copied(target: str, consequence: str = "") -> Key:
+    return Key(MAPPED, target, consequence)
+
+
+def _converted(target: str, convert: Convert, consequence: str = "") -> Key:
+    return Key(MAPPED, target, consequence, convert)
+
+
+def _dropped(consequence: str) -> Key:
+    return Key(DROPPED, "", consequence)
+
+
+def _refused(fix: str, *harmless: Any) -> Key:
+    return Key(REFUSED, "", fix, None, harmless)
+
+
+_NO_COUNTERPART = "ECS has no counterpart; remove it and see that the service works without"
+_OTHER_CGROUP = "ECS sets the container's limits itself; remove it and set target.cpu and target.memory_mib"
+
+KEYS: dict[str, Key] = {
+    "annotations": _dropped("Nothing in ECS reads them."),
+    "attach": _dropped("It concerns the terminal of `docker compose up` only."),
+    "blkio_config": _refused(_OTHER_CGROUP),
+    "build": _dropped("ECS builds nothing; the image must be in a registry that the container instance can reach."),
+    "cap_add": _converted("linuxParameters.capabilities.add", map_capabilities),
+    "cap_drop": _converted("linuxParameters.capabilities.drop", map_capabilities),
+    "cgroup": _refused(_OTHER_CGROUP, "private"),
+    "cgroup_parent": _refused(_OTHER_CGROUP),
+    "command": _converted("command", map_arguments, "Refused when it clears the image's or shows a secret."),
+    "configs": _refused("ECS has no configs; put the file into the image or onto the data volume"),
+    "container_name": _dropped("ECS names containers itself; find it by the label com.amazonaws.ecs.container-name."),
+    "cpu_percent": _refused(_OTHER_CGROUP),
+    "cpu_period": _refused(_OTHER_CGROUP),
+    "cpu_quota": _refused(_OTHER_CGROUP),
+    "cpu_shares": _copied("cpu"),
+    "cpus": _converted("cpu", map_cpus, "A share of the processor, no longer a cap."),
+    "cpuset": _refused(_OTHER_CGROUP),
+    "credential_spec": _refused(_NO_COUNTERPART),
+    "depends_on": _refused("one service moves in this release; make it start without the others, or move them first"),
+    "deploy": _converted("cpu, memory, memoryReservation", _deploy, "More than one replica is refused."),
+    "develop": _dropped("It concerns `docker compose watch` only."),
+    "device_cgroup_rules": _refused("the container instance has other devices than the source; remove it"),
+    "devices": _refused("the container instance has other devices than the source; remove it"),
+    "dns": _converted("dnsServers", map_dns),
+    "dns_opt": _refused(_NO_COUNTERPART),
+    "dns_search": _converted("dnsSearchDomains", map_dns),
+    "domainname": _refused(_NO_COUNTERPART),
+    "entrypoint": _converted("entryPoint", map_arguments, "Refused when it clears the image's or shows a secret."),
+    "env_file": _dropped("`docker compose config` has merged it into the environment already."),
+    "expose": _dropped("Containers reach each other on every port anyway."),
+    "external_links": _refused("linked containers do not move; give the service their addresses"),
+    "extra_hosts": _converted("extraHosts", map_extra_hosts, "The address host-gateway is refused."),
+    "gpus": _refused("choose a GPU instance type and write the task definition by hand"),
+    "group_add": _refused("ECS cannot add groups; give the image's user the group, or set user to uid:gid"),
+    "healthcheck": _converted("healthCheck", map_health_check, "Times are brought into the limits of ECS."),
+    "hostname": _copied("hostname"),
+    "init": _copied("linuxParameters.initProcessEnabled"),
+    "ipc": _refused(_NO_COUNTERPART, "private", "shareable"),
+    "isolation": _refused(_NO_COUNTERPART, "default"),
+    "label_file": _dropped("`docker compose config` has merged it into the labels already."),
+    "labels": _converted("dockerLabels", map_labels, "Compose's own labels are left out."),
+    "links": _refused("linked containers do not move; give the service their addresses"),
+    "logging": _dropped("Logs go to CloudWatch Logs through awslogs; `docker logs` on the host shows nothing."),
+    "mac_address": _refused(_NO_COUNTERPART),
+    "mem_limit": _converted("memory", map_memory),
+    "mem_reservation": _converted("memoryReservation", map_memory_reservation),
+    "mem_swappiness": _refused(_OTHER_CGROUP),
+    "memswap_limit": _refused(_OTHER_CGROUP),
+    "models": _refused(_NO_COUNTERPART),
+    "network_mode": _refused("the task uses the bridge network; remove it", "bridge", "default"),
+    "networks": _dropped("The task uses the bridge network; names of other services do not resolve."),
+    "oom_kill_disable": _refused(_OTHER_CGROUP),
+    "oom_score_adj": _refused(_OTHER_CGROUP),
+    "pid": _refused(_NO_COUNTERPART),
+    "pids_limit": _refused(_OTHER_CGROUP),
+    "platform": _refused("container instances are linux/amd64; build the image for it", "linux/amd64", "linux"),
+    "ports": _converted("portMappings", map_ports, "A port on one address of the host only is refused."),
+    "post_start": _refused(_NO_COUNTERPART),
+    "pre_stop": _refused(_NO_COUNTERPART),
+    "privileged": _refused("a privileged container reaches the volume below its driver; name capabilities in cap_add"),
+    "profiles": _dropped("They choose what `docker compose up` starts."),
+    "provider": _refused(_NO_COUNTERPART),
+    "pull_policy": _dropped("ECS_IMAGE_PULL_BEHAVIOR of the container instance decides."),
+    "read_only": _copied("readonlyRootFilesystem"),
+    "restart": _dropped("The ECS service starts a new task whenever one ends, whatever its exit code."),
+    "runtime": _refused(_NO_COUNTERPART, "runc"),
+    "scale": _refused("the data volume has one writer; set scale to 1", 1),
+    "secrets": _refused("put each into SSM Parameter Store or Secrets Manager and name it in target.secrets"),
+    "security_opt": _converted("dockerSecurityOptions", map_security_opt, "A seccomp profile is refused."),
+    "shm_size": _converted("linuxParameters.sharedMemorySize", map_shm_size),
+    "stdin_open": _copied("interactive"),
+    "stop_grace_period": _converted("stopTimeout", map_stop_grace_period, "More than 120 s is refused."),
+    "stop_signal": _refused("ECS sends the image's STOPSIGNAL; set it in the image", "SIGTERM", "TERM", "15"),
+    "storage_opt": _refused(_NO_COUNTERPART),
+    "sysctls": _converted("systemControls", map_sysctls),
+    "tmpfs": _converted("linuxParameters.tmpfs", map_tmpfs, "One without a size is refused."),
+    "tty": _copied("pseudoTerminal"),
+    "ulimits": _converted("ulimits", map_ulimits),
+    "use_api_socket": _refused("the container instance's Docker socket is not the source's; remove it"),
+    "user": _copied("user", "The files' owners stay as they are, so the ids must too."),
+    "userns_mode": _refused(_NO_COUNTERPART),
+    "uts": _refused(_NO_COUNTERPART),
+    "volumes_from": _refused("write the mounts out under volumes"),
+    "working_dir": _copied("workingDirectory"),
+}
+"""Every known key but `image`, `environment` and `volumes`, which need the parameters; see `compose`."""
+
+_ELSEWHERE = {
+    "environment": Key(
+        MAPPED, "environment, secrets", "What looks like a secret is refused without a reference to it."
+    ),
+    "image": Key(MAPPED, "image", "A service that is only built is refused."),
+    "volumes": Key(MAPPED, "mountPoints", "What is not on the data volume is refused; tmpfs mounts are mapped."),
+}
+
+
+def as_markdown() -> str:
+    """Return docs/compose-mapping.md.
+
+    Returns:
+        The page: what happens to every key of a compose service, in alphabetical order.
+    """
+    rows = [
+        f"| `{name}` | {key.outcome} | {f'`{key.target}`' if key.target else ''} | {_advice(key)} |"
+        for name, key in sorted((KEYS | _ELSEWHERE).items())
+    ]
+    return "\n".join([_PAGE, *rows, ""])
+
+
+def _advice(key: Key) -> str:
+    """Return the last column: the consequence or the fix, and which values change nothing."""
+    text = key.consequence[:1].upper() + key.consequence[1:]
+    harmless = ", ".join(f"`{value}`" for value in key.harmless)
+    return f"{text.rstrip('.')}. Left out when it is {harmless}." if harmless else text.rstrip(".") + "." * bool(text)
+
+
+_PAGE = """# What becomes of a compose service
+
+Generated from `runbook_lib/compose_keys.py` by `scripts/documents`; a test compares them.
+
+The input is what `docker compose config --format json` prints on the source host, so variables, `env_file`, `extends`
+and several files are resolved already. Every key of the service is **mapped** to a field of the ECS container
+definition, **dropped** with a consequence that the runbook shows, or **refused** with a fix before anything changes.
+A key that is not in this table is refused. Keys that start with `x-` are no part of the service.
+
+A variable is refused when its name or value looks like a secret. Put the value into SSM Parameter Store or Secrets
+Manager and name the reference in `target.secrets`. A variable whose *name* only looks like one (`TOKEN_TTL`) is let
+through by naming it in `target.not_secret`; a *value* that looks like a credential is never let through.
+
+One service moves. Another service that uses the data volume is refused; the other services stay on the source host.
+
+| compose key | outcome | container definition | consequence, or fix |
+|---|---|---|---|"""

@@ -8,7 +8,6 @@ it makes no run and no report.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import logging
 import re
 import threading
@@ -20,29 +19,19 @@ from typing import Any
 import papermill
 
 from runbook_lib import errors
-from runbook_lib.engine import COMPLETED, FAILED, INTERRUPTED, NotebookInterruptedError, RunbookEngine
+from runbook_lib.engine import RunbookEngine
+from runbook_lib.engine_client import NotebookInterruptedError
+from runbook_lib.engine_record import COMPLETED, FAILED, INTERRUPTED
 from runbook_lib.engine_stop import Stop
 from runbook_lib.errors import NotebookError, ParameterError, RunbookError
+from runbook_lib.execute_names import find_notebooks, name_of
 from runbook_lib.journal import Journal, decode_event
 from runbook_lib.model import Event
 
-MIGRATION = (
-    "00_inspect_source",
-    "10_provision_target",
-    "20_snapshot_volume",
-    "30_cut_over_volume",
-    "40_verify_persistence",
-    "45_adopt_volume",
-)
-"""What `all` means, in order. 50_retire_source is the point of no return and is named by hand, days later."""
-
-ROLL_BACK = "90_roll_back"
-
 ENGINE = "runbook"
 _FOLLOW_S = 0.1
-_NUMBERED = re.compile(r"^(?P<number>\d+)_(?P<title>.+)$")
 
-logging.getLogger("papermill").addHandler(logging.NullHandler())  # else Python prints what the outcome says anyway
+logging.getLogger("papermill").addHandler(logging.NullHandler())  # else Python prints what the outcome says
 
 
 @dataclass(frozen=True)
@@ -83,54 +72,6 @@ class RunOutcome:
     exit_code: int
     notebooks: tuple[NotebookOutcome, ...]
     not_started: tuple[str, ...] = ()
-
-
-def find_notebooks(names: Sequence[str], folder: Path | None = None) -> list[Path]:
-    """Return the notebook files that the names mean.
-
-    Args:
-        names: `30_cut_over_volume`, `30`, `cut_over_volume`, a path to an `.ipynb` file, or `all`.
-        folder: Folder of the notebooks; None for the checkout's `notebooks/`, else the one in the working directory.
-
-    Returns:
-        Absolute paths in the order given.
-
-    Raises:
-        ParameterError: when a name fits no notebook; it says which names do.
-    """
-    folder = folder or _notebook_folder()
-    known = {path.stem: path.resolve() for path in sorted(folder.glob("*.ipynb"))}
-    wanted = [name for given in names for name in (MIGRATION if given == "all" else (given,))]
-    found = [_find_notebook(name, known) for name in wanted]
-    problems = [
-        _unknown_notebook(name, known, folder) for name, path in zip(wanted, found, strict=True) if path is None
-    ]
-    if problems or not found:
-        raise ParameterError(problems or ["no notebook was named; name one or more, or `all`"])
-    return [path for path in found if path is not None]
-
-
-def _notebook_folder() -> Path:
-    checkout = Path(__file__).resolve().parents[1] / "notebooks"
-    return checkout if checkout.is_dir() else Path.cwd() / "notebooks"
-
-
-def _find_notebook(name: str, known: Mapping[str, Path]) -> Path | None:
-    if name in known:
-        return known[name]
-    if name.endswith(".ipynb") and Path(name).is_file():
-        return Path(name).resolve()
-    for stem, path in known.items():
-        parts = _NUMBERED.match(stem)
-        if parts and name in parts.groups():
-            return path
-    return None
-
-
-def _unknown_notebook(name: str, known: Mapping[str, Path], folder: Path) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"{folder} has: {', '.join(known) or 'none'}"
-    return f"notebook {name!r}: expected the name, number or path of a notebook, or `all`; {hint}"
 
 
 def execute_notebooks(
@@ -178,6 +119,7 @@ def execute_notebooks(
     _refuse_unknown_parameters(paths, values)
     outcomes: list[NotebookOutcome] = []
     with Stop() as stop, _following(journal, on_event):
+        journal.append("notebooks-requested", notebooks=[name_of(path, folder) for path in paths], execute=execute)
         for path in paths:
             outcomes.append(_execute_notebook(path, values, journal, stop, cell_timeout_s))
             if outcomes[-1].status != COMPLETED:
@@ -186,13 +128,34 @@ def execute_notebooks(
     return RunOutcome(journal.run_id, outcomes[-1].exit_code, tuple(outcomes), not_started)
 
 
+def notebooks_to_resume(events: Sequence[Event], *, execute: bool) -> list[str]:
+    """Return which of the notebooks that were last asked for have not completed since.
+
+    Args:
+        events: The journal, oldest first.
+        execute: Whether they are to execute; what was only planned is then not completed.
+
+    Returns:
+        Names for `execute_notebooks`, in the order in which they were asked for.
+    """
+    wanted: list[str] = []
+    completed: set[str] = set()
+    executing = False
+    for event in events:
+        if event.kind == "notebooks-requested":
+            wanted, completed, executing = list(event.fields["notebooks"]), set(), bool(event.fields["execute"])
+        elif event.kind == "notebook-finished" and event.fields["status"] == COMPLETED and (executing or not execute):
+            completed.add(event.fields["notebook"])
+    return [name for name in wanted if Path(name).stem not in completed]
+
+
 def _refuse_unknown_parameters(paths: Sequence[Path], values: Mapping[str, Any]) -> None:
     """Refuse what Papermill only warns of: a value for a parameter that the notebook does not have."""
     problems = []
     for path in paths:
         declared = papermill.inspect_notebook(path)
         problems += [
-            f"{path}: expected a parameter {name!r} in the cell tagged `parameters`, found {', '.join(declared) or 'none'}"
+            f"{path}: expected a parameter {name!r} in the cell tagged `parameters`, found: {', '.join(declared)}"
             for name in values
             if name not in declared
         ]

@@ -23,6 +23,7 @@ from runbook_lib.parameters_yaml import Document, dotted, read_yaml, write_yaml
 __all__ = ["Parameters", "digest", "dump", "load", "read_yaml", "schema", "secret_in"]
 
 KEY = "migration"
+_EXAMPLE = "parameters/example.yaml"
 _PATHS = (("aws", "credentials_file"), ("terraform", "backend", "path"), ("archive", "directory"))
 
 
@@ -108,15 +109,16 @@ def _plain(value: Any) -> Any:
 
 def _validate(document: Document, name: str, base: Path) -> Parameters:
     """Return the parameters, or raise with every problem of form, every broken rule and every literal secret."""
+    data = document.data if isinstance(document.data, dict) else {}
+    if not isinstance(data.get(KEY), dict):
+        raise ParameterError([f"{name}: rule: one top-level key, {KEY}, that holds a mapping. Fix: see {_EXAMPLE}"])
     problems: list[str] = []
     found: Parameters | None = None
-    data = document.data if isinstance(document.data, dict) else {}
-    migration = data.get(KEY)
-    migration = _absolute(migration, base) if isinstance(migration, dict) else migration
+    migration = _absolute(data[KEY], base)
     try:
-        found = ParametersFile.model_validate({**data, KEY: migration} if KEY in data else document.data).migration
+        found = ParametersFile.model_validate({**data, KEY: migration}).migration
     except ValidationError as error:
-        problems = [_explain(dict(item), document, name) for item in error.errors()]
+        problems = [_explain(dict(item), document, name) for item in error.errors() if not _follows(item, error)]
     sections = dict(found) if found else _valid_sections(migration)
     problems += [f"{name}: {problem}" for problem in broken_rules(sections)]
     problems += _literal_secrets(data, document, name)
@@ -125,22 +127,32 @@ def _validate(document: Document, name: str, base: Path) -> Parameters:
     return found
 
 
-def _valid_sections(migration: Any) -> dict[str, Any]:
+def _valid_sections(migration: dict[str, Any]) -> dict[str, Any]:
     """Return the sections that are valid by themselves, so that their rules are checked too."""
     sections: dict[str, Any] = {}
     for key, field in Parameters.model_fields.items():
         section = field.annotation
-        if isinstance(migration, dict) and isinstance(section, type) and issubclass(section, BaseModel):
-            try:
-                sections[key] = section.model_validate(migration.get(key))
-            except ValidationError:
-                continue
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            found = _without_invalid(section, migration.get(key))
+            if found is not None:
+                sections[key] = found
     return sections
+
+
+def _without_invalid(section: type[BaseModel], data: Any) -> BaseModel | None:
+    """Return a section as it is without its invalid keys, or None when it cannot be without them."""
+    for _ in range(2):
+        try:
+            return section.model_validate(data)
+        except ValidationError as error:
+            invalid = {item["loc"][0] for item in error.errors() if item["loc"]}
+            data = {key: value for key, value in data.items() if key not in invalid} if isinstance(data, dict) else data
+    return None
 
 
 def _literal_secrets(data: Any, document: Document, name: str) -> list[str]:
     """Return one problem for each literal that looks like a secret; the value is never shown."""
-    target = data.get(KEY, {}).get("target") if isinstance(data.get(KEY), dict) else None
+    target = data[KEY].get("target")
     waived = target.get("not_secret") if isinstance(target, dict) else None
     names = frozenset(item for item in waived if isinstance(item, str)) if isinstance(waived, list) else frozenset()
     fix = "put it into SSM Parameter Store or Secrets Manager and give a reference to it in target.secrets"
@@ -175,6 +187,15 @@ def _where(document: Document, name: str, path: tuple[str | int, ...]) -> str:
     return f"{name} line {document.lines[path]}" if path in document.lines else name
 
 
+def _follows(item: Any, error: ValidationError) -> bool:
+    """Return whether an error only repeats others: a list counts as too short without its invalid items."""
+    place = item["loc"]
+    inside = [
+        other for other in error.errors() if len(other["loc"]) > len(place) and other["loc"][: len(place)] == place
+    ]
+    return item["type"] == "too_short" and bool(inside)
+
+
 def _explain(error: dict[str, Any], document: Document, name: str) -> str:
     """Return one problem of form: where, which key, what was found, the rule and the fix."""
     path = _real_path(error["loc"], document.data)
@@ -188,7 +209,7 @@ def _explain(error: dict[str, Any], document: Document, name: str) -> str:
             return f"{prefix} is {_changed(error['input'], document, path)}"
         case "rule":
             return f"{prefix} is {_shown(error['input'], path)}; rule: {error['ctx']['rule']}. Fix: correct it"
-    rule = error["msg"][:1].lower() + error["msg"][1:]
+    rule = error["msg"][:1].lower() + error["msg"][1:].replace("tuple", "list")
     return f"{prefix} is {_shown(error['input'], path)}; rule: {rule}. Fix: correct it"
 
 
@@ -228,13 +249,14 @@ def _real_path(location: tuple[str | int, ...], data: Any) -> tuple[str | int, .
 
 def _nearest(path: tuple[str | int, ...]) -> str:
     """Return what to do about an unknown key: the nearest known ones, wherever they belong."""
-    known = _keys(ParametersFile)
+    known = {key: [full for full in paths if full != dotted(path)] for key, paths in _keys(ParametersFile).items()}
+    known = {key: paths for key, paths in known.items() if paths}
     near = difflib.get_close_matches(str(path[-1]), list(known), n=1, cutoff=0.6)
     beside = difflib.get_close_matches(
         dotted(path), [full for paths in known.values() for full in paths], n=1, cutoff=0.6
     )
     best = beside[0] if beside and beside[0].rpartition(".")[2] in near else known[near[0]][0] if near else ""
-    return f"did you mean {best}?" if best else "remove it; parameters/README.md lists every key"
+    return f"remove it, or did you mean {best}?" if best else "remove it; parameters/README.md lists every key"
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> dict[str, list[str]]:

@@ -93,7 +93,8 @@ def render_root_module(folder: Path, structure: RootModule, variables: Mapping[s
         "adopted": structure.adopted,
         "record_final_snapshot": structure.record_final_snapshot,
     }
-    names = ["main.tf", "variables.tf", "outputs.tf", "versions.tf"] + (["adopt.tf"] if structure.adopted else [])
+    # adopt.tf always: a folder that is rendered again must not keep the one of a former structure.
+    names = ("adopt.tf", "main.tf", "outputs.tf", "variables.tf", "versions.tf")
     files = {name: environment.get_template(f"{name}.j2").render(context) for name in names}
     files[VALUES_FILE] = _as_json(variables)
     files[BACKEND_FILE] = "".join(

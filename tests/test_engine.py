@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import papermill
 import pytest
 from nbclient.exceptions import DeadKernelError
 
-from runbook_lib.engine import CellFailedError, KernelDiedError
+from runbook_lib.engine_client import CellFailedError, KernelDiedError, NotebookInterruptedError
+from runbook_lib.engine_stop import Stop
 from runbook_lib.errors import NotebookError
 from runbook_lib.journal import read_events
 
@@ -167,13 +169,24 @@ def test_unknown_kernel(tmp_path):
 
 def test_sigterm_to_papermill(tmp_path):
     """SIGTERM to `papermill --engine runbook` leaves a record that says interrupted, and no kernel."""
-    make_notebook(tmp_path, one=NOTE_PID, wait="import time; pathlib.Path('waiting').touch(); time.sleep(300)", never="2")
-    command = [sys.executable, "-m", "papermill", "source.ipynb", "out.ipynb", "--engine", "runbook", "--no-progress-bar"]
+    make_notebook(
+        tmp_path, one=NOTE_PID, wait="import time; pathlib.Path('waiting').touch(); time.sleep(300)", never="2"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        "source.ipynb",
+        "out.ipynb",
+        "--engine",
+        "runbook",
+        "--no-progress-bar",
+    ]
     environment = os.environ | {"PYTHONWARNINGS": "ignore"}
     process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
     try:
-        wait_until(lambda: (tmp_path / "kernel.pid").exists(), "the first cell never ran")
-        wait_until(lambda: (tmp_path / "waiting").exists(), "the second cell never began")
+        wait_until((tmp_path / "kernel.pid").exists, "the first cell never ran")
+        wait_until((tmp_path / "waiting").exists, "the second cell never began")
         process.terminate()
         assert process.wait(timeout=60) == -signal.SIGTERM
     finally:
@@ -182,4 +195,27 @@ def test_sigterm_to_papermill(tmp_path):
     assert statuses(tmp_path) == {"title": "completed", "one": "completed", "wait": "interrupted", "never": "not run"}
     assert notebook_metadata(tmp_path)["exception"] is True
     assert notebook_metadata(tmp_path)["end_time"]
+    assert not is_alive(kernel_pid(tmp_path))
+
+
+def test_cell_that_ignores_the_interrupt(tmp_path):
+    """After SIGTERM a cell that does not end within the grace time is ended with its kernel, and is interrupted."""
+    deaf = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    deaf += "pathlib.Path('waiting').touch()\ntime.sleep(300)"
+    make_notebook(tmp_path, one=NOTE_PID, deaf=deaf, never="2")
+
+    def ask_to_stop() -> None:
+        wait_until((tmp_path / "waiting").exists, "the cell never began")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    asker = threading.Thread(target=ask_to_stop)
+    asker.start()
+    with (
+        Stop(grace_s=0.5) as stop,
+        pytest.raises(NotebookInterruptedError, match=r"stopped by SIGTERM.*SIGKILL") as caught,
+    ):
+        run(tmp_path, stop=stop)
+    asker.join()
+    assert caught.value.cell_id == "deaf"
+    assert statuses(tmp_path) == {"title": "completed", "one": "completed", "deaf": "interrupted", "never": "not run"}
     assert not is_alive(kernel_pid(tmp_path))

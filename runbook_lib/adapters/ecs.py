@@ -222,6 +222,6 @@ class Ecs:
             target=group_name,
             AutoScalingGroupName=group_name,
             Strategy="Rolling",
-            Preferences={"MinHealthyPercentage": 100, "MaxHealthyPercentage": 200, "SkipMatching": False},
+            Preferences={"MinHealthyPercentage": 100, "MaxHealthyPercentage": 200, "InstanceWarmup": 0},
         )
         return str(answer["InstanceRefreshId"])

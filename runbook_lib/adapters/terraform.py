@@ -22,7 +22,6 @@ from runbook_lib.errors import TerraformError
 
 BACKEND_FILE = "backend.tfbackend"
 LOCK_FILE = ".terraform.lock.hcl"
-CLI_CONFIGURATION = ".terraform/runbook.tfrc"
 _STOP_TIMEOUT_S = 900
 _POLL_S = 0.1
 
@@ -37,6 +36,7 @@ class Terraform:
         binary: The program, or None to find it.
         run_id: Appended to the user agent, which CloudTrail records.
         on_line: Called with each line an operator would read.
+        lock_timeout_s: How long to wait for a state that another Terraform holds.
     """
 
     def __init__(
@@ -47,11 +47,13 @@ class Terraform:
         binary: str | None = None,
         run_id: str = "",
         on_line: Callable[[str], None] | None = None,
+        lock_timeout_s: int = 60,
     ) -> None:
         self.folder = folder
+        self._lock_timeout = f"-lock-timeout={lock_timeout_s}s"
         self._binary = binary
         self._on_line = on_line or (lambda _line: None)
-        configuration = str(folder.resolve() / CLI_CONFIGURATION)
+        configuration = str(folder.resolve() / install.CLI_CONFIGURATION)
         self._environment = install.child_environment({"TF_CLI_CONFIG_FILE": configuration, **environment}, run_id)
 
     @functools.cached_property
@@ -74,13 +76,7 @@ class Terraform:
         Changes:
             ``.terraform`` in the folder; the provider cache of this Python environment when there is no mirror.
         """
-        mirror = install.find_mirror(self._environment, self.folder)
-        configuration = self.folder / CLI_CONFIGURATION
-        configuration.parent.mkdir(parents=True, exist_ok=True)
-        cache = None if mirror else install.plugin_cache()
-        if cache:
-            cache.mkdir(parents=True, exist_ok=True)
-        configuration.write_text(install.cli_configuration(mirror, cache), encoding="utf-8")
+        install.write_cli_configuration(self.folder, self._environment)
         arguments = ["init", "-input=false", "-json", "-no-color", "-reconfigure"]
         if (self.folder / LOCK_FILE).exists():
             arguments.append("-lockfile=readonly")
@@ -118,7 +114,7 @@ class Terraform:
         """
         arguments = ["plan", "-input=false", "-json", "-detailed-exitcode", f"-out={out.resolve()}"]
         arguments += ["-destroy"] if destroy else []
-        arguments += ["-lock-timeout=60s"] if lock else ["-lock=false"]
+        arguments += [self._lock_timeout] if lock else ["-lock=false"]
         return self._run(arguments, accepted=(0, 2))[0]
 
     def show_json(self, plan: Path) -> dict[str, Any]:
@@ -148,7 +144,7 @@ class Terraform:
         Changes:
             What the plan says.
         """
-        self._run(["apply", "-input=false", "-json", "-lock-timeout=60s", str(plan.resolve())])
+        self._run(["apply", "-input=false", "-json", self._lock_timeout, str(plan.resolve())])
 
     def output_json(self) -> dict[str, Any]:
         """Return the root module's outputs by name, as the state has them; empty before the first apply."""

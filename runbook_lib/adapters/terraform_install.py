@@ -1,6 +1,6 @@
 """Find Terraform and a mirror of its provider on this machine, or fetch the pinned release.
 
-Reads folders and the environment; `download` writes one file and is the only function that uses the network.
+Reads folders and the environment and writes a root module's CLI configuration; `download` alone uses the network.
 Starts no process: `terraform.py` asks a binary for its version.
 """
 
@@ -23,6 +23,7 @@ from pathlib import Path
 
 from runbook_lib.errors import TerraformError
 
+CLI_CONFIGURATION = ".terraform/runbook.tfrc"
 MINIMUM_VERSION = (1, 11, 0)
 PROVIDER_VERSION = "5.100.0"
 RELEASE_VERSION = "1.11.4"
@@ -193,6 +194,28 @@ def how_to_install() -> str:
         f"install Terraform {version} or later (https://developer.hashicorp.com/terraform/install) "
         f"or OpenTofu {version} or later, put it on PATH or name it in RUNBOOK_TERRAFORM, and run again"
     )
+
+
+def write_cli_configuration(folder: Path, environment: Mapping[str, str]) -> None:
+    """Write the CLI configuration of a root module: its provider comes from a mirror when there is one.
+
+    Args:
+        folder: The root module.
+        environment: As for `find_mirror`.
+
+    Raises:
+        TerraformError: When ``RUNBOOK_TERRAFORM_MIRROR`` is set but holds no such provider.
+
+    Changes:
+        ``.terraform`` in the folder; makes the provider cache of this Python environment when there is no mirror.
+    """
+    mirror = find_mirror(environment, folder)
+    cache = None if mirror else plugin_cache()
+    if cache:
+        cache.mkdir(parents=True, exist_ok=True)
+    configuration = folder / CLI_CONFIGURATION
+    configuration.parent.mkdir(parents=True, exist_ok=True)
+    configuration.write_text(cli_configuration(mirror, cache), encoding="utf-8")
 
 
 def plugin_cache() -> Path:

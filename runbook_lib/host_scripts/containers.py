@@ -35,7 +35,7 @@ def find_container(selector: dict) -> dict:
 
 def view_path(container: dict, container_path: str) -> str:
     """Return the host's path of a container's path, as that container sees it."""
-    return "/proc/%d/root%s" % (container["State"]["Pid"], os.path.normpath("/" + container_path))
+    return "/proc/%d/root%s" % (container["State"]["Pid"], os.path.normpath("/" + container_path.lstrip("/")))
 
 
 def compose_container(row: dict) -> dict:

@@ -17,7 +17,7 @@ from prelude import Refused, root_facts, run
 def main(arguments: dict) -> dict:
     """Return the facts; what is not there yet is null, so the caller can look again."""
     container = find_or_none(arguments)
-    container_path = os.path.normpath("/" + arguments["container_path"])
+    container_path = os.path.normpath("/" + arguments["container_path"].lstrip("/"))
     mount_source = next(
         (m["Source"] for m in (container or {}).get("Mounts", ()) if m["Destination"] == container_path), ""
     )

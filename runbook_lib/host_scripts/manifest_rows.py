@@ -38,10 +38,10 @@ def save(path: str, header: dict, rows: list) -> str:
         with gzip.GzipFile(fileobj=stream, mode="wb", compresslevel=1, filename="", mtime=0) as packed:
             packed.write((encode(dict(header, version=VERSION)) + "\n").encode("ascii"))
             for start in range(0, len(rows), 1000):
-                block = rows[start : start + 1000]
-                canonical = "".join([encode(row[:CANONICAL_FIELDS]) + "\n" for row in block])
-                digest.update(canonical.encode("ascii"))
-                packed.write("".join([encode(row) + "\n" for row in block]).encode("ascii"))
+                lines = [(encode(row[:CANONICAL_FIELDS]), row) for row in rows[start : start + 1000]]
+                digest.update("".join([line + "\n" for line, _ in lines]).encode("ascii"))
+                stored = ["%s,%d,%d]\n" % (line[:-1], row[INODE], row[CTIME_NS]) for line, row in lines]
+                packed.write("".join(stored).encode("ascii"))
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(partial, path)

@@ -36,7 +36,7 @@ def main(arguments: dict) -> dict:
 
 def wait_for_device(arguments: dict) -> dict:
     """Return the volume's device; an attached volume may need seconds until the kernel shows it."""
-    deadline = time.monotonic() + float(arguments.get("wait_s") or 10)
+    deadline = time.monotonic() + float(arguments.get("wait_s", 10))
     while True:
         device = find_device(block_devices(), arguments["volume_id"], arguments.get("device_name") or "")
         if device:

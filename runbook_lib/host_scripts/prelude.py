@@ -16,7 +16,7 @@ import traceback
 from typing import Callable
 
 STORE = os.environ.get("RUNBOOK_STORE", "/var/lib/runbook")
-LONGEST_ANSWER = 20000  # Systems Manager cuts an answer at 24,000 characters
+LONGEST_ANSWER = 22000  # Systems Manager cuts an answer at 24,000 characters; a page of 20,000 fits
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer more than an error
@@ -76,11 +76,20 @@ def answer(main: Callable, arguments_json: str) -> int:
         message = "%s: %s" % (type(error).__name__, error)
         document = {"ok": False, "error": {"kind": "defect", "message": message, "details": details}}
     text = json.dumps(document, separators=(",", ":"))
-    if len(text) > LONGEST_ANSWER:
-        part = "result" if document["ok"] else "error"
-        text = json.dumps({"ok": document["ok"], "paged": store_output(document[part])})
+    if len(text) > LONGEST_ANSWER and document["ok"]:
+        text = json.dumps({"ok": True, "paged": store_output(document["result"])})
+    elif len(text) > LONGEST_ANSWER:
+        text = json.dumps({"ok": False, "error": shortened(document["error"])})
     print(text)
     return 0 if document["ok"] else 1
+
+
+def shortened(error: dict) -> dict:
+    """Return an error that fits into one answer: its lists cut to what a person reads, else without details."""
+    details = {key: value[:20] if isinstance(value, list) else value for key, value in error["details"].items()}
+    short = dict(error, message=error["message"][:2000], details=dict(details, shortened=True))
+    fits = len(json.dumps(short)) <= LONGEST_ANSWER
+    return short if fits else dict(short, details={"shortened": True})
 
 
 def store_output(result: object) -> dict:

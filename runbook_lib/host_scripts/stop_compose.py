@@ -12,9 +12,11 @@ import os
 from containers import compose_command, compose_containers
 from prelude import STORE, Refused, read_text, run, write_atomically
 
+STOP_S = 540  # every container's own grace period, or the one given, must have ended by then
+
 
 def main(arguments: dict) -> dict:
-    """Remember restart policies, clear them, stop; return the containers as they are then."""
+    """Remember restart policies, clear them, stop; without `grace_s` each service gets its own grace period."""
     services = arguments.get("services") or []
     chosen = [row for row in compose_containers(arguments["project"]) if not services or row["service"] in services]
     if not chosen:
@@ -25,10 +27,10 @@ def main(arguments: dict) -> dict:
     restarting = [row["id"] for row in chosen if row["restart_policy"] != "no"]
     if restarting:
         run(["docker", "update", "--restart=no", *restarting])
-    timeout_s = int(arguments["timeout_s"])
+    grace = [] if arguments.get("grace_s") is None else ["-t", str(int(arguments["grace_s"]))]
     if any(row["status"] not in ("exited", "created", "dead") for row in chosen):
         command = compose_command(arguments["project"], arguments["file"])
-        run([*command, "stop", "-t", str(timeout_s), *services], timeout_s=timeout_s * (1 + len(chosen)) + 60)
+        run([*command, "stop", *grace, *services], timeout_s=STOP_S)
     ids = {row["id"] for row in chosen}
     after = [row for row in compose_containers(arguments["project"]) if row["id"] in ids]
     up = [row["name"] for row in after if row["status"] not in ("exited", "created", "dead")]

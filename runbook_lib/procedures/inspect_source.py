@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib import checks, compose
-from runbook_lib.model import Check, EvidenceGrade, Facts
+from runbook_lib.model import Check, EvidenceGrade, Facts, TaskMapping
 from runbook_lib.procedures.observations import driver_of, found, observe_names, observe_volume
 from runbook_lib.steps import Step
 
@@ -191,7 +191,7 @@ def read_compose(run: Run) -> dict[str, Any]:
     return {"config": compose.parse_config(answer), "containers": answer["containers"]}
 
 
-def map_service(run: Run, config: dict[str, Any]) -> compose.TaskMapping:
+def map_service(run: Run, config: dict[str, Any]) -> TaskMapping:
     """Return the compose service as an ECS task.
 
     Args:

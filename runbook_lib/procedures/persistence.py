@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib import manifest
-from runbook_lib.adapters.host import Host
 from runbook_lib.errors import JournalError
 from runbook_lib.model import Check, Facts, FileEntry, ManifestDifference
 from runbook_lib.procedures.observations import container_of, observe_task, observe_task_volume
 from runbook_lib.storage import SENTINEL_PATH
 
 if TYPE_CHECKING:
+    from runbook_lib.adapters.host import Host
     from runbook_lib.run import Run
 
 BEFORE = "manifest-before"

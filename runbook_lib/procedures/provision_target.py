@@ -131,7 +131,7 @@ def _plugins(boot: Facts) -> list[dict[str, Any]]:
 
 def _why_not_joined(run: Run) -> str:
     """Return what the boot of the group's instances says, as far as they can be asked."""
-    group = run.terraform.output_json().get("autoscaling_group_name") if run.execute else None
+    group = run.terraform.output_json().get("autoscaling_group_name")
     texts = []
     for instance_id in run.ecs.describe_group(group)["instance_ids"] if group else ():
         try:

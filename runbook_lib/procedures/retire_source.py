@@ -37,9 +37,7 @@ def _observe_retirement(run: Run) -> dict[str, Any]:
     }
 
 
-def _check_retirement(facts: Facts) -> Sequence[Check]:
-    complete = [p["id"] for p in facts["points"] if p["state"] == _COMPLETE[p["kind"]]]
-    begun = bool(facts["cut_over_utc"])
+def _check_service(facts: Facts) -> Sequence[Check]:
     return (
         Check(
             "service-on-target",
@@ -59,6 +57,14 @@ def _check_retirement(facts: Facts) -> Sequence[Check]:
             fix="run 40_verify_persistence with this run_id",
             needs="verify-data-after-replacement",
         ),
+    )
+
+
+def _check_retirement(facts: Facts) -> Sequence[Check]:
+    complete = [p["id"] for p in facts["points"] if p["state"] == _COMPLETE[p["kind"]]]
+    begun = bool(facts["cut_over_utc"])
+    return (
+        *_check_service(facts),
         Check(
             "rollback-point-complete",
             passed=bool(complete),

@@ -38,7 +38,6 @@ def _root_variables(run: Run) -> dict[str, Any]:
         "ami_id": run.evidence("machine-image")["ami_id"],
         "instance_types": list(target.instance_types),
         "http_tokens": driver.http_tokens,
-        "ecs_agent_settings": {"ECS_CONTAINER_STOP_TIMEOUT": f"{mapping['stop_timeout_s'] + 10}s"},
         "volume_id": volume["volume_id"],
         "volume_kms_key_arn": volume["kms_key_id"] or None,
         "storage_boot": driver.boot(volume["volume_id"]),
@@ -83,7 +82,12 @@ def _write_root_module(run: Run, variables: dict[str, Any], *, adopted: bool) ->
         adopted=adopted,
         assume_role=bool(run.parameters.aws.role_arn),
     )
-    for path, text in render_root_module(_MODULES, structure, variables).items():
+    if adopted:
+        variables = variables | {"adopted_volume": _volume_shape(run)}
+    files = render_root_module(_MODULES, structure, variables)
+    for stale in {path.name for path in run.terraform.folder.glob("*.tf")} - set(files):
+        run.journal.remove(f"terraform/{stale}")
+    for path, text in files.items():
         run.journal.write(f"terraform/{path}", text)
     run.terraform.init()
     run.terraform.validate()
@@ -126,10 +130,10 @@ def observe_root(run: Run, *, adopt: bool = False) -> dict[str, Any]:
         Files of the run folder; nothing at AWS.
     """
     variables = _root_variables(run)
-    _write_root_module(run, variables, adopted=False)
+    _write_root_module(run, variables, adopted=adopt)
     adopted = is_adopted(run)
-    if adopt or adopted:
-        _write_root_module(run, variables | {"adopted_volume": _volume_shape(run)}, adopted=True)
+    if adopted and not adopt:
+        _write_root_module(run, variables, adopted=True)
     return _plan(run, importing=adopt and not adopted)
 
 
@@ -137,6 +141,7 @@ def _volume_shape(run: Run) -> dict[str, Any]:
     volume = observe_volume(run)
     settable = volume["volume_type"] in {"gp3", "io1", "io2"}
     return {
+        "availability_zone": volume["availability_zone"],
         "size_gib": volume["size_gib"],
         "type": volume["volume_type"],
         "iops": volume["iops"] if settable else None,

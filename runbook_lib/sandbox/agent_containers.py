@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runbook_lib.sandbox.agent_environment import container_override
-from runbook_lib.sandbox.agent_problem import TaskProblem
+from runbook_lib.sandbox.agent_error import TaskError
 from runbook_lib.sandbox.containers import ContainerSpec, HealthCheck, Mount
 
 DEFAULT_STOP_TIMEOUT_S = 30.0
@@ -79,14 +79,14 @@ def in_order(containers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return container definitions so that each comes after those it depends on.
 
     Raises:
-        TaskProblem: They depend on each other in a circle.
+        TaskError: They depend on each other in a circle.
     """
     waiting, ordered = list(containers), list[dict[str, Any]]()
     while waiting:
         started = {one["name"] for one in ordered}
         ready = [one for one in waiting if {need["containerName"] for need in one.get("dependsOn") or []} <= started]
         if not ready:
-            raise TaskProblem("dependency graph: there is a cycle or an unknown container in dependsOn")
+            raise TaskError("dependency graph: there is a cycle or an unknown container in dependsOn")
         ordered += ready
         waiting = [one for one in waiting if one not in ready]
     return ordered

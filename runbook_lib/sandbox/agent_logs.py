@@ -10,10 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runbook_lib.sandbox.agent_problem import TaskProblem
-from runbook_lib.sandbox.backends import backend
+from runbook_lib.sandbox.agent_error import TaskError
+from runbook_lib.sandbox.agent_role import refusal
+from runbook_lib.sandbox.backends import ACCOUNT_ID, REGION, backend
 
 MAXIMUM_BATCH = 1000
+CANNOT_LOG = (
+    "CannotStartContainerError: Error response from daemon: failed to initialize logging driver: failed to create "
+    "Cloudwatch log stream: "
+)
+NO_GROUP = "ResourceNotFoundException: The specified log group does not exist."
 
 
 class LogStream:
@@ -32,19 +38,32 @@ class LogStream:
         self._offset = 0
 
     @classmethod
-    def of(cls, world: Any, task_id: str, container: Mapping[str, Any]) -> LogStream | None:
+    def of(
+        cls, world: Any, task: Any, definition: Any, container: Mapping[str, Any], *, host_role: str
+    ) -> LogStream | None:
         """Return the stream that a container definition asks for, made if need be; None without awslogs.
 
+        Args:
+            world: The sandbox's world.
+            task: The task's record.
+            definition: The task definition's record.
+            container: The container definition.
+            host_role: Name of the host's role.
+
         Raises:
-            TaskProblem: The log group does not exist and may not be made.
+            TaskError: The log group does not exist and may not be made, or the role may not write to it.
         """
         settings = container.get("logConfiguration") or {}
         if settings.get("logDriver") != "awslogs":
             return None
-        options = settings.get("options") or {}
-        name, prefix = container["name"], options.get("awslogs-stream-prefix")
-        stream = cls(world, options.get("awslogs-group", ""), f"{prefix}/{name}/{task_id}" if prefix else task_id)
-        stream._make(name, may_create=options.get("awslogs-create-group") == "true")
+        options, name = settings.get("options") or {}, container["name"]
+        group, prefix = options.get("awslogs-group", ""), options.get("awslogs-stream-prefix")
+        stream = cls(world, group, f"{prefix}/{name}/{task.id}" if prefix else task.id)
+        resource = f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group:{group}:log-stream:{stream._stream}"
+        problem = refusal(definition, host_role, "logs:CreateLogStream", resource)
+        problem = problem or stream._make(may_create=options.get("awslogs-create-group") == "true")
+        if problem:
+            raise TaskError("Task failed to start", container=name, container_reason=CANNOT_LOG + problem)
         return stream
 
     def ship(self, path: Path) -> None:
@@ -68,15 +87,13 @@ class LogStream:
         if group is not None and self._stream in group.streams:
             backend("logs").put_log_events(self._group, self._stream, events)
 
-    def _make(self, container: str, *, may_create: bool) -> None:
+    def _make(self, *, may_create: bool) -> str:
+        """Make the stream, and the group if that was asked for; return what is wrong, "" for nothing."""
         with self._world.lock:
             logs = backend("logs")
             if self._group not in logs.groups and not may_create:
-                text = (
-                    "CannotStartContainerError: Error response from daemon: failed to initialize logging driver: failed "
-                    "to create Cloudwatch log stream: ResourceNotFoundException: The specified log group does not exist."
-                )
-                raise TaskProblem("Task failed to start", container=container, container_reason=text)
+                return NO_GROUP
             if self._group not in logs.groups:
                 logs.create_log_group(self._group, {})
             logs.create_log_stream(self._group, self._stream)
+        return ""

@@ -11,6 +11,7 @@ from runbook_lib.sandbox.containers import EngineError
 
 log = logging.getLogger(__name__)
 
+STILL_STOPPING_S = 1.0
 HEALTH = {"healthy": "HEALTHY", "unhealthy": "UNHEALTHY"}
 
 
@@ -88,6 +89,9 @@ class ContainerRun:
         if not self.has_ended:
             try:
                 self._engine.stop(self._container.id, timeout_s=self._container.spec.stop_timeout_s)
+                while not self._container.wait(("exited", "created"), STILL_STOPPING_S):
+                    if self._world.ended.is_set():
+                        return
             except EngineError as error:
                 log.warning("the container %s did not stop: %s", self._container.name, error)
                 with self._world.lock:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from runbook_lib.sandbox import ecs_tasks
 from runbook_lib.sandbox.agent_containers import container_spec, in_order, ports_of
 from runbook_lib.sandbox.agent_environment import environment
+from runbook_lib.sandbox.agent_error import TaskError
 from runbook_lib.sandbox.agent_logs import LogStream
-from runbook_lib.sandbox.agent_problem import TaskProblem
 from runbook_lib.sandbox.agent_run import ContainerRun
 from runbook_lib.sandbox.containers import EngineError
 
@@ -26,7 +26,7 @@ def start_containers(run: TaskRun) -> None:
         run: The task; its ``containers`` grow as they are created.
 
     Raises:
-        TaskProblem: An image, a container or a dependency failed.
+        TaskError: An image, a container or a dependency failed.
     """
     ordered = in_order(run.definition.container_definitions)
     _pull(run, [one["image"] for one in ordered])
@@ -47,7 +47,7 @@ def _pull(run: TaskRun, images: list[str]) -> None:
     with run.world.lock:
         run.task.pull_started_at = ecs_tasks.now()
     for image in images:
-        cached = any(one.reference == image for one in engine.images())
+        cached = engine.image(image) is not None
         if cached and behavior in {"prefer-cached", "once"}:
             continue
         try:
@@ -55,7 +55,7 @@ def _pull(run: TaskRun, images: list[str]) -> None:
         except EngineError as error:
             # Source: agent README: with ``default`` a cached image is used when the pull fails.
             if not (cached and behavior == "default"):
-                raise TaskProblem(f"CannotPullContainerError: Error response from daemon: {error}") from error
+                raise TaskError(f"CannotPullContainerError: Error response from daemon: {error}") from error
     with run.world.lock:
         run.task.pull_stopped_at = ecs_tasks.now()
 
@@ -63,8 +63,9 @@ def _pull(run: TaskRun, images: list[str]) -> None:
 def _create(run: TaskRun, definition: dict[str, Any]) -> ContainerRun:
     engine, name = run.agent.host.engine, definition["name"]
     record = next(one for one in run.task.containers if one["name"] == name)
-    values = environment(run.world, run.task, definition)
-    stream = LogStream.of(run.world, run.task.id, definition)
+    role = run.agent.host.launch.role_name
+    values = environment(run.world, run.task, run.definition, definition, host_role=role)
+    stream = LogStream.of(run.world, run.task, run.definition, definition, host_role=role)
     taken = {outer for one in engine.containers() for outer, _inner in one.spec.ports}
     mode = run.definition.network_mode or "bridge"
     ports = ports_of(definition, mode, taken)
@@ -86,7 +87,8 @@ def _create(run: TaskRun, definition: dict[str, Any]) -> ContainerRun:
         record["lastStatus"] = "CREATED"
         record["imageDigest"] = _digest(engine, definition["image"])
         record["networkBindings"] = [
-            {"bindIP": "0.0.0.0", "containerPort": inner, "hostPort": outer, "protocol": "tcp"} for outer, inner in ports
+            {"bindIP": "0.0.0.0", "containerPort": inner, "hostPort": outer, "protocol": "tcp"}
+            for outer, inner in ports
         ]
     return ContainerRun(run.world, engine, container, record=record, definition=definition, stream=stream)
 
@@ -102,7 +104,7 @@ def _dependencies_hold(run: TaskRun, definition: dict[str, Any]) -> bool:
                 return False
             impossible = other.has_ended and need["condition"] != "COMPLETE"
             if impossible or other.record["healthStatus"] == "UNHEALTHY" or time.monotonic() > until:
-                raise TaskProblem(
+                raise TaskError(
                     f"dependency graph: failed to resolve container ordering dependency [{other.name}] for target "
                     f"[{definition['name']}]: condition {need['condition']} was not met"
                 )
@@ -121,9 +123,10 @@ def _holds(other: ContainerRun, condition: str) -> bool:
 
 
 def _digest(engine: Any, image: str) -> str | None:
-    return next((one.digest for one in engine.images() if one.reference == image), None)
+    found = engine.image(image)
+    return found.digest if found is not None else None
 
 
-def _failed(name: str, kind: str, error: EngineError) -> TaskProblem:
+def _failed(name: str, kind: str, error: EngineError) -> TaskError:
     text = f"{kind}: Error response from daemon: {error}"
-    return TaskProblem("Task failed to start", container=name, container_reason=text)
+    return TaskError("Task failed to start", container=name, container_reason=text)

@@ -12,7 +12,7 @@ from typing import Any
 
 from runbook_lib.sandbox import agent_targets, ecs_tasks
 from runbook_lib.sandbox.agent_containers import DEFAULT_STOP_TIMEOUT_S, duration_s
-from runbook_lib.sandbox.agent_problem import TaskProblem
+from runbook_lib.sandbox.agent_error import TaskError
 from runbook_lib.sandbox.agent_run import ContainerRun
 from runbook_lib.sandbox.agent_start import start_containers
 from runbook_lib.sandbox.agent_volumes import TaskVolumes
@@ -76,7 +76,7 @@ class TaskRun:
             if not self.world.ended.wait(self.world.latency.schedule_s):
                 self._start()
                 self._watch()
-        except TaskProblem as problem:
+        except TaskError as problem:
             with self.world.lock:
                 ecs_tasks.request_stop(self.task, problem.reason, problem.code)
                 for one in self.task.containers:

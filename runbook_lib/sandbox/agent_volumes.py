@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runbook_lib.sandbox.agent_problem import TaskProblem
+from runbook_lib.sandbox.agent_error import TaskError
 from runbook_lib.sandbox.containers import EngineError, Mount
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class TaskVolumes:
         """Check and create what the task definition asks for.
 
         Raises:
-            TaskProblem: A shared volume is missing and may not be created, or its driver refuses.
+            TaskError: A shared volume is missing and may not be created, or its driver refuses.
 
         Changes:
             Creates task-scoped volumes, and shared ones where autoprovision is true.
@@ -82,7 +82,7 @@ class TaskVolumes:
             if settings.get("autoprovision"):
                 self._make(name, driver, options)
                 return "volume", name, driver
-            raise TaskProblem(
+            raise TaskError(
                 f"initialize volume: volume detection failed, volume '{name}' does not exist and autoprovision is set "
                 f"to false: {error}"
             ) from error
@@ -96,7 +96,7 @@ class TaskVolumes:
         try:
             self._engine.volume_create(name, driver, options)
         except EngineError as error:
-            raise TaskProblem(f"CannotCreateVolumeError: Error response from daemon: {error}") from error
+            raise TaskError(f"CannotCreateVolumeError: Error response from daemon: {error}") from error
 
     def _own_name(self, name: str) -> str:
         family, revision = self._definition.family, self._definition.revision

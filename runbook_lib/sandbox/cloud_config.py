@@ -151,6 +151,11 @@ def parse(text: str) -> dict[str, Any]:
         raise UserDataError("the user data is not a mapping")
     if unknown := sorted(set(config) - KEYS):
         raise UserDataError(f"the simulated host does not know these keys of user data: {', '.join(unknown)}")
+    _check_entries(config)
+    return config
+
+
+def _check_entries(config: dict[str, Any]) -> None:
     for module in ("bootcmd", "runcmd"):
         for entry in config.get(module) or []:
             _check_command(module, entry)
@@ -159,7 +164,6 @@ def parse(text: str) -> dict[str, Any]:
             raise UserDataError(f"write_files: unknown keys: {', '.join(unknown)}")
         if not str(entry.get("path", "")).startswith("/"):
             raise UserDataError(f"write_files: {entry.get('path')!r} is not an absolute path")
-    return config
 
 
 def decoded(content: Any, encoding: str) -> bytes:

@@ -84,6 +84,14 @@ class ContainerMounts:
                     problems.append(str(error))
         return problems
 
+    def tear_away(self, container: Container, real: Path) -> None:
+        """Point the mounts of a vanished device to a folder that does not exist, so that their use fails."""
+        lost = [one for one in container.mounted if one.real == real or real in one.real.parents]
+        if lost:
+            nowhere = container.folder / "vanished"
+            container.mounted = [replace(one, real=nowhere) if one in lost else one for one in container.mounted]
+            write_container_view(container, self._host)
+
     def release(self, container: Container, *, with_anonymous: bool) -> None:
         """Forget a removed container; its nameless volumes are deleted only when asked for."""
         self._volumes.release(container.id)
@@ -93,11 +101,15 @@ class ContainerMounts:
 
     def _bind_source(self, mount: Mount) -> str:
         if not mount.source.startswith("/"):
-            raise EngineError(f"invalid mount config for type \"bind\": invalid mount path: '{mount.source}' mount path must be absolute")
+            raise EngineError(
+                f"invalid mount config for type \"bind\": invalid mount path: '{mount.source}': it must be absolute"
+            )
         real = self._host.real_path(mount.source)
         if not real.exists():
             if not mount.create_source:
-                raise EngineError(f'invalid mount config for type "bind": bind source path does not exist: {mount.source}')
+                raise EngineError(
+                    f'invalid mount config for type "bind": bind source path does not exist: {mount.source}'
+                )
             real.mkdir(parents=True)
             self._host.world.record("bind-source-created", instance_id=self._host.instance_id, path=mount.source)
         return self._host.canonical(mount.source)

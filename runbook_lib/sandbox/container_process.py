@@ -86,7 +86,10 @@ def start(container: Container, image: Image, host: Host) -> subprocess.Popen[by
     with container.log_path.open("ab") as log:
         return subprocess.Popen(
             real_command(container, argv),
-            env=environment(container, image, host),
+            env={
+                **environment(container, image, host),
+                **({} if container.spec.init else {"RUNBOOK_SANDBOX_MAIN": "1"}),
+            },
             cwd=inside(container, working_dir(container, image)),
             stdin=subprocess.DEVNULL,
             stdout=log,

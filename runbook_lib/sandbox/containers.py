@@ -94,6 +94,7 @@ class ContainerSpec:
         network_mode: ``bridge``, ``host`` or a network's name.
         working_dir: In place of the image's own.
         hostname: In place of the short id.
+        init: Whether a small init is process 1, so that the program itself gets the default signals.
     """
 
     name: str
@@ -111,6 +112,7 @@ class ContainerSpec:
     network_mode: str = "bridge"
     working_dir: str = ""
     hostname: str = ""
+    init: bool = False
 
 
 @dataclass(frozen=True)

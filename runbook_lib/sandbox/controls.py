@@ -65,7 +65,7 @@ class Controls:
 
         Args:
             method: The HTTP method it answers.
-            pattern: A path such as ``/_sandbox/hosts/{instance_id}/call``; a ``{name}`` part matches up to the next ``/``.
+            pattern: A path such as ``/_sandbox/hosts/{instance_id}/call``; ``{name}`` matches up to the next ``/``.
             handler: Gets the request and returns something JSON-able.
         """
         expression = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(pattern))

@@ -32,7 +32,7 @@ def copy_tree(source: Path, target: Path) -> None:
 
 def _copy_folder(source: bytes, target: bytes, seen: dict[tuple[int, int], bytes]) -> None:
     facts = os.lstat(source)
-    os.mkdir(target, 0o700)
+    os.mkdir(target, 0o700)  # noqa: PTH102 - bytes, for names that are not text
     for entry in os.scandir(source):
         _copy_entry(entry.path, os.path.join(target, entry.name), entry.stat(follow_symlinks=False), seen)  # noqa: PTH118
     _copy_facts(source, target, facts)
@@ -46,7 +46,7 @@ def _copy_entry(source: bytes, target: bytes, facts: os.stat_result, seen: dict[
     if facts.st_nlink > 1:
         first = seen.setdefault((facts.st_dev, facts.st_ino), target)
         if first != target:
-            os.link(first, target, follow_symlinks=False)  # noqa: PTH200 - bytes, for names that are not text
+            os.link(first, target, follow_symlinks=False)
             return
     if kind == stat.S_IFLNK:
         os.symlink(os.readlink(source), target)  # noqa: PTH115, PTH211 - bytes

@@ -66,12 +66,12 @@ class Sandbox:
 
     def begin(self, estate_options: Sequence[str]) -> None:
         """Serve, build the estate, start the reconcilers, and say that the sandbox is ready."""
-        from runbook_lib.sandbox import estate  # noqa: PLC0415
+        from runbook_lib.sandbox.estate import build  # noqa: PLC0415
 
         self._register_controls()
         self.server.start()
         # The reconcilers start after the estate: they draw ids too, and its ids must be the same everywhere.
-        estate.build(self.world, estate_options)
+        build(self.world, estate_options)
         self.groups.start()
         self.scheduler.start()
         self.ready = True
@@ -101,13 +101,14 @@ class Sandbox:
         self.calls.close()
 
     def _register_controls(self) -> None:
-        from runbook_lib.sandbox import faults, machine_images, state, world  # noqa: PLC0415
+        from runbook_lib.sandbox import faults, machine_images, state, volume_controls, world  # noqa: PLC0415
 
         self.controls.add("GET", "/_sandbox/status", lambda _request: self._status())
         self.calls.register_controls(self.controls)
         machine_images.register_controls(self.controls)
         state.register_controls(self.world, self.controls)
         world.register_controls(self.world, self.controls)
+        volume_controls.register_controls(self.world, self.controls)
         faults.register_controls(self.world, self.patched, self.application, self.controls)
 
     def _status(self) -> dict[str, Any]:

@@ -74,6 +74,7 @@ class Devices:
         self.is_nitro = instance_type.partition(".")[0] not in XEN_FAMILIES
         self._lock = threading.RLock()
         self._plugged: dict[str, tuple[str, str]] = {}
+        self._nodes: dict[str, list[Path]] = {}
 
     @property
     def root_disk(self) -> str:
@@ -98,15 +99,15 @@ class Devices:
         with self._lock:
             if volume_id not in self._plugged:
                 return False
-            disk = self._disk(volume_id) if self._volumes.has(volume_id) else None
-            device, kernel_name = self._plugged.pop(volume_id)
-            names = {kernel_name, Path(device).name}
-            if disk is not None and disk.child:
-                names.add(disk.child.removeprefix("/dev/"))
-            for name in names:
-                with suppress(FileNotFoundError):
-                    (self._dev / name).unlink()
+            del self._plugged[volume_id]
+            self._remove_nodes(volume_id)
             return True
+
+    def refresh(self, volume_id: str) -> None:
+        """Look at a plugged volume's bytes again, as the kernel does after partitioning."""
+        with self._lock:
+            if volume_id in self._plugged:
+                self._write_nodes(self._disk(volume_id))
 
     def has(self, volume_id: str) -> bool:
         """Return whether the volume is attached to this host."""
@@ -129,7 +130,9 @@ class Devices:
                 return disk, disk.path
             if path == disk.child and path:
                 return disk, path
-        return None
+        folder, _, name = path.rpartition("/")
+        key = {"/dev/disk/by-uuid": "UUID", "/dev/disk/by-label": "LABEL"}.get(folder, "")
+        return self.find_by(key, name) if key else None
 
     def find_by(self, key: str, value: str) -> tuple[Disk, str] | None:
         """Return (disk, path) of the filesystem with this ``UUID`` or ``LABEL``, None when there is none."""
@@ -156,14 +159,29 @@ class Devices:
         return next(name for number in range(1, 128) if (name := f"nvme{number}n1") not in taken)
 
     def _write_nodes(self, disk: Disk) -> None:
-        self._dev.mkdir(parents=True, exist_ok=True)
-        self._link(disk.stored.device, self._dev / disk.kernel_name)
+        self._remove_nodes(disk.volume_id)
+        nodes = self._nodes[disk.volume_id] = [self._dev / disk.kernel_name]
+        self._link(disk.stored.device, nodes[0])
         if disk.child:
-            self._link(disk.stored.device.with_name("inner"), self._dev / disk.child.removeprefix("/dev/"))
-        name = Path(disk.device).name
-        if name != disk.kernel_name:
-            with suppress(FileExistsError):
-                (self._dev / name).symlink_to(disk.kernel_name)
+            nodes.append(self._dev / disk.child.removeprefix("/dev/"))
+            self._link(disk.stored.device.with_name("inner"), nodes[1])
+        names = {Path(disk.device).name: disk.kernel_name}
+        if self.is_nitro:
+            serial = "vol" + disk.volume_id.removeprefix("vol-")
+            names[f"disk/by-id/nvme-Amazon_Elastic_Block_Store_{serial}"] = f"../../{disk.kernel_name}"
+        if found := disk.identity(disk.child or disk.path).uuid:
+            names[f"disk/by-uuid/{found}"] = f"../../{(disk.child or disk.path).removeprefix('/dev/')}"
+        for name, target in names.items():
+            link = self._dev / name
+            if name != disk.kernel_name and not link.is_symlink():
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(target)
+                nodes.append(link)
+
+    def _remove_nodes(self, volume_id: str) -> None:
+        for node in self._nodes.pop(volume_id, []):
+            with suppress(FileNotFoundError):
+                node.unlink()
 
     @staticmethod
     def _link(source: Path, target: Path) -> None:

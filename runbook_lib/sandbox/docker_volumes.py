@@ -29,7 +29,7 @@ class VolumeDriver(Protocol):
         """Return what the driver says of a volume, None when it finds none."""
         ...
 
-    def list(self) -> list[dict[str, Any]]:
+    def all(self) -> list[dict[str, Any]]:
         """Return every volume the driver sees."""
         ...
 
@@ -65,7 +65,7 @@ class LocalDriver:
         note = self._folder(name) / "opts.json"
         return self._facts(name, json.loads(note.read_text(encoding="utf-8"))) if note.is_file() else None
 
-    def list(self) -> list[dict[str, Any]]:
+    def all(self) -> list[dict[str, Any]]:
         """Return every local volume, sorted by name."""
         names = sorted(path.parent.name for path in self._folder("").glob("*/opts.json"))
         return [facts for name in names if (facts := self.get(name)) is not None]
@@ -139,9 +139,9 @@ class DockerVolumes:
                 return facts
         raise EngineError(f"get {name}: no such volume")
 
-    def list(self) -> list[dict[str, Any]]:
+    def all(self) -> list[dict[str, Any]]:
         """Return every volume of every driver."""
-        return [one for key in (LOCAL, *self._plugins.driver_names()) for one in self.driver(key).list()]
+        return [one for key in (LOCAL, *self._plugins.driver_names()) for one in self.driver(key).all()]
 
     def create(self, name: str, driver: str, options: Mapping[str, str]) -> dict[str, Any]:
         """Make a volume, or return the one that is there.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
     from runbook_lib.sandbox.hosts import Host
@@ -79,12 +79,16 @@ class HostEc2:
         Raises:
             Ec2Error: The role may not, or EC2 refused.
         """
+        if self._host.world.ended.is_set():
+            raise Ec2Error(operation, "Unavailable", "the sandbox is going down")
         self._authorize(operation, resources)
         name = "".join("_" + letter.lower() if letter.isupper() else letter for letter in operation).lstrip("_")
         try:
             answer: dict[str, Any] = getattr(client_of(self._host.world), name)(**arguments)
         except ClientError as error:
             raise Ec2Error(operation, error.response["Error"]["Code"], error.response["Error"]["Message"]) from error
+        except BotoCoreError as error:
+            raise Ec2Error(operation, "RequestError", str(error)) from error
         return answer
 
     def _authorize(self, operation: str, resources: list[str] | None) -> None:

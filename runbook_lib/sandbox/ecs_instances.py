@@ -7,29 +7,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from moto.ec2.exceptions import InvalidInstanceTypeError
 from moto.ecs.models import ContainerInstance
 
 from runbook_lib.sandbox import ecs_tasks
 from runbook_lib.sandbox.ecs_counts import PORTS_OF_THE_HOST
 
-AGENT_VERSION = "1.106.1"
-DOCKER_VERSION = "25.0.16"
-RESERVED_MEMORY_MIB = 64
-RESOURCES = {
-    "t3.micro": (2048, 937),
-    "t3.small": (2048, 1893),
-    "t3.medium": (2048, 3807),
-    "t3.large": (2048, 7763),
-    "t3a.small": (2048, 1893),
-    "t4g.small": (2048, 1838),
-    "m5.large": (2048, 7680),
-    "m6i.large": (2048, 7680),
-}
-"""CPU units and MiB of memory that instance types register."""
+AGENT_VERSION, DOCKER_VERSION = "1.106.1", "25.0.16"
+MEMORY_LEFT = 0.93
+"""Part of an instance type's memory that the operating system leaves, which is what an agent registers."""
+UNKNOWN_TYPE = (2048, 3807)
 
 
 def register(
-    backend: Any, cluster_name: str, ec2_instance_id: str, instance_type: str, attributes: dict[str, str | None]
+    backend: Any,
+    cluster_name: str,
+    ec2_instance_id: str,
+    attributes: dict[str, str | None],
+    *,
+    resources: tuple[int, int] = UNKNOWN_TYPE,
+    versions: tuple[str, str] = (AGENT_VERSION, DOCKER_VERSION),
 ) -> Any:
     """Register a host, or bring its registration up to date when its agent has started again.
 
@@ -37,8 +34,9 @@ def register(
         backend: moto's ECS backend.
         cluster_name: The cluster, which must exist.
         ec2_instance_id: The host.
-        instance_type: Decides CPU and memory.
         attributes: Capabilities (value None) and attributes of the agent.
+        resources: CPU units and MiB of memory.
+        versions: Of the agent and of Docker.
 
     Returns:
         The record.
@@ -48,7 +46,7 @@ def register(
         region = backend.region_name
         instance = ContainerInstance(ec2_instance_id, backend.account_id, region, cluster_name, backend)
         instance.id = instance.id.replace("-", "")
-        instance.registered_resources = _resources(instance_type)
+        instance.registered_resources = _resources(*resources)
         backend.container_instances.setdefault(cluster_name, {})[instance.id] = instance
         instance.registered_at = ecs_tasks.now()
         instance.version = 0
@@ -58,9 +56,9 @@ def register(
     instance.agent_connected = True
     instance.version += 1
     instance.version_info = {
-        "agentVersion": AGENT_VERSION,
-        "agentHash": "*7d3f6c1b",
-        "dockerVersion": f"DockerVersion: {DOCKER_VERSION}",
+        "agentVersion": versions[0],
+        "agentHash": "7d3f6c1b",
+        "dockerVersion": f"DockerVersion: {versions[1]}",
     }
     return instance
 
@@ -86,12 +84,25 @@ def deregister(backend: Any, instance: Any) -> None:
         task.connectivity = "DISCONNECTED"
 
 
-def _resources(instance_type: str) -> list[dict[str, Any]]:
-    cpu, memory = RESOURCES.get(instance_type, (2048, 3807))
+def resources_of(ec2: Any, instance_type: str) -> tuple[int, int]:
+    """Return the CPU units and the MiB of memory that a host of an instance type registers.
+
+    Args:
+        ec2: moto's EC2 backend.
+        instance_type: For example ``t3.small``.
+    """
+    try:
+        found = ec2.describe_instance_types([instance_type])[0]
+    except InvalidInstanceTypeError:
+        return UNKNOWN_TYPE
+    return 1024 * int(found["VCpuInfo"]["DefaultVCpus"]), int(found["MemoryInfo"]["SizeInMiB"] * MEMORY_LEFT)
+
+
+def _resources(cpu: int, memory: int) -> list[dict[str, Any]]:
     blank = {"doubleValue": 0.0, "longValue": 0, "integerValue": 0}
     return [
         {**blank, "name": "CPU", "type": "INTEGER", "integerValue": cpu},
-        {**blank, "name": "MEMORY", "type": "INTEGER", "integerValue": memory - RESERVED_MEMORY_MIB},
+        {**blank, "name": "MEMORY", "type": "INTEGER", "integerValue": memory},
         {**blank, "name": "PORTS", "type": "STRINGSET", "stringSetValue": list(PORTS_OF_THE_HOST)},
         {**blank, "name": "PORTS_UDP", "type": "STRINGSET", "stringSetValue": []},
     ]

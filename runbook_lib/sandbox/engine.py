@@ -9,18 +9,18 @@ from __future__ import annotations
 import secrets
 import shutil
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runbook_lib.sandbox import container_process as process
 from runbook_lib.sandbox.container_mounts import ContainerMounts
 from runbook_lib.sandbox.containers import Container, ContainerSpec, EngineError, now_utc
-from runbook_lib.sandbox.docker_volumes import DockerVolumes
+from runbook_lib.sandbox.engine_stores import EngineStores
 from runbook_lib.sandbox.images import Image, normalized
-from runbook_lib.sandbox.plugins import Plugin, Plugins
 from runbook_lib.sandbox.supervisor import ENDS_S, Supervisor
 
 if TYPE_CHECKING:
@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 
 ROOT_DIR = "/var/lib/docker"
 SHUTDOWN_S = 15.0
+HURRY_S = 2.0
+"""How long a sandbox that goes down waits for its containers' end: nobody will use their volumes."""
 
 
-class Engine:
+class Engine(EngineStores):
     """dockerd of one host.
 
     Args:
@@ -39,14 +41,9 @@ class Engine:
     """
 
     def __init__(self, host: Host) -> None:
-        self.host = host
-        self.active = False
+        super().__init__(host)
         self.lost_power = False
-        self.plugin_registry = Plugins(host)
-        self.docker_volumes = DockerVolumes(host, self.plugin_registry)
         self.container_mounts = ContainerMounts(host, self.docker_volumes)
-        self._lock = threading.RLock()
-        self._images: dict[str, Image] = {}
         self._keepers: dict[str, Supervisor] = {}
 
     def start_daemon(self) -> None:
@@ -67,7 +64,9 @@ class Engine:
         self.active = False
         keepers = [keeper for keeper in self._all() if keeper.container.is_alive]
         by_user = {keeper.container.id: keeper.container.stopped_by_user for keeper in keepers}
-        threads = [threading.Thread(target=keeper.stop, args=(self._grace_s(keeper),), daemon=True) for keeper in keepers]
+        threads = [
+            threading.Thread(target=keeper.stop, args=(self._grace_s(keeper),), daemon=True) for keeper in keepers
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -83,35 +82,9 @@ class Engine:
         for keeper in self._all():
             if keeper.container.pid:
                 process.terminate(keeper.container.pid, 9)
+        deadline = time.monotonic() + (HURRY_S if self.host.world.ended.is_set() else ENDS_S)
         for keeper in self._all():
-            keeper.container.wait(("exited", "created"), ENDS_S)
-
-    def pull(self, reference: str) -> Image:
-        """Bring an image to the host; one that is there costs no time.
-
-        Raises:
-            EngineError: The registry does not have it.
-        """
-        self._require_active()
-        image = self.host.world.images.find(reference)
-        if image is None:
-            raise EngineError(f"manifest for {normalized(reference)} not found: manifest unknown: manifest unknown")
-        present = any(one.digest == image.digest for one in self._images.values())
-        if not present and self.host.off.wait(self.host.world.latency.image_pull_s):
-            raise EngineError("the host lost its power")
-        with self._lock:
-            self._images[reference if "@" in reference else image.reference] = image
-        return image
-
-    def image(self, reference: str) -> Image | None:
-        """Return an image of this host by tag, digest or id; None when it is not here."""
-        known = self._images.get(reference) or self._images.get(normalized(reference))
-        same = (one for one in self._images.values() if reference in {one.image_id, f"{one.repository}@{one.digest}"})
-        return known or next(same, None)
-
-    def images(self) -> list[Image]:
-        """Return the images on this host."""
-        return list(dict.fromkeys(self._images.values()))
+            keeper.container.wait(("exited", "created"), max(0.0, deadline - time.monotonic()))
 
     def create(self, spec: ContainerSpec) -> Container:
         """Make a container without starting it.
@@ -119,17 +92,18 @@ class Engine:
         Raises:
             EngineError: The image is not on the host, the name is taken, or a volume cannot be made.
         """
-        self._require_active()
+        self.require_active()
         image = self.image(spec.image)
         if image is None:
             raise EngineError(f"No such image: {normalized(spec.image)}")
         container_id = secrets.token_hex(32)
-        with self._lock:
+        with self.lock:
             self._check_name(spec.name)
             named = replace(spec, name=spec.name or f"container_{container_id[:8]}")
             rootfs = self.host.real_path(f"{ROOT_DIR}/overlay2/{container_id}") / "merged"
+            folder = self.host.folder / "containers" / container_id
             container = Container(
-                id=container_id, spec=named, image_id=image.image_id, folder=self.host.folder / "containers" / container_id,
+                id=container_id, spec=named, image_id=image.image_id, folder=folder,
                 rootfs=rootfs, address=self.host.world.address_of_next_container(), created_utc=now_utc(),
                 restart=spec.restart,
             )  # fmt: skip
@@ -160,7 +134,7 @@ class Engine:
         Raises:
             EngineError: There is none, or it does not start.
         """
-        self._require_active()
+        self.require_active()
         self._keeper(container_id).start()
 
     def stop(self, container_id: str, timeout_s: float | None = None) -> None:
@@ -221,7 +195,9 @@ class Engine:
         if container.status != "running":
             raise EngineError(f"container {container.id} is not running")
         image = self.image_of(container)
-        return process.execute(container, image, self.host, argv, timeout_s=timeout_s, env=env, stdin=stdin, workdir=workdir)
+        return process.execute(
+            container, image, self.host, argv, timeout_s=timeout_s, env=env, stdin=stdin, workdir=workdir
+        )
 
     def logs(self, container_id: str) -> str:
         """Return everything a container printed."""
@@ -230,57 +206,11 @@ class Engine:
 
     def image_of(self, container: Container) -> Image:
         """Return the image a container was made from."""
-        return next(one for one in self._images.values() if one.image_id == container.image_id)
+        return next(one for one in self.images() if one.image_id == container.image_id)
 
     def update_restart(self, container_id: str, policy: str) -> None:
         """Give a container another restart policy, running or not."""
         self.inspect(container_id).restart = policy
-
-    def plugins(self) -> list[Plugin]:
-        """Return the installed plugins."""
-        return self.plugin_registry.all()
-
-    def plugin_install(
-        self, reference: str, alias: str = "", env: Mapping[str, str] | None = None, *, enable: bool = True
-    ) -> Plugin:
-        """Install a plugin and, unless told otherwise, enable it.
-
-        Raises:
-            EngineError: It cannot be pulled, set or enabled; one that was pulled stays, disabled.
-        """
-        self._require_active()
-        plugin = self.plugin_registry.install(reference, alias, env or {})
-        if enable:
-            self.plugin_registry.enable(plugin.name)
-        return plugin
-
-    def plugin_set(self, name: str, env: Mapping[str, str]) -> None:
-        """Change settings of a disabled plugin."""
-        self.plugin_registry.set(name, env)
-
-    def plugin_enable(self, name: str) -> None:
-        """Enable a plugin."""
-        self.plugin_registry.enable(name)
-
-    def plugin_disable(self, name: str, *, force: bool = False) -> None:
-        """Disable a plugin."""
-        self.plugin_registry.disable(name, force=force)
-
-    def plugin_remove(self, name: str, *, force: bool = False) -> None:
-        """Remove a plugin."""
-        self.plugin_registry.remove(name, force=force)
-
-    def volume_inspect(self, name: str, driver: str = "") -> dict[str, Any]:
-        """Return what Docker says of a volume; EngineError when there is none."""
-        return self.docker_volumes.inspect(name, driver)
-
-    def volume_create(self, name: str, driver: str = "local", options: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Make a volume, or return the one that is there."""
-        return self.docker_volumes.create(name, driver, options or {})
-
-    def volume_remove(self, name: str) -> None:
-        """Delete a volume with its data."""
-        self.docker_volumes.remove(name)
 
     def users_of(self, real: Path) -> list[str]:
         """Return the names of running containers that have a folder, or one below it, mounted."""
@@ -289,6 +219,11 @@ class Engine:
             for keeper in self._all()
             if any(one.real == real or real in one.real.parents for one in list(keeper.container.mounted))
         ]
+
+    def tear_away(self, real: Path) -> None:
+        """Let containers that have a folder mounted see nothing there any more: its device has vanished."""
+        for keeper in self._all():
+            self.container_mounts.tear_away(keeper.container, real)
 
     def check_ports(self, container: Container) -> None:
         """Refuse a host port that another running container publishes.
@@ -305,15 +240,8 @@ class Engine:
                     f"({container.id}): Bind for 0.0.0.0:{port} failed: port is already allocated"
                 )
 
-    def note(self, text: str) -> None:
-        """Write a line to dockerd's own log on the host."""
-        path = self.host.root / "var/log/docker.log"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as log:
-            log.write(f"{now_utc()} {text}\n")
-
     def _all(self) -> list[Supervisor]:
-        with self._lock:
+        with self.lock:
             return list(self._keepers.values())
 
     def _keeper(self, container_id: str) -> Supervisor:
@@ -335,15 +263,11 @@ class Engine:
             )
 
     def _forget(self, container: Container) -> None:
-        with self._lock:
+        with self.lock:
             self._keepers.pop(container.id, None)
         with suppress(FileNotFoundError):
             shutil.rmtree(container.rootfs.parent)
         shutil.rmtree(container.folder, ignore_errors=True)
-
-    def _require_active(self) -> None:
-        if not self.active:
-            raise EngineError("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?")
 
     @staticmethod
     def _grace_s(keeper: Supervisor) -> float:

@@ -157,4 +157,4 @@ def register_controls(world: World, patched: Patched, application: Application, 
 
 def _disable_plugins(host: Any) -> None:
     for plugin in host.engine.plugins():
-        host.engine.plugin_disable(plugin.name)
+        host.engine.plugin_disable(plugin.name, force=True)  # Docker refuses without force while a volume is in use

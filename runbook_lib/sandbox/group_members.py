@@ -84,6 +84,11 @@ def move(member: Any, lifecycle_state: str) -> None:
     member.sandbox_since = time.monotonic()
 
 
+def seconds_in_state(member: Any) -> float:
+    """Return how long a member has been in its lifecycle state; for one attached by hand, for ever."""
+    return time.monotonic() - float(getattr(member, "sandbox_since", 0.0))
+
+
 def retire(group: Any, member: Any, cause: str) -> None:
     """Begin to take a member out: it is drained first, then its instance is terminated."""
     if not member.lifecycle_state.startswith("Terminating"):

@@ -7,7 +7,6 @@ Source: Auto Scaling user guide, "Use an instance refresh", "Instance maintenanc
 from __future__ import annotations
 
 import math
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -95,7 +94,7 @@ def begin(group: Any, preferences: dict[str, Any], configuration: dict[str, Any]
         configuration: The desired configuration, already written to the group, or None.
     """
     policy = getattr(group, "instance_maintenance_policy", None) or {}
-    # Source: the group's instance maintenance policy applies unless the refresh says otherwise; 90 and 100 without both.
+    # Source: the refresh's preference, else the group's instance maintenance policy, else 90 and 100.
     minimum = preferences.get("MinHealthyPercentage", policy.get("MinHealthyPercentage", 90))
     maximum = preferences.get("MaxHealthyPercentage", policy.get("MaxHealthyPercentage", 100))
     warmup = preferences.get("InstanceWarmup", getattr(group, "default_instance_warmup", None))
@@ -162,7 +161,9 @@ def _replace_one(group: Any, refresh: Refresh, remaining: list[Any], warm: list[
         unprotected = remaining
     victim = unprotected[0]
     if present < allowed and present - len(remaining) < refresh.instances_to_update:
-        members.launch(group, f"an instance was launched in response to the instance refresh {refresh.instance_refresh_id}")
+        members.launch(
+            group, f"an instance was launched in response to the instance refresh {refresh.instance_refresh_id}"
+        )
     elif not busy and len([one for one in warm if one is not victim]) >= needed:
         members.retire(group, victim, f"an instance was replaced by the instance refresh {refresh.instance_refresh_id}")
 
@@ -172,4 +173,4 @@ def _is_warm(member: Any, refresh: Refresh, is_ready: Callable[[Any], bool]) -> 
         return False
     if member.instance.id in refresh.old:
         return bool(member.health_status == "Healthy")
-    return is_ready(member) and time.monotonic() - member.sandbox_since >= refresh.warmup_s
+    return is_ready(member) and members.seconds_in_state(member) >= refresh.warmup_s

@@ -94,13 +94,8 @@ class Groups:
             if not state.startswith("Terminating"):
                 member.health_status = "Unhealthy"
                 members.move(member, "Terminating:Proceed")
-        elif state == "Pending" and instance.state == "running":
-            waits = hooks(autoscaling, group, LAUNCHING)
-            members.move(member, "Pending:Wait" if waits else "InService")
-        elif state == "Pending:Wait":
-            self._wait_for_hook(autoscaling, group, member, LAUNCHING, "InService")
-        elif state == "InService" and _is_unhealthy(group, member):
-            members.retire(group, member, "an instance was taken out of service in response to a health check")
+        elif state in members.ACTIVE:
+            self._advance_active(autoscaling, group, member)
         elif state == "Terminating":
             members.move(member, "Terminating:Wait")
         elif state == "Terminating:Wait":
@@ -111,6 +106,15 @@ class Groups:
             backend("ec2").terminate_instances([instance.id])
             backend("elbv2").notify_terminate_instances([instance.id])
 
+    def _advance_active(self, autoscaling: Any, group: Any, member: Any) -> None:
+        if member.lifecycle_state == "Pending" and member.instance.state == "running":
+            waits = hooks(autoscaling, group, LAUNCHING)
+            members.move(member, "Pending:Wait" if waits else "InService")
+        elif member.lifecycle_state == "Pending:Wait":
+            self._wait_for_hook(autoscaling, group, member, LAUNCHING, "InService")
+        elif member.lifecycle_state == "InService" and _is_unhealthy(group, member):
+            members.retire(group, member, "an instance was taken out of service in response to a health check")
+
     def _wait_for_hook(
         self, autoscaling: Any, group: Any, member: Any, transition: str, then: str, *, skip: bool = False
     ) -> None:
@@ -119,7 +123,7 @@ class Groups:
         results = getattr(member, "sandbox_results", {})
         for hook in waiting:
             result = results.get(hook.name)
-            if result is None and time.monotonic() - member.sandbox_since < hook.heartbeat_timeout:
+            if result is None and members.seconds_in_state(member) < hook.heartbeat_timeout:
                 return
             if (result or hook.default_result) == "ABANDON" and transition == LAUNCHING:
                 members.retire(group, member, f"the lifecycle hook {hook.name} abandoned the launch")

@@ -10,8 +10,8 @@ import logging
 import shutil
 import threading
 import time
+import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,10 @@ from runbook_lib.sandbox import cloud_config, operating_system
 from runbook_lib.sandbox.devices import Devices
 from runbook_lib.sandbox.engine import Engine
 from runbook_lib.sandbox.guest.mapping import PROGRAM_FOLDERS, View
+from runbook_lib.sandbox.guest.procview import Processes
 from runbook_lib.sandbox.guest.programs import command_for
 from runbook_lib.sandbox.guest.words import Refused, split_lines, split_simple
+from runbook_lib.sandbox.instance_launch import InstanceLaunch
 from runbook_lib.sandbox.mounts import Mount, MountTable
 from runbook_lib.sandbox.processes import CommandResult, end_all, run
 from runbook_lib.sandbox.units import Units
@@ -28,38 +30,13 @@ from runbook_lib.sandbox.units import Units
 if TYPE_CHECKING:
     from runbook_lib.sandbox.world import World
 
+__all__ = ["Host", "InstanceLaunch"]
+
 log = logging.getLogger(__name__)
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NOT_FOUND, NOT_EXECUTABLE, USAGE = 127, 126, 2
 COMMAND_TIMEOUT_S = 600.0
-
-
-@dataclass(frozen=True)
-class InstanceLaunch:
-    """What EC2 knows of an instance when it gives it power.
-
-    Args:
-        instance_id: Its id.
-        availability_zone: Where it is.
-        image_id: Its AMI.
-        instance_type: For example ``t3.small``.
-        address: Its loopback address in the sandbox.
-        user_data: Decoded text, "" for none.
-        role_name: Role of its instance profile, "" for none.
-        http_tokens: ``required`` or ``optional``: whether instance metadata needs a token.
-        architecture: ``x86_64`` or ``arm64``.
-    """
-
-    instance_id: str
-    availability_zone: str
-    image_id: str
-    instance_type: str
-    address: str
-    user_data: str = ""
-    role_name: str = ""
-    http_tokens: str = "required"
-    architecture: str = "x86_64"
 
 
 class Host:
@@ -107,6 +84,16 @@ class Host:
         return "ip-" + self.address.replace(".", "-")
 
     @property
+    def root_uuid(self) -> str:
+        """Return the UUID of the root filesystem."""
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, self.instance_id))
+
+    @property
+    def root_volume_id(self) -> str:
+        """Return the id that the root disk shows as its serial number."""
+        return "vol-0" + uuid.uuid5(uuid.NAMESPACE_URL, self.instance_id).hex[:16]
+
+    @property
     def ecs_agent_wanted(self) -> bool:
         """Return whether the ECS agent runs: user data has ended, Docker runs, a cluster is named, not stopped."""
         ended = self.cloud_init in {"done", "error"}
@@ -133,9 +120,11 @@ class Host:
         with self._power:
             if not self.powered:
                 return
-            self.off.set()
+            if not (graceful and self.booted):
+                self.off.set()
             self.ssm_online = False
         self.engine.power_off(graceful=graceful)
+        self.off.set()
         end_all(self.mark)
         self.mounts.clear()
         self.powered = self.booted = False
@@ -145,8 +134,11 @@ class Host:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def real_path(self, path: str, *, follow: bool = True) -> Path:
-        """Return the real path of an absolute path on this host."""
-        return Path(View(str(self.mounts.view_path)).to_real(path, follow=follow))
+        """Return the real path of an absolute path on this host; below /proc, of one of its processes."""
+        view = View(str(self.mounts.view_path))
+        if path.startswith("/proc/"):
+            return Path(Processes(view).to_real(path))
+        return Path(view.to_real(path, follow=follow))
 
     def canonical(self, path: str) -> str:
         """Return an absolute path on this host with its symbolic links resolved."""
@@ -213,7 +205,11 @@ class Host:
         except OSError as error:
             return CommandResult("", f"{argv[0]}: {error.strerror}\n", NOT_EXECUTABLE)
         return run(
-            real, env=self.environment(env), cwd=self.real_path(cwd), timeout_s=min(timeout_s, COMMAND_TIMEOUT_S), stdin=stdin
+            real,
+            env=self.environment(env),
+            cwd=self.real_path(cwd),
+            timeout_s=min(timeout_s, COMMAND_TIMEOUT_S),
+            stdin=stdin,
         )
 
     def run_script(self, commands: Sequence[str], timeout_s: float) -> CommandResult:
@@ -247,6 +243,8 @@ class Host:
     def _boot(self, off: threading.Event) -> None:
         if off.wait(self.world.latency.boot_s):
             return
+        with self.world.lock:  # EC2 plugs the devices of the launch in before it lets go of the lock
+            pass
         try:
             first = operating_system.install(self)
             threading.Thread(target=self._ssm_agent, args=(off,), daemon=True).start()
@@ -280,4 +278,3 @@ class Host:
 
     def _pins(self, real: Path) -> list[str]:
         return self.engine.users_of(real)
-

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from runbook_lib.sandbox.latency import Latency
 DEFAULT_PORT = 4599
 _PAUSE_S = 0.05
 _STOP_S = 25.0
+_CONTROL_S = 120.0
 _TETHER = Path(__file__).with_name("tether.py")
 
 
@@ -49,11 +51,20 @@ class SandboxInfo:
     parameters_path: Path
 
     def control(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Call a control path, for example ``GET /_sandbox/status``, and return its JSON."""
+        """Call a control path, for example ``GET /_sandbox/status``, and return its JSON.
+
+        Raises:
+            SandboxError: The sandbox refused, with what it said.
+        """
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.endpoint_url + path, data=data, method=method)
-        with urllib.request.urlopen(request, timeout=120) as answer:
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=_CONTROL_S) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                said = json.load(error).get("error", error.reason)
+            raise SandboxError(f"{method} {path}: {said}") from error
 
 
 @dataclass(frozen=True)
@@ -139,20 +150,20 @@ def stop(state_dir: Path) -> bool:
     """
     state_dir = state_dir.resolve()
     held = _held.pop(state_dir, None)
-    running = directory.is_held(state_dir)
-    pid = held.process.pid if held else int(directory.read_daemon(state_dir).get("pid", 0))
-    if running and pid:
+    pid = directory.holder(state_dir)
+    if pid:
         _signal(pid, signal.SIGTERM)
     if held:
         os.close(held.lifeline)
     deadline = time.monotonic() + _STOP_S
     while directory.is_held(state_dir):
+        pid = pid or directory.holder(state_dir)
         if time.monotonic() > deadline and pid:
             _signal(pid, signal.SIGKILL)
         time.sleep(_PAUSE_S)
     if held:
         held.process.wait()
-    return running
+    return bool(pid)
 
 
 def status(state_dir: Path) -> SandboxInfo | None:

@@ -131,7 +131,7 @@ def _put(name: str, value: str) -> None:
     from moto.ssm.models import Parameter  # noqa: PLC0415
 
     ssm = backend("ssm")
-    versions = ssm._parameters[name] if name in ssm._parameters else []
+    versions = list(dict.get(ssm._parameters, name, []))
     parameter = Parameter(
         account_id=ssm.account_id,
         name=name,

@@ -117,7 +117,7 @@ class Plugins:
             shown = reference if "@" in reference else normalized(reference)
             plugin_id = hashlib.sha256(f"{self._host.instance_id}/{name}/{reference}".encode()).hexdigest()
             plugin = Plugin(plugin_id, name, shown, flavour, dict(DEFAULTS))
-            _check_settings(plugin, env)
+            _check_settings(env)
             plugin.env.update(env)
             self._plugins[name] = plugin
         return plugin
@@ -131,7 +131,7 @@ class Plugins:
         plugin = self.find(name)
         if plugin.enabled:
             raise EngineError("cannot set on an active plugin, disable plugin before setting")
-        _check_settings(plugin, env)
+        _check_settings(env)
         plugin.env.update(env)
 
     def enable(self, name: str) -> None:
@@ -207,7 +207,7 @@ class Plugins:
         return flavour
 
 
-def _check_settings(plugin: Plugin, env: Mapping[str, str]) -> None:
+def _check_settings(env: Mapping[str, str]) -> None:
     for key in env:
         if key not in DEFAULTS:
             raise EngineError(f'setting "{key}" not found in the plugin configuration')

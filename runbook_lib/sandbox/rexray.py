@@ -100,12 +100,13 @@ class RexRay:
 
     def get(self, name: str) -> dict[str, Any] | None:
         """Return a volume of this zone by its name, in any case; None when there is none that it may use."""
-        found = self._find(name)
+        found: dict[str, Any] | None = self._within(lambda: self._find(name), f"get {name}: VolumeDriver.Get")
         return None if found is None else self._facts(found)
 
-    def list(self) -> list[dict[str, Any]]:
+    def all(self) -> list[dict[str, Any]]:
         """Return every named volume of this zone."""
-        return [self._facts(volume) for volume in self._volumes() if _name_of(volume)]
+        volumes = self._within(self._volumes, "VolumeDriver.List")
+        return [self._facts(volume) for volume in volumes if _name_of(volume)]
 
     def create(self, name: str, options: Mapping[str, str]) -> None:
         """Make a new, empty volume with this name in this zone.
@@ -130,7 +131,9 @@ class RexRay:
             EngineError: A step failed.
         """
         with self._lock:
-            path: str = self._within(lambda: self._mount(name), f"error while mounting volume '{name}': VolumeDriver.Mount")
+            path: str = self._within(
+                lambda: self._mount(name), f"error while mounting volume '{name}': VolumeDriver.Mount"
+            )
             self._used[name] = self._used.get(name, 0) + 1
             return path
 
@@ -143,7 +146,9 @@ class RexRay:
         with self._lock:
             left = self._used[name] = max(0, self._used.get(name, 0) - 1)
             if not left:
-                self._within(lambda: self._unmount(name), f"error while unmounting volume '{name}': VolumeDriver.Unmount")
+                self._within(
+                    lambda: self._unmount(name), f"error while unmounting volume '{name}': VolumeDriver.Unmount"
+                )
 
     def _within(self, work: Callable[[], Any], what: str) -> Any:
         """Run work and give up waiting after the server's timeout; the work itself goes on."""
@@ -159,7 +164,9 @@ class RexRay:
         thread.start()
         thread.join(self.server_timeout_s)
         if thread.is_alive():
-            raise EngineError(f"{what}: docker-legacy: http status 408: Request Timeout: the task goes on in the background")
+            raise EngineError(
+                f"{what}: docker-legacy: http status 408: Request Timeout: the task goes on in the background"
+            )
         if "error" in answer:
             raise EngineError(f"{what}: docker-legacy: {answer['error']}") from answer["error"]
         return answer.get("result")

@@ -93,6 +93,7 @@ class RexRayDisk:
         if not has_rexray_filesystem(first_bytes):
             self._host.world.record("rexray-formatted", volume_id=disk.volume_id, instance_id=self._host.instance_id)
             self._host.world.volumes.format(disk.volume_id, self._env["REXRAY_FSTYPE"])
+            self._host.devices.refresh(disk.volume_id)
 
     def _add_mount(self, volume_id: str, target: str) -> None:
         disk = self._host.devices.by_volume(volume_id)

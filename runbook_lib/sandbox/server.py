@@ -114,12 +114,13 @@ class Server:
 
     def stop(self) -> None:
         """Stop answering and close the socket."""
-        self._server.shutdown()
-        self._thread.join(timeout=5)
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join(timeout=5)
         self._server.server_close()
 
 
-class _QuietHandler(MotoRequestHandler):
+class _QuietHandler(MotoRequestHandler):  # type: ignore[misc, unused-ignore]
     """Moto's request handler without a log line per request; ``api.jsonl`` has them."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:

@@ -1,4 +1,4 @@
-"""Everything the sandbox's AWS, volumes and hosts hold, as canonical JSON: two equal answers prove that nothing changed.
+"""What the sandbox's AWS, volumes and hosts hold, as canonical JSON: two equal answers prove that nothing changed.
 
 Reads only. What changes by being looked at (SSM commands, last-used times, logs, temporary files) is left out.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from moto.core.base_backend import BaseBackend
+from moto.iam.models import AWSManagedPolicy
 
 from runbook_lib.sandbox.backends import backend
 from runbook_lib.sandbox.controls import ControlRequest, Controls
@@ -33,11 +34,10 @@ SERVICES = (
     "s3",
     "ssm",
 )
-_VOLATILE = frozenset({"_commands", "last_used", "last_used_region", "access_key_last_used", "_jobs", "paged_results"})
+_VOLATILE = frozenset({"_commands", "last_used", "last_used_region", "access_key_last_used", "aws_managed_policies"})
 _RUNTIME = ("tmp", "run", "proc", "sys", "dev", "var/log", "var/tmp", "var/run", "var/lib/docker", "var/lib/amazon")
 _PLAIN = (str, int, float, bool, type(None))
 _LOCK_TYPES = (type(threading.Lock()), type(threading.RLock()))
-_AWS_POLICY = "arn:aws:iam::aws:"
 _CHUNK = 1 << 20
 
 
@@ -87,34 +87,40 @@ class _Walk:
         """Return a JSON-able form of any value."""
         if isinstance(value, _PLAIN):
             return value
-        if isinstance(value, (datetime, date)):
-            return value.isoformat()
-        if isinstance(value, bytes):
-            return hashlib.sha256(value).hexdigest()
         if isinstance(value, Mapping):
             return {str(key): self.of(item) for key, item in value.items() if _is_kept(key, item)}
         if isinstance(value, (set, frozenset)):
             return sorted((self.of(item) for item in value), key=lambda one: json.dumps(one, sort_keys=True))
-        if isinstance(value, Iterable) and not hasattr(value, "__dict__"):
-            return [self.of(item) for item in value]
-        if not hasattr(value, "__dict__"):
-            return str(type(value).__name__)
+        if hasattr(value, "__dict__"):
+            return self._object(value)
+        return _plain(value) if not isinstance(value, (list, tuple)) else [self.of(item) for item in value]
+
+    def _object(self, value: Any) -> Any:
+        if isinstance(value, AWSManagedPolicy):
+            return f"<{_name(value)}>"  # the same in every account; only where it is attached matters
         if id(value) in self._met:
             return f"<{type(value).__name__} {_name(value)}>"
         self._met.add(id(value))
         return self.of(vars(value))
 
 
+def _plain(value: Any) -> str:
+    """Return dates as text, bytes as their digest, and of anything else only its kind."""
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return hashlib.sha256(value).hexdigest()
+    return type(value).__name__
+
+
 def _is_kept(key: Any, value: Any) -> bool:
     if key in _VOLATILE or isinstance(value, (BaseBackend, threading.Thread, threading.Event, *_LOCK_TYPES)):
         return False
-    if callable(value):
-        return False
-    return not str(key).startswith(_AWS_POLICY)
+    return not callable(value)
 
 
 def _name(value: Any) -> str:
-    for attribute in ("id", "arn", "name"):
+    for attribute in ("name", "id", "arn"):
         found = vars(value).get(attribute)
         if isinstance(found, str):
             return found

@@ -57,7 +57,7 @@ def hold(state_dir: Path) -> IO[str]:
     """Take the directory for this process.
 
     Returns:
-        A file to keep open as long as the sandbox runs; the kernel lets go of it when the process ends, however it ends.
+        A file to keep open as long as the sandbox runs; when the process ends, however it ends, the kernel lets go.
 
     Raises:
         SandboxError: Another process has it.
@@ -68,7 +68,16 @@ def hold(state_dir: Path) -> IO[str]:
     except OSError as error:
         handle.close()
         raise SandboxError(f"another sandbox runs in {state_dir}; nothing was started.") from error
+    handle.truncate(0)
+    handle.write(str(os.getpid()))
+    handle.flush()
     return handle
+
+
+def holder(state_dir: Path) -> int:
+    """Return the process that holds the directory, ready or not yet; 0 when none does."""
+    text = (state_dir / MARK).read_text(encoding="utf-8") if is_held(state_dir) else ""
+    return int(text) if text.isdigit() else 0
 
 
 def is_held(state_dir: Path) -> bool:

@@ -60,12 +60,20 @@ def format_bytes(fstype: str, fs_uuid: str, label: str = "") -> bytes:
 
 def identify(device: bytes) -> Identity:
     """Return what the first bytes of a device say it is."""
+    return _filesystem(device) or _other(device)
+
+
+def _filesystem(device: bytes) -> Identity | None:
     if device[EXT_MAGIC : EXT_MAGIC + 2] == b"\x53\xef":
         return Identity("ext4", _uuid(device, EXT_UUID), _text(device, EXT_LABEL, 16), usage="filesystem")
     if device[0:4] == b"XFSB":
         return Identity("xfs", _uuid(device, 32), _text(device, 108, 12), usage="filesystem")
     if device[BTRFS + 0x40 : BTRFS + 0x48] == b"_BHRfS_M":
         return Identity("btrfs", _uuid(device, BTRFS + 0x20), _text(device, BTRFS + 0x12B, 256), usage="filesystem")
+    return None
+
+
+def _other(device: bytes) -> Identity:
     if device[0:6] == b"LUKS\xba\xbe":
         return Identity("crypto_LUKS", _text(device, 168, 40), usage="crypto")
     if device[SECTOR : SECTOR + 8] == b"LABELONE" and device[SECTOR + 24 : SECTOR + 32] == b"LVM2 001":

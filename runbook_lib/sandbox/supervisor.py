@@ -89,9 +89,8 @@ class Supervisor:
         try:
             engine.check_ports(container)
             engine.container_mounts.mount_all(container)
+            engine.host.off.wait(engine.host.world.latency.container_start_s)
             try:
-                if engine.host.off.wait(engine.host.world.latency.container_start_s):
-                    raise EngineError("the host lost its power")
                 popen = process.start(container, self._image, engine.host)
             except EngineError:
                 engine.container_mounts.unmount_all(container)

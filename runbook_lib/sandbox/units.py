@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runbook_lib.sandbox import machine_images
 from runbook_lib.sandbox.guest.words import Refused
 from runbook_lib.sandbox.mounts import MountError
 from runbook_lib.sandbox.operating_system import key_values
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from runbook_lib.sandbox.hosts import Host
 
 BUILT_IN = {
-    "docker.service": "[Unit]\nDescription=Docker Application Container Engine\n[Install]\nWantedBy=multi-user.target\n",
+    "docker.service": "[Unit]\nDescription=Docker Application Container Engine\n"
+    "[Install]\nWantedBy=multi-user.target\n",
     "ecs.service": "[Unit]\nDescription=Amazon Elastic Container Service - container agent\n"
     "Requires=docker.service\nAfter=docker.service\nAfter=cloud-final.service\nPartOf=docker.service\n"
     "[Install]\nWantedBy=multi-user.target\n",
@@ -56,6 +58,12 @@ class Units:
         """Return the real path of /etc/systemd/system."""
         return self._host.real_path("/etc/systemd/system")
 
+    @property
+    def has_ecs_agent(self) -> bool:
+        """Return whether the host's machine image brings the ECS agent; an unknown image counts as one that does."""
+        image = next((one for one in machine_images.IMAGES if one.image_id == self._host.launch.image_id), None)
+        return image is None or bool(image.agent)
+
     def state(self, name: str) -> str:
         """Return ``active``, ``inactive``, ``failed`` or ``activating``; ``unknown`` for a unit that is not there."""
         name = full_name(name)
@@ -80,7 +88,7 @@ class Units:
         """Return whether a unit starts at boot."""
         name = full_name(name)
         masked_by_admin = (self.folder / f"{name}.disabled").exists()
-        return name in BUILT_IN and not masked_by_admin or name in self._wanted()
+        return (self._find(name) is not None and name in BUILT_IN and not masked_by_admin) or name in self._wanted()
 
     def reload(self) -> None:
         """Read every unit file again."""
@@ -217,8 +225,8 @@ class Units:
             self._states[name] = "failed"
             raise UnitError(f"Job for {name} failed: {error}") from error
         self._states[name] = "active"
-        service = self._services.get(name)
-        if service is not None and not service.is_running():
+        started = self._services.get(name)
+        if started is not None and not started.is_running():
             self._states[name] = "inactive"
 
     def _environment(self, unit: Unit) -> dict[str, str]:
@@ -258,7 +266,7 @@ class Units:
         return sorted(path.name for path in self.folder.glob("*.mount"))
 
     def _find(self, name: str) -> Unit | None:
-        if name.rpartition(".")[2] not in KINDS:
+        if name.rpartition(".")[2] not in KINDS or (name == "ecs.service" and not self.has_ecs_agent):
             return None
         paths = [self.folder / name, self._host.real_path("/usr/lib/systemd/system") / name]
         text = next((path.read_text(encoding="utf-8") for path in paths if path.is_file()), BUILT_IN.get(name))

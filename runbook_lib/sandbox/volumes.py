@@ -11,7 +11,7 @@ import shutil
 import threading
 import uuid
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -56,7 +56,7 @@ class StoredVolume:
     label: str
     files: Path
     layer: str = ""
-    inner: Identity = Identity()
+    inner: Identity = field(default_factory=Identity)
     device: Path = Path()
 
 

@@ -17,7 +17,9 @@ from xml.sax.saxutils import escape
 _READ_PREFIXES = ("Describe", "Get", "List", "Head", "Lookup", "Search", "Simulate", "Check", "Filter", "Query")
 _READ_OPERATIONS = frozenset({"AssumeRole", "DecodeAuthorizationMessage", "BatchGetItem"})
 _COMMAND_OPERATIONS = frozenset({"SendCommand", "CancelCommand", "ExecuteCommand"})
-_TARGET_NAME = re.compile(r"(^|\.)(\w*(Ids?|Arns?|ARNs?|[Nn]ames?)|family|cluster|service|services|tasks?|taskDefinition|status)(\.|$)")
+_TARGET_NAME = re.compile(
+    r"(^|\.)(\w*(Ids?|Arns?|ARNs?|[Nn]ames?)|family|cluster|service|services|tasks?|taskDefinition|status)(\.|$)"
+)
 _REST_XML = frozenset({"s3", "route53", "cloudfront"})
 _MAX_TARGETS = 20
 _MAX_VALUE = 200
@@ -73,7 +75,9 @@ def read_request(environ: Mapping[str, Any], body: bytes) -> ApiRequest:
     target = str(environ.get("HTTP_X_AMZ_TARGET", ""))
     agent = str(environ.get("HTTP_USER_AGENT", ""))
     if target:
-        return ApiRequest(service, target.split(".")[-1], "json", _flatten(_json(body)), access_key_id, agent)
+        return ApiRequest(
+            service, target.rsplit(".", maxsplit=1)[-1], "json", _flatten(_json(body)), access_key_id, agent
+        )
     if str(environ.get("CONTENT_TYPE", "")).startswith("application/x-www-form-urlencoded"):
         form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
         if "Action" in form:

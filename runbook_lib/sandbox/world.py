@@ -116,10 +116,13 @@ class World:
     def detach(self, volume_id: str) -> None:
         """Make a volume's device vanish from whichever host has it, mounted or not.
 
-        A mount that is still there is torn away: its processes get errors, as after a forced detach.
+        A mount that is still there is torn away, as by a forced detach: containers that have it see nothing there any
+        more, and whoever held a file of it open is ended.
         """
         for host in list(self.hosts.values()):
             if host.devices.unplug(volume_id):
+                for mount in host.mounts.of_volume(volume_id):
+                    host.engine.tear_away(mount.real)
                 host.mounts.tear_away(volume_id)
                 self.record("device-vanished", instance_id=host.instance_id, volume_id=volume_id)
 

@@ -214,3 +214,21 @@ def test_terraform_ends_gracefully_when_its_kernel_is_killed(tmp_path):
 
     wait_until(lambda: not (tmp_path / ".terraform.tfstate.lock.info").exists())
     assert terraform.state_addresses() == ["terraform_data.this"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "exit_code", "output", "errors"),
+    [("", 0, "terraform", ""), ("/nowhere/terraform", 3, "", "which is no program; correct or unset it")],
+)
+def test_the_set_up_script_prints_the_program_or_what_to_do(chosen, exit_code, output, errors):
+    """`scripts/terraform` prints the program that the library would use, and never replaces the operator's choice."""
+    script = Path(__file__).parents[2] / "scripts" / "terraform"
+    environment = os.environ | {"RUNBOOK_TERRAFORM": chosen}
+
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False, cwd="/"
+    )
+
+    assert done.returncode == exit_code
+    assert Path(done.stdout.strip()).name in (output, "tofu" if output else "")
+    assert errors in done.stderr

@@ -11,8 +11,8 @@ import os
 import posix
 
 from .files import Files
-from .programs import command_for
 from .procview import Processes
+from .programs import command_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def install(files: Files, processes: Processes) -> None:
 def _fork_exec(original: Callable[..., Any], files: Files, marks: dict[str, str]) -> Callable[..., Any]:
     mark_lines = [f"{name}={value}".encode() for name, value in marks.items()]
 
-    def fork_exec(args: Any, executables: Any, close_fds: Any, pass_fds: Any, cwd: Any, env: Any, *rest: Any) -> Any:
+    def fork_exec(args: Any, executables: Any, close_fds: Any, pass_fds: Any, *rest: Any) -> Any:
+        cwd, env, *others = rest
         argv = [os.fsdecode(one) for one in args]
         command = _first_that_runs(files, [os.fsdecode(one) for one in executables], argv)
         if command is not None:
@@ -54,7 +55,7 @@ def _fork_exec(original: Callable[..., Any], files: Files, marks: dict[str, str]
         if env is not None:
             env = [line for line in env if line.partition(b"=")[0].decode() not in marks] + mark_lines
         folder = None if cwd is None else files.real(cwd)
-        return original(args, executables, close_fds, pass_fds, folder, env, *rest)
+        return original(args, executables, close_fds, pass_fds, folder, env, *others)
 
     return fork_exec
 

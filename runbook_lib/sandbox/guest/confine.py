@@ -32,27 +32,37 @@ def install(state_dir: str) -> None:
     """
     inside = state_dir.rstrip("/") + "/"
 
-    def check(path: Any) -> None:
-        if isinstance(path, int) or path is None:
-            return
-        text = os.fsdecode(path)
-        if text in {"", ":memory:"} or text.startswith("file:"):
-            return
-        if not text.startswith("/"):
-            text = _getcwd() + "/" + text
-        if "/../" in text or text.endswith("/.."):
-            text = os.path.normpath(text)
-        if not text.startswith(inside) and not text.startswith(HARMLESS):
-            raise PermissionError(f"the sandbox refuses a write outside its state directory: {text}")
-
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
             if arguments[2] & WRITE_FLAGS:
-                check(arguments[0])
+                check(arguments[0], inside)
         elif event in PATH_ARGUMENTS:
             for number in PATH_ARGUMENTS[event]:
-                check(arguments[number])
+                check(arguments[number], inside)
         elif event in REFUSED:
             raise PermissionError(REFUSED[event])
 
     sys.addaudithook(hook)
+
+
+def check(path: Any, inside: str) -> None:
+    """Refuse a path that is not below a folder; descriptors and databases in memory pass.
+
+    Args:
+        path: What an audit event names.
+        inside: The folder, with a slash at its end.
+
+    Raises:
+        PermissionError: It is somewhere else.
+    """
+    if isinstance(path, int) or path is None:
+        return
+    text = os.fsdecode(path)
+    if text in {"", ":memory:"} or text.startswith("file:"):
+        return
+    if not text.startswith("/"):
+        text = _getcwd() + "/" + text
+    if "/../" in text or text.endswith("/.."):
+        text = os.path.normpath(text)
+    if not text.startswith((inside, *HARMLESS)):
+        raise PermissionError(f"the sandbox refuses a write outside its state directory: {text}")

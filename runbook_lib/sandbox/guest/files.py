@@ -6,6 +6,7 @@ resolved against the guest's own idea of the current folder, so that mounts belo
 
 from __future__ import annotations
 
+import _io
 import builtins
 import errno
 import io
@@ -32,7 +33,7 @@ TWO_PATHS = ("rename", "replace", "link")
 WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 BLOCK_BYTES = 4096
 
-_getcwd, _listdir, _lstat, _walk = os.getcwd, os.listdir, os.lstat, os.walk
+_getcwd, _scandir = os.getcwd, os.scandir
 
 
 class Files:
@@ -60,7 +61,7 @@ class Files:
         self._replace("getcwd", self._cwd)
         self._replace("getcwdb", lambda: os.fsencode(self._cwd()))
         opened = self._open(builtins.open)
-        builtins.open = io.open = opened
+        builtins.open = io.open = _io.open = opened  # tempfile takes it from _io
         posixpath.ismount = lambda path: self.view.is_mount(self.canonical(path))
 
     def canonical(self, path: Any) -> str:
@@ -119,8 +120,12 @@ class Files:
 
     def _two(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(src: Any, dst: Any, **options: Any) -> Any:
-            first = src if self._is_beside(src, options.get("src_dir_fd")) else self.real(src, follow=False, writes=True)
-            second = dst if self._is_beside(dst, options.get("dst_dir_fd")) else self.real(dst, follow=False, writes=True)
+            first = (
+                src if self._is_beside(src, options.get("src_dir_fd")) else self.real(src, follow=False, writes=True)
+            )
+            second = (
+                dst if self._is_beside(dst, options.get("dst_dir_fd")) else self.real(dst, follow=False, writes=True)
+            )
             return self._call(original, (src, first), first, second, second=(dst, second), **options)
 
         return wrapped
@@ -150,7 +155,7 @@ class Files:
 
     def _listdir(self, wrapped: Callable[..., Any], _original: Callable[..., Any]) -> Callable[..., Any]:
         def listdir(path: Any = None) -> list[Any]:
-            if isinstance(path, (str, os.PathLike)) and self._absolute(os.fspath(path)) in {"/proc", "/proc/"}:  # type: ignore[arg-type]
+            if isinstance(path, (str, os.PathLike)) and self._absolute(os.fspath(path)) in {"/proc", "/proc/"}:
                 return self.processes.names()
             return wrapped("." if path is None else path)  # type: ignore[no-any-return]
 
@@ -170,8 +175,12 @@ class Files:
 
     def _readlink(self, wrapped: Callable[..., Any], _original: Callable[..., Any]) -> Callable[..., Any]:
         def readlink(path: Any, *, dir_fd: int | None = None) -> Any:
+            absolute = self._absolute(os.fsdecode(path)) if dir_fd is None else ""
+            if absolute.startswith("/proc/") and absolute.endswith("/root"):
+                self.processes.to_real(absolute)  # raises for a process of somebody else
+                return b"/" if isinstance(path, bytes) else "/"
             target = wrapped(path, dir_fd=dir_fd)
-            if dir_fd is None and (absolute := self._absolute(os.fsdecode(path))).startswith("/proc/"):
+            if absolute.startswith("/proc/"):
                 shown = self.processes.link_target(absolute, os.fsdecode(target))
                 return os.fsencode(shown) if isinstance(target, bytes) else shown
             return target
@@ -200,9 +209,14 @@ class Files:
 
     def _open(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def guest_open(file: Any, mode: str = "r", *args: Any, **options: Any) -> Any:
-            if "opener" in options and options["opener"] is not None:
-                return original(file, mode, *args, **options)
+            opener = options.get("opener")
+            if opener is not None:  # it opens by itself, with the mapped functions
+                options["opener"] = lambda _real, flags: opener(file, flags)
             real = self.real(file, writes=any(letter in mode for letter in "wax+"))
+            if isinstance(real, str) and real.startswith("/proc/") and real.endswith("/maps"):
+                with original(real, "rb") as maps:
+                    text = self.processes.shown_maps(maps.read())
+                return io.BytesIO(text) if "b" in mode else io.StringIO(os.fsdecode(text))
             return self._call(original, (file, real), real, mode, *args, **options)
 
         return guest_open
@@ -210,12 +224,19 @@ class Files:
 
 def sized(result: os.statvfs_result, folder: str, size_bytes: int) -> os.statvfs_result:
     """Return filesystem figures of a volume: its size, and what its files really take."""
-    used = 0
-    for base, _, names in _walk(os.fsencode(folder)):
-        for name in names:
-            used += _lstat(base + b"/" + name).st_blocks * 512
+    used = _used_bytes(folder)
     blocks = size_bytes // BLOCK_BYTES
     free = max(0, blocks - used // BLOCK_BYTES)
     figures = list(result)
     figures[0:5] = [BLOCK_BYTES, BLOCK_BYTES, blocks, free, free]
     return os.statvfs_result(tuple(figures))
+
+
+def _used_bytes(folder: str) -> int:
+    with _scandir(folder) as entries:
+        return sum(
+            _used_bytes(entry.path)
+            if entry.is_dir(follow_symlinks=False)
+            else entry.stat(follow_symlinks=False).st_blocks * 512
+            for entry in entries
+        )

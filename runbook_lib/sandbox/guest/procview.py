@@ -8,10 +8,9 @@ from __future__ import annotations
 import errno
 import posix
 
-
 from .mapping import View
 
-_listdir, _readlink = posix.listdir, posix.readlink
+_listdir, _open, _read, _close = posix.listdir, posix.open, posix.read, posix.close
 MOUNT_FILES = ("mounts", "mountinfo")
 
 
@@ -62,6 +61,15 @@ class Processes:
             return "/"
         return self.view.to_guest(target) or target
 
+    def shown_maps(self, text: bytes) -> bytes:
+        """Return the content of a ``maps`` file with the guest's paths."""
+        lines = []
+        for line in text.split(b"\n"):
+            head, slash, path = line.partition(b"/")
+            shown = self.view.to_guest("/" + path.decode(errors="surrogateescape")) if slash else None
+            lines.append(head + shown.encode(errors="surrogateescape") if shown is not None else line)
+        return b"\n".join(lines)
+
     def _view_of(self, pid: int) -> View:
         for entry in environment_of(pid):
             if entry.startswith(b"RUNBOOK_SANDBOX_VIEW="):
@@ -76,15 +84,15 @@ class Processes:
 def environment_of(pid: int) -> list[bytes]:
     """Return the environment a process was started with, [] when it is gone or not readable."""
     try:
-        descriptor = posix.open(f"/proc/{pid}/environ", posix.O_RDONLY)
+        descriptor = _open(f"/proc/{pid}/environ", posix.O_RDONLY)
     except OSError:
         return []
     try:
         chunks = []
-        while chunk := posix.read(descriptor, 65536):
+        while chunk := _read(descriptor, 65536):
             chunks.append(chunk)
     except OSError:
         return []
     finally:
-        posix.close(descriptor)
+        _close(descriptor)
     return b"".join(chunks).split(b"\0")

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 FLAGS = ("-u", "-B", "-E", "-I", "-s", "-S", "-O", "-OO", "-b", "-q", "-P")
 SET_SIGNAL = 10  # fcntl's F_SETSIG on Linux
 KILL = 9
+KILLED = 137
+
+
+_open, _read = os.open, os.read  # before the mapping is in place
 
 
 class ImportHook:
@@ -43,25 +47,33 @@ class ImportHook:
         for finder in sys.meta_path:
             spec = finder.find_spec(name, path, target) if finder is not self else None
             if spec is not None and spec.loader is not None:
-                execute = spec.loader.exec_module
-
-                def exec_module(module: ModuleType) -> None:
-                    execute(module)
-                    patch(module)
-
-                spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+                spec.loader.exec_module = _then(spec.loader.exec_module, patch)  # type: ignore[assignment,method-assign]
                 return spec
         return None
+
+
+def _then(execute: Callable[[ModuleType], None], patch: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
+    def exec_module(module: ModuleType) -> None:
+        execute(module)
+        patch(module)
+
+    return exec_module
 
 
 def hold_lifeline(path: str) -> None:
     """Let the kernel kill this process when nobody holds the lifeline for writing any more."""
     import fcntl  # noqa: PLC0415 - before the mapping is in place
 
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    descriptor = _open(path, os.O_RDONLY | os.O_NONBLOCK)
     fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(descriptor, SET_SIGNAL, KILL)
     fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_ASYNC)
+    try:
+        _read(descriptor, 1)
+    except BlockingIOError:  # nothing to read: somebody holds the other end
+        pass
+    else:
+        os._exit(KILLED)
     os.register_at_fork(after_in_child=lambda: _hold_again(path, descriptor))
 
 
@@ -82,7 +94,12 @@ def install() -> Files:
     files.install()
     children.install(files, processes)
     sys.executable = "/usr/bin/python3"
-    sys.meta_path.insert(0, ImportHook({"socket": _socket_patch(files), "_sqlite3": _sqlite_patch(files)}))  # type: ignore[arg-type]
+    if os.environ.pop("RUNBOOK_SANDBOX_MAIN", ""):
+        import signal  # noqa: PLC0415 - only in the main process of a container
+
+        # The kernel drops signals that process 1 of a container does not handle; children start with the defaults.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+    sys.meta_path.insert(0, ImportHook({"socket": _socket_patch(files), "_sqlite3": _sqlite_patch(files)}))
     return files
 
 

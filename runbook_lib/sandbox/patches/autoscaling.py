@@ -80,7 +80,9 @@ class GroupRules:
         """Delete a group; one with instances only when forced, and then it goes after them."""
         group = known_group(autoscaling, name)
         if group.instance_states and not force:
-            message = "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s)"
+            message = (
+                "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s)"
+            )
             raise AutoscalingClientError("ResourceInUse", f"{message} still in the group.")
         for key in [key for key, hook in autoscaling.lifecycle_hooks.items() if hook.auto_scaling_group_name == name]:
             autoscaling.lifecycle_hooks.pop(key)
@@ -106,7 +108,7 @@ class GroupRules:
         return EmptyResult()
 
     def terminate_member(self, response: Any) -> Any:
-        """Answer TerminateInstanceInAutoScalingGroup: the member is drained and goes; another comes unless decremented."""
+        """Answer TerminateInstanceInAutoScalingGroup: the member is drained, then goes."""
         instance_id = response._get_param("InstanceId")
         group, member = find_member(response.autoscaling_backend, instance_id)
         if response._get_bool_param("ShouldDecrementDesiredCapacity", False):

@@ -1,13 +1,14 @@
 """EC2 instances: they boot, stop and end with their host, through states that last.
 
 moto's instances are ``running`` at once and have no host behind them.
-Source: EC2 user guide, "Amazon EC2 instance state changes"; API reference, RunInstances, StopInstances, TerminateInstances.
+Source: EC2 user guide, "Amazon EC2 instance state changes"; API reference, RunInstances, StopInstances.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from moto.ec2.exceptions import EC2ClientError
@@ -53,11 +54,11 @@ class Instances:
         profile = from_template(ec2, kwargs)
         reservation = self._run(ec2, image_id, count, user_data, groups, **kwargs)
         for instance in reservation.instances:
-            complete(instance, self._next_address(), self._volumes)
+            complete(instance, self._next_address(ec2), self._volumes)
             if profile:
                 ec2.associate_iam_instance_profile(instance_id=instance.id, **profile)
             _set_state(instance, "pending")
-            self._transitions.later(self._world.latency.instance_pending_s, lambda one=instance: self._boot(one))
+            self._transitions.later(self._world.latency.instance_pending_s, partial(self._boot, instance))
         return reservation
 
     def start(self, instance: Any) -> InstanceState:
@@ -124,7 +125,7 @@ class Instances:
         instance.sandbox_impaired = False
         blocks = list(instance.block_device_mapping.values())
         for block in blocks:
-            if block.status == "attaching":
+            if block.status == "attaching" and not self._world.volumes.has(block.volume_id):
                 self._world.volumes.create(block.volume_id, int(block.size), block.snapshot_id)
         with self._world.lock:
             if instance.state != "pending":
@@ -133,12 +134,16 @@ class Instances:
             self._volumes.connected(instance)
             _set_state(instance, "running")
 
-    def _next_address(self) -> str:
-        """Return the next loopback address of this sandbox; 10 is the first host's."""
-        span = _LAST_ADDRESS - _FIRST_ADDRESS
-        number = _FIRST_ADDRESS + self._launched % span
-        self._launched += 1
-        return f"127.{self._world.port >> 8}.{self._world.port & 255}.{number}"
+    def _next_address(self, ec2: Any) -> str:
+        """Return the next loopback address of this sandbox that no living instance has; 10 is the first host's."""
+        used = {getattr(one, "sandbox_address", "") for one in ec2.all_instances() if one.state != "terminated"}
+        for _attempt in range(_LAST_ADDRESS - _FIRST_ADDRESS):
+            number = _FIRST_ADDRESS + self._launched % (_LAST_ADDRESS - _FIRST_ADDRESS)
+            self._launched += 1
+            address = f"127.{self._world.port >> 8}.{self._world.port & 255}.{number}"
+            if address not in used:
+                return address
+        raise EC2ClientError("InsufficientFreeAddressesInSubnet", "the sandbox has no free host address left")
 
 
 def apply(world: World, volumes: Volumes, transitions: Transitions) -> Instances:

@@ -49,19 +49,17 @@ def from_template(ec2: Any, kwargs: dict[str, Any]) -> dict[str, str]:
     return {"iam_instance_profile_name": profile["Name"]} if profile.get("Name") else {}
 
 
-def add_block_device(
-    volumes: Volumes,
-    instance: Any,
-    size: Any,
-    device_path: str,
-    snapshot_id: str | None,
-    encrypted: Any,
-    delete_on_termination: Any,
-    kms_key_id: str | None,
-    volume_type: str | None,
-) -> None:
-    """Give an instance the volume of one block device mapping of its launch."""
-    del encrypted, kms_key_id  # the sandbox's volumes are files; encryption changes nothing it can show
+def add_block_device(volumes: Volumes, instance: Any, *mapping: Any, volume_type: str | None) -> None:
+    """Give an instance the volume of one block device mapping of its launch.
+
+    Args:
+        volumes: The rules of volumes.
+        instance: moto's instance.
+        mapping: As moto passes it: size, device, snapshot id, encrypted, DeleteOnTermination, KMS key.
+        volume_type: ``gp3`` when None.
+    """
+    # Encryption is left out: the sandbox's volumes are files, and it changes nothing they can show.
+    size, device_path, snapshot_id, _encrypted, delete_on_termination, _kms_key_id = mapping
     is_root = device_path == instance.root_device_name
     volume = _new_volume(instance, size or _ROOT_GIB, volume_type or "gp3", snapshot_id)
     volume.sandbox_root = is_root
@@ -84,7 +82,8 @@ def complete(instance: Any, address: str, volumes: Volumes) -> None:
         The instance and its first network interface.
     """
     if instance.root_device_name not in instance.block_device_mapping:
-        add_block_device(volumes, instance, _ROOT_GIB, instance.root_device_name, None, False, True, None, "gp3")
+        mapping = (_ROOT_GIB, instance.root_device_name, None, False, True, None)
+        add_block_device(volumes, instance, *mapping, volume_type="gp3")
     instance.sandbox_address = address
     interface = instance.nics[0]
     interface.private_ip_address = address

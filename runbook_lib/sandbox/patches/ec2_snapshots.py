@@ -8,6 +8,7 @@ Source: EC2 API reference, CreateSnapshot, DescribeSnapshots, CopyVolumes; "Amaz
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from moto.core.responses import ActionResult
@@ -33,8 +34,8 @@ class Snapshots:
     """
 
     def __init__(self, world: World, transitions: Transitions) -> None:
-        self.failing: list[Any] = []
-        """Asked with the volume id at each new snapshot; one True makes it end in ``error`` (a fault of the sandbox)."""
+        self.failing: list[Callable[[str], bool]] = []
+        """Asked with the volume id at each snapshot; one True makes it end in ``error`` (a fault of the sandbox)."""
         self._world = world
         self._transitions = transitions
         self._create = EBSBackend.create_snapshot

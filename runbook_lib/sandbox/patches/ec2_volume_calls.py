@@ -1,4 +1,4 @@
-"""EC2 calls about volumes that moto lacks or answers wrongly: DetachVolume's Force, DescribeVolumeStatus, ModifyVolume's states.
+"""Volume calls that moto lacks or answers wrongly: Force of DetachVolume, DescribeVolumeStatus, ModifyVolume.
 
 Source: EC2 API reference, the pages of these calls; "Request modifications to your EBS volumes".
 """
@@ -10,6 +10,7 @@ from typing import Any
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models import core
 from moto.ec2.models.elastic_block_store import EBSBackend, VolumeModification
 from moto.ec2.responses import EC2Response
 
@@ -35,12 +36,16 @@ def apply(world: World) -> None:
     # Source: a modification goes through modifying, optimizing, completed; the new size works from optimizing on.
     VolumeModification.modification_state = property(lambda one: _modification_state(elapsed(one)))
     VolumeModification.progress = property(lambda one: int(elapsed(one) * _PERCENT))
+    # Source: AWS refuses a filter it does not know; moto breaks on it.
+    core.FilterNotImplementedError = _unknown_filter
     original = EBSBackend.modify_volume
 
     def modify_volume(response: Any) -> Any:
         volume = response.ec2_backend.get_volume(response._get_param("VolumeId"))
         _refuse_modification(volume, response._get_param("Size"))
-        wanted = [response._get_param(name) for name in ("Size", "VolumeType", "Iops", "Throughput", "MultiAttachEnabled")]
+        wanted = [
+            response._get_param(name) for name in ("Size", "VolumeType", "Iops", "Throughput", "MultiAttachEnabled")
+        ]
         response.error_on_dryrun()
         original(response.ec2_backend, volume.id, *wanted)
         world.volumes.resize(volume.id, int(volume.size))
@@ -54,6 +59,10 @@ def apply(world: World) -> None:
         detach_volume=_detach_volume,
         describe_volume_status=_describe_volume_status,
     )
+
+
+def _unknown_filter(name: str, _method: str | None) -> EC2ClientError:
+    return EC2ClientError("InvalidParameterValue", f"The filter '{name}' is invalid")
 
 
 def _detach_volume(response: Any) -> Any:
@@ -76,8 +85,8 @@ def _detach_volume(response: Any) -> Any:
 def _describe_volume_status(response: Any) -> Any:
     wanted = response._get_param("VolumeIds", [])
     filters = response._filters_from_querystring()
-    if set(filters) - {"availability-zone", "volume-status.status"}:
-        raise EC2ClientError("InvalidParameterValue", f"The filter '{sorted(filters)[0]}' is invalid")
+    for name in set(filters) - {"availability-zone", "volume-status.status"}:
+        raise EC2ClientError("InvalidParameterValue", f"The filter '{name}' is invalid")
     zones, statuses = filters.get("availability-zone", []), filters.get("volume-status.status", [])
     items = []
     for volume in response.ec2_backend.describe_volumes(wanted):

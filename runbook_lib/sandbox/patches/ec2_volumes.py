@@ -175,7 +175,7 @@ class Volumes:
             with self._world.lock:
                 held = self._world.is_mounted(volume.id) or any(ask(volume.id) for ask in self.stuck)
                 if held and not attachment.forced and volume.attachment is attachment:
-                    # Source: DetachVolume: "If the volume is mounted ... remains in the busy state ... until you unmount".
+                    # Source: DetachVolume: a mounted volume "can become stuck in the busy state while detaching".
                     _set_status(attachment, "busy")
                     return False
                 if volume.attachment is attachment:

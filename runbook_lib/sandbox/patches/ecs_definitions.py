@@ -34,6 +34,10 @@ def _register_definition(self: Any, family: str, container_definitions: list[dic
     for volume in volumes:
         _complete_volume(volume)
     _check_mount_points(containers, {one["name"] for one in volumes})
+    if any(one.get("secrets") for one in containers) and not rest.get("execution_role_arn"):
+        raise EcsClientException(
+            "When you are specifying container secrets, you must also specify a value for 'executionRoleArn'."
+        )
     definition = _register(self, family, containers, volumes=volumes, **rest)
     definition.registered_at = now()
     definition.registered_by = f"arn:aws:iam::{self.account_id}:root"

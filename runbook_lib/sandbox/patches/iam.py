@@ -68,7 +68,9 @@ def _statements(role: Any) -> Iterable[Mapping[str, Any]]:
     ]
     texts = [*role.policies.values(), *attached]
     for text in texts:
-        document = text if isinstance(text, dict) else json.loads(text if text.lstrip().startswith("{") else unquote(text))
+        document = (
+            text if isinstance(text, dict) else json.loads(text if text.lstrip().startswith("{") else unquote(text))
+        )
         statements = document.get("Statement", [])
         yield from [statements] if isinstance(statements, dict) else statements
 
@@ -105,16 +107,12 @@ def _condition_holds(operator: str, actual: str | None, values: list[str]) -> bo
     name = operator.removesuffix("IfExists")
     if actual is None:
         return name != operator or name in {"StringNotEquals", "StringNotLike", "ArnNotEquals", "ArnNotLike"}
-    if name in {"StringEquals", "ArnEquals"}:
-        return actual in values
-    if name in {"StringLike", "ArnLike"}:
-        return any(_like(value, actual) for value in values)
     if name == "StringEqualsIgnoreCase":
         return actual.lower() in [value.lower() for value in values]
-    if name in {"StringNotEquals", "ArnNotEquals"}:
-        return actual not in values
-    if name in {"StringNotLike", "ArnNotLike"}:
-        return not any(_like(value, actual) for value in values)
+    if name in {"StringEquals", "ArnEquals", "StringNotEquals", "ArnNotEquals"}:
+        return (actual in values) != ("Not" in name)
+    if name in {"StringLike", "ArnLike", "StringNotLike", "ArnNotLike"}:
+        return any(_like(value, actual) for value in values) != ("Not" in name)
     return False
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
@@ -59,7 +60,7 @@ class Commands:
         instance_ids += targets(self._world, response._get_param("Targets", []))
         command = self._new_command(response, document, parameters, instance_ids)
         for invocation in command.invocations:
-            self._transitions.later(0, lambda one=invocation: self._run(command, one))
+            self._transitions.later(0, partial(self._run, command, invocation))
         return ActionResult({"Command": command.response_object()})
 
     def invocation(self, response: Any) -> Any:
@@ -69,7 +70,7 @@ class Commands:
         found = command.get_invocation(instance_id, None)
         if not found.get("Delivered"):
             # Source: the invocation is not there yet right after SendCommand; callers have to ask again.
-            raise SSMException("InvocationDoesNotExist", "")
+            raise SSMException("InvocationDoesNotExist", f"no invocation of {command_id} on {instance_id} yet")
         return ActionResult(found)
 
     def invocations(self, response: Any) -> Any:
@@ -88,7 +89,7 @@ class Commands:
         command = response.ssm_backend.get_command_by_id(response._get_param("CommandId"))
         for invocation in command.invocations:
             if invocation["Status"] == "Pending":
-                _finish(command, invocation, "Cancelled", "Cancelled", -1)
+                _finish(command, invocation, "Cancelled", "Cancelled")
         return EmptyResult()
 
     def _new_command(self, response: Any, document: str, parameters: Any, instance_ids: list[str]) -> Any:
@@ -123,7 +124,7 @@ class Commands:
         given_up = time.monotonic() + command.timeout_seconds
         while any(ask(instance_id) for ask in self.held) or not is_online(self._world, instance_id):
             if time.monotonic() > given_up:
-                self._finish(command, invocation, "TimedOut", "DeliveryTimedOut", -1)
+                self._finish(command, invocation, "TimedOut", "DeliveryTimedOut")
                 return
             if self._transitions.wait(_PAUSE_S) or invocation["Status"] != "Pending":
                 return
@@ -139,21 +140,21 @@ class Commands:
         try:
             result = self._world.run_command(invocation["InstanceId"], lines, limit_s)
         except TimeoutError:
-            self._finish(command, invocation, "TimedOut", "ExecutionTimedOut", _KILLED, limit_s)
+            self._finish(command, invocation, "TimedOut", "ExecutionTimedOut", code=_KILLED, duration_s=limit_s)
             return
         except LookupError as error:
             # The host lost its power meanwhile; AWS hears no more of it and lets the command run into its timeout.
             self._transitions.wait(max(0.0, limit_s - (time.monotonic() - began)))
             invocation["StandardErrorContent"] = str(error)
-            self._finish(command, invocation, "TimedOut", "Undeliverable", -1, limit_s)
+            self._finish(command, invocation, "TimedOut", "Undeliverable", duration_s=limit_s)
             return
         _write_output(invocation, result)
         status = "Success" if result.exit_code == 0 else "Failed"
-        self._finish(command, invocation, status, status, result.exit_code, result.duration_s)
+        self._finish(command, invocation, status, status, code=result.exit_code, duration_s=result.duration_s)
 
-    def _finish(self, command: Any, invocation: dict[str, Any], *outcome: Any) -> None:
+    def _finish(self, command: Any, invocation: dict[str, Any], *outcome: Any, **numbers: Any) -> None:
         with self._world.lock:
-            _finish(command, invocation, *outcome)
+            _finish(command, invocation, *outcome, **numbers)
 
 
 def apply(world: World, transitions: Transitions) -> Commands:
@@ -186,7 +187,7 @@ def _cut(text: str, limit: int) -> str:
 
 
 def _finish(
-    command: Any, invocation: dict[str, Any], status: str, details: str, code: int, duration_s: float = 0.0
+    command: Any, invocation: dict[str, Any], status: str, details: str, *, code: int = -1, duration_s: float = 0.0
 ) -> None:
     invocation.update(Status=status, StatusDetails=details, ResponseCode=code, Delivered=True)
     if invocation["ExecutionStartDateTime"]:

@@ -39,9 +39,8 @@ def targets(world: World, given: list[dict[str, Any]]) -> list[str]:
 def describe_instance_information(world: World, response: Any) -> Any:
     """Answer DescribeInstanceInformation: every host whose agent has ever registered and that still exists."""
     wanted = _filters(response)
-    unknown = set(wanted) - {"InstanceIds", "PingStatus", "PlatformTypes", "ResourceType"}
-    if unknown:
-        raise SSMException("InvalidFilterKey", f"The filter key {sorted(unknown)[0]} is not valid")
+    for key in set(wanted) - {"InstanceIds", "PingStatus", "PlatformTypes", "ResourceType"}:
+        raise SSMException("InvalidFilterKey", f"The filter key {key} is not valid")
     rows = [_row(world, host) for host in list(world.hosts.values()) if _has_registered(host)]
     kept = [row for row in rows if _matches(row, wanted)]
     return ActionResult({"InstanceInformationList": kept})

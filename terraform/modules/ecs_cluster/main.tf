@@ -91,7 +91,7 @@ resource "aws_launch_template" "this" {
   vpc_security_group_ids = [aws_security_group.instance.id]
 
   user_data = base64encode(templatefile("${path.module}/templates/user_data.yaml.tftpl", {
-    cluster_name = aws_ecs_cluster.this.name
+    cluster_name = var.name
     boot_script  = file("${path.module}/files/runbook_boot.py")
     boot_configuration = jsonencode({
       ecs_config = local.ecs_config
@@ -215,6 +215,10 @@ resource "aws_autoscaling_group" "this" {
       error_message = "subnet_ids must all be in one Availability Zone, the data volume's: EBS volumes cannot leave theirs. Found: ${join(", ", local.availability_zones)}."
     }
   }
+
+  # A host that boots before its cluster exists could not join it. The launch template does not wait for the cluster:
+  # both take the provider seconds, and they take them at the same time.
+  depends_on = [aws_ecs_cluster.this]
 }
 
 ################################################################################

@@ -7,6 +7,9 @@ never starts or restarts docker or ecs: a host that fails here stays out of the 
 Standard library only, Python 3.7 syntax.
 """
 
+# It stands alone on the host and prints into the log of cloud-init.
+# ruff: noqa: PTH103, PTH104, PTH107, PTH110, PTH120, PTH123, T201
+
 import json
 import os
 import subprocess
@@ -28,18 +31,16 @@ class FinalBootError(BootError):
     """The host must not join, and no further attempt can help."""
 
 
-def run(argv, timeout_s):
+def run(argv: list, timeout_s: float) -> tuple:
     """Run one command and return (exit code, standard output, standard error)."""
     try:
-        done = subprocess.run(
-            argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=timeout_s, check=False
-        )
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return 1, "", str(error)
     return done.returncode, done.stdout, done.stderr
 
 
-def inspect_plugin(alias):
+def inspect_plugin(alias: str):  # noqa: ANN201 - Optional[dict] in Python 3.7
     """Return the plugin as Docker describes it, or None when there is no plugin of that name."""
     code, output, error = run(["docker", "plugin", "inspect", alias], 60)
     if code == 0:
@@ -49,40 +50,40 @@ def inspect_plugin(alias):
     raise BootError("docker plugin inspect: " + error.strip())
 
 
-def normalized(reference):
+def normalized(reference: str) -> str:
     """Return a plugin reference without the registry that Docker adds by itself."""
     prefix = "docker.io/"
-    return reference[len(prefix) :] if reference.startswith(prefix) else reference
+    return reference.removeprefix(prefix)
 
 
-def find_problems(plugin, storage):
+def find_problems(plugin, storage: dict) -> list:  # noqa: ANN001 - Optional[dict] in Python 3.7
     """Return one text for each difference between the plugin and its configuration."""
     if plugin is None:
-        return ["plugin %s is not installed" % storage["plugin_alias"]]
+        return ["plugin " + storage["plugin_alias"] + " is not installed"]
     problems = []
     reference = normalized(plugin.get("PluginReference", ""))
     if reference != normalized(storage["plugin_reference"]):
-        problems.append("plugin comes from %s, expected %s" % (reference, storage["plugin_reference"]))
+        problems.append("plugin comes from {}, expected {}".format(reference, storage["plugin_reference"]))
     settings = set((plugin.get("Settings") or {}).get("Env") or [])
     for name, value in sorted(storage["plugin_environment"].items()):
-        if "%s=%s" % (name, value) not in settings:
-            problems.append("plugin setting %s is not %r" % (name, value))
+        if f"{name}={value}" not in settings:
+            problems.append(f"plugin setting {name} is not {value!r}")
     if not plugin.get("Enabled"):
         problems.append("plugin is disabled")
     return problems
 
 
-def install_plugin(storage, retries):
+def install_plugin(storage: dict, retries: dict) -> None:
     """Install the plugin disabled, with its whole environment, so that it never runs with a default."""
     argv = ["docker", "plugin", "install", "--disable", "--alias", storage["plugin_alias"], "--grant-all-permissions"]
     argv.append(storage["plugin_reference"])
-    argv += ["%s=%s" % pair for pair in sorted(storage["plugin_environment"].items())]
+    argv += [f"{name}={value}" for name, value in sorted(storage["plugin_environment"].items())]
     code, _output, error = run(argv, retries["install_timeout_s"])
     if code != 0:
         raise BootError("docker plugin install: " + error.strip())
 
 
-def enable_plugin(storage, retries):
+def enable_plugin(storage: dict, retries: dict) -> None:
     """Enable the plugin."""
     timeout_s = retries["enable_timeout_s"]
     argv = ["docker", "plugin", "enable", "--timeout", str(timeout_s), storage["plugin_alias"]]
@@ -91,7 +92,7 @@ def enable_plugin(storage, retries):
         raise BootError("docker plugin enable: " + error.strip())
 
 
-def prepare_plugin(storage, retries):
+def prepare_plugin(storage: dict, retries: dict) -> None:
     """Bring the plugin to its configured state and look at it again; raise BootError when it is not there yet."""
     plugin = inspect_plugin(storage["plugin_alias"])
     if plugin is None:
@@ -107,22 +108,7 @@ def prepare_plugin(storage, retries):
         raise BootError("; ".join(problems))
 
 
-def retry(act, retries):
-    """Call act until it succeeds, at most retries["attempts"] times."""
-    for attempt in range(1, retries["attempts"] + 1):
-        try:
-            return act()
-        except FinalBootError:
-            raise
-        except BootError as error:
-            print("attempt %d: %s" % (attempt, error), flush=True)
-            if attempt == retries["attempts"]:
-                raise
-            time.sleep(retries["delay_s"])
-    return None
-
-
-def write_file(path, text):
+def write_file(path: str, text: str) -> None:
     """Write a file so that a reader sees all of it or nothing."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     temporary = path + ".new"
@@ -133,16 +119,17 @@ def write_file(path, text):
     os.rename(temporary, path)
 
 
-def write_status(phase, problem):
+def write_status(phase: str, problem: str) -> None:
     """Leave for the next reader on this host what happened, and whether the ECS agent may start."""
-    write_file(STATUS, json.dumps({"phase": phase, "verified": problem is None, "problem": problem}, sort_keys=True) + "\n")
-    if problem is None:
+    status = {"phase": phase, "verified": not problem, "problem": problem}
+    write_file(STATUS, json.dumps(status, sort_keys=True) + "\n")
+    if not problem:
         write_file(VERIFIED, "")
     elif os.path.exists(VERIFIED):
         os.remove(VERIFIED)
 
 
-def check(configuration):
+def check(configuration: dict) -> None:
     """Raise BootError unless the plugin is enabled and exactly as configured. Changes nothing."""
     storage = configuration["storage"]
     problems = find_problems(inspect_plugin(storage["plugin_alias"]), storage)
@@ -150,31 +137,44 @@ def check(configuration):
         raise BootError("; ".join(problems))
 
 
-def join(configuration):
-    """Prepare the plugin; what makes the agent join is written by main, last."""
-    retry(lambda: prepare_plugin(configuration["storage"], configuration["retries"]), configuration["retries"])
+def join(configuration: dict) -> None:
+    """Prepare the plugin, trying again while that may help; what makes the agent join is written by main, last."""
+    retries = configuration["retries"]
+    for attempt in range(1, retries["attempts"] + 1):
+        try:
+            prepare_plugin(configuration["storage"], retries)
+        except FinalBootError:
+            raise
+        except BootError as error:
+            print(f"attempt {attempt}: {error}", flush=True)
+            if attempt == retries["attempts"]:
+                raise
+            time.sleep(retries["delay_s"])
+        else:
+            return
 
 
-def main(arguments):
+def main(arguments: list) -> int:
     """Run `join` or `check`; exit code 0 means that the agent may start."""
-    phase = arguments[1] if len(arguments) == 2 else ""
-    if phase not in ("join", "check"):
+    phases = {"join": join, "check": check}
+    phase = arguments[-1]
+    if phase not in phases:
         print("usage: runbook-boot join | check", file=sys.stderr)
         return 2
     with open(CONFIGURATION) as stream:
         configuration = json.load(stream)
     try:
-        {"join": join, "check": check}[phase](configuration)
+        phases[phase](configuration)
     except BootError as error:
         write_status(phase, str(error))
-        print("runbook-boot %s: this host must not serve the data volume: %s" % (phase, error), file=sys.stderr)
+        print(f"runbook-boot {phase}: this host must not serve the data volume: {error}", file=sys.stderr)
         return 1
-    write_status(phase, None)
+    write_status(phase, "")
     if phase == "join":
         # Last: before this line the agent has no cluster, so a half-prepared host receives no task.
-        lines = ["%s=%s\n" % pair for pair in sorted(configuration["ecs_config"].items())]
+        lines = [f"{name}={value}\n" for name, value in sorted(configuration["ecs_config"].items())]
         write_file(ECS_CONFIG, "".join(lines))
-    print("runbook-boot %s: plugin %s verified" % (phase, configuration["storage"]["plugin_alias"]), flush=True)
+    print("runbook-boot {}: plugin {} verified".format(phase, configuration["storage"]["plugin_alias"]), flush=True)
     return 0
 
 

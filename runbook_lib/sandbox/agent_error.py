@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class TaskProblem(Exception):
+class TaskError(Exception):
     """A task cannot start or go on.
 
     Args:

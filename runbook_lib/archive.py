@@ -1,0 +1,223 @@
+"""The archive of runs: which runs there are, and whether a run's record is still what was written.
+
+Reads run folders; it never writes one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runbook_lib.errors import JournalError
+from runbook_lib.journal import FIRST_PREVIOUS, JOURNAL_NAME, SUMS_NAME, decode_event, encode_event, read_events
+from runbook_lib.model import Event
+from runbook_lib.report import build_report
+
+DAMAGED = "damaged"
+_PARTIAL = ".partial"
+_NO_RECORD = frozenset({SUMS_NAME, ".lock"})
+_WORKING_FOLDER = ".terraform"
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One run of the archive in one line.
+
+    Args:
+        run_id: The run.
+        name: The migration.
+        status: As in report.json, or `damaged` when the journal's chain does not hold.
+        execute: Whether it ever executed.
+        started_utc: RFC 3339 time, "" when unknown.
+        outage_s: How long the service was unavailable, None when it was not or is still.
+        operator: Who ran it last.
+        evidence_grade: What its evidence is worth.
+    """
+
+    run_id: str
+    name: str = ""
+    status: str = DAMAGED
+    execute: bool = False
+    started_utc: str = ""
+    outage_s: float | None = None
+    operator: str = ""
+    evidence_grade: str = ""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Whether a run's record is intact.
+
+    Args:
+        folder: The run folder.
+        problems: What is altered, missing or added, the first one first; empty when the record is intact.
+        files: How many files were compared with their digests.
+        events: How many journal lines were followed.
+    """
+
+    folder: Path
+    problems: tuple[str, ...]
+    files: int
+    events: int
+
+    @property
+    def intact(self) -> bool:
+        """Return whether nothing was found."""
+        return not self.problems
+
+
+def list_runs(directory: Path) -> list[RunSummary]:
+    """Return every run of an archive, newest first.
+
+    Args:
+        directory: The archive directory, usually `runs`.
+
+    Returns:
+        One summary per folder that has a journal.
+    """
+    folders = sorted(directory.glob(f"*/{JOURNAL_NAME}"), reverse=True) if directory.is_dir() else []
+    return [_summary(path.parent) for path in folders]
+
+
+def _summary(folder: Path) -> RunSummary:
+    try:
+        report = build_report(read_events(folder / JOURNAL_NAME), folder.name)
+    except JournalError:
+        return RunSummary(folder.name)
+    keys = ("run_id", "name", "status", "execute", "started_utc", "outage_s", "operator", "evidence_grade")
+    return RunSummary(**{key: report[key] for key in keys})
+
+
+def verify(folder: Path) -> Verification:
+    """Compare a run's record with the digests it carries.
+
+    Follows the journal's chain line by line, compares parameters and evidence with the digests in the journal, the
+    report with the journal, and every file with SHA256SUMS. Somebody who rewrites everything and seals it anew is not
+    noticed; for that, keep the digest of SHA256SUMS elsewhere.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        What was found.
+    """
+    journal = folder / JOURNAL_NAME
+    if not journal.is_file():
+        return Verification(folder, (f"{journal}: missing; expected a run folder with a journal",), 0, 0)
+    events, problems = _follow_chain(journal)
+    if not problems:
+        problems = [*_compare_with_journal(folder, events), *_compare_report(folder, events)]
+    sums, more = _compare_with_sums(folder)
+    return Verification(folder, tuple(dict.fromkeys([*problems, *more])), sums, len(events))
+
+
+def _follow_chain(path: Path) -> tuple[list[Event], list[str]]:
+    """Return the events up to the first line that does not fit, and what is wrong with it."""
+    *lines, rest = path.read_bytes().split(b"\n")
+    events: list[Event] = []
+    previous = FIRST_PREVIOUS
+    for number, line in enumerate(lines, start=1):
+        try:
+            event = decode_event(line)
+        except ValueError as error:
+            return events, [f"{path.name} line {number}: altered: {error}"]
+        if event.seq != number:
+            what = "a line is missing before it" if event.seq > number else "a line was added or repeated"
+            return events, [f"{path.name} line {number}: expected event {number}, found {event.seq}: {what}"]
+        if event.previous_sha256 != previous:
+            before = f"line {number - 1} was altered" if number > 1 else "the first line was altered"
+            return events, [f"{path.name} line {max(number - 1, 1)}: {before} after line {number} was written"]
+        events.append(event)
+        previous = hashlib.sha256(line).hexdigest()
+    if rest:
+        return events, [f"{path.name} line {len(lines) + 1}: cut off; a write did not finish"]
+    return events, [] if events else [f"{path.name}: empty"]
+
+
+def _compare_with_journal(folder: Path, events: list[Event]) -> Iterator[str]:
+    """Yield the files whose digest differs from the one that the journal holds."""
+    expected: dict[str, str] = {}
+    for event in events:
+        if event.kind == "run-opened" and event.fields.get("parameters_sha256"):
+            expected["parameters.yaml"] = event.fields["parameters_sha256"]
+        elif event.kind == "evidence":
+            expected[event.fields["path"]] = event.fields["sha256"]
+    for path, digest in expected.items():
+        if not (folder / path).is_file():
+            yield f"{path}: missing; the journal names it"
+        elif _digest(folder / path) != digest:
+            yield f"{path}: altered; the journal has digest {digest[:12]}…"
+
+
+def _compare_report(folder: Path, events: list[Event]) -> Iterator[str]:
+    """Yield whether report.json was made from another journal than this one."""
+    path = folder / "report.json"
+    if not path.is_file() or not events:
+        return
+    try:
+        made_from = json.loads(path.read_bytes())["journal"]
+    except (ValueError, KeyError, TypeError):
+        yield "report.json: altered: it names no journal"
+        return
+    if made_from.get("last_sha256") != hashlib.sha256(encode_event(events[-1])).hexdigest():
+        yield (
+            f"report.json: made from {made_from.get('events')} events, the journal has {len(events)}; "
+            "the journal was cut, or went on after the report: `runbook report` writes it anew"
+        )
+
+
+def _compare_with_sums(folder: Path) -> tuple[int, list[str]]:
+    """Return how many files fit SHA256SUMS, and every file that is altered, missing or added."""
+    path = folder / SUMS_NAME
+    if not path.is_file():
+        return 0, [f"{SUMS_NAME}: missing; the run was never sealed, or it was taken away"]
+    sealed: dict[str, str] = {}
+    for number, line in enumerate(path.read_text("utf-8", "surrogateescape").splitlines(), start=1):
+        digest, separator, name = line.partition("  ")
+        if not separator:
+            return 0, [f"{SUMS_NAME} line {number}: altered: expected a digest and a path, found {line[:80]!r}"]
+        sealed[name] = digest
+    problems = []
+    for name in sorted({*sealed, *_record_files(folder)}):
+        if name not in sealed:
+            problems.append(f"{name}: added; it is not in {SUMS_NAME}")
+        elif not (folder / name).is_file():
+            problems.append(f"{name}: missing; {SUMS_NAME} names it")
+        elif _digest(folder / name) != sealed[name]:
+            problems.append(f"{name}: altered; {SUMS_NAME} has digest {sealed[name][:12]}…")
+    return len(sealed), problems
+
+
+def _record_files(folder: Path) -> Iterator[str]:
+    """Yield the files that a seal covers, as `Journal.seal` does."""
+    for path in folder.rglob("*"):
+        relative = path.relative_to(folder)
+        left_out = path.name in _NO_RECORD or path.name.endswith(_PARTIAL) or _WORKING_FOLDER in relative.parts
+        if path.is_file() and not left_out:
+            yield relative.as_posix()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """Return the report of a run, made from its journal.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        As `build_report`.
+
+    Raises:
+        JournalError: when there is no journal, or its chain does not hold.
+    """
+    if not (folder / JOURNAL_NAME).is_file():
+        raise JournalError(f"no run in {folder}; `runbook list` shows what is there")
+    return build_report(read_events(folder / JOURNAL_NAME), folder.name)

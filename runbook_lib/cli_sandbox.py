@@ -1,0 +1,114 @@
+# ruff: noqa: PLC0415 - what is slow to import is imported where it is used, so that `runbook --help` answers at once
+"""The commands `runbook sandbox ...`: the embedded local AWS.
+
+The sandbox is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from runbook_lib.sandbox.lifecycle import SandboxInfo
+
+_LOST_WRITES_EXIT_CODE = 4
+_state = click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".sandbox"),
+    show_default=True,
+    help="Directory of the sandbox.",
+)
+_latency = click.option(
+    "--latency",
+    type=click.Choice(["aws", "fast", "none"]),
+    default="fast",
+    show_default=True,
+    help="How long attaching, booting and the like take: as on AWS, a fraction of it, or no time.",
+)
+
+
+@click.group()
+def sandbox() -> None:
+    """Run AWS as far as this package needs it on this machine: no account, no privileges, no network."""
+
+
+@sandbox.command()
+@_state
+@click.option(
+    "--port", type=int, default=4599, show_default=True, help="Port of the AWS API on 127.0.0.1; 0 for a free one."
+)
+@_latency
+def up(state: Path, port: int, latency: str) -> None:
+    """Start the sandbox and keep it until `runbook sandbox down`."""
+    from runbook_lib.sandbox import lifecycle
+
+    running = lifecycle.status(state)
+    if running is None:
+        running = lifecycle.start(state, port=port, latency=latency, detached=True)
+    else:
+        click.echo("already up")
+    _show(running)
+
+
+@sandbox.command()
+@_state
+def down(state: Path) -> None:
+    """Stop the sandbox and everything it started; its files stay."""
+    from runbook_lib.sandbox import lifecycle
+
+    click.echo("stopped" if lifecycle.stop(state) else f"no sandbox runs in {state}")
+
+
+@sandbox.command()
+@_state
+@click.pass_context
+def status(ctx: click.Context, state: Path) -> None:
+    """Show where the sandbox is, and what its service's client was told and can read back."""
+    from runbook_lib.sandbox import lifecycle
+
+    running = lifecycle.status(state)
+    if running is None:
+        click.echo(f"no sandbox runs in {state}; `runbook sandbox up` starts one")
+        ctx.exit(1)
+    _show(running)
+    client = running.control("GET", "/_sandbox/client")
+    click.echo(f"client      {_client_line(client)}")
+
+
+@sandbox.command("exec", context_settings={"ignore_unknown_options": True})
+@_latency
+@click.option(
+    "--port", type=int, default=0, show_default=True, help="Port of the AWS API on 127.0.0.1; 0 for a free one."
+)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_context
+def exec_(ctx: click.Context, latency: str, port: int, command: tuple[str, ...]) -> None:
+    """Run COMMAND in a fresh sandbox that is taken down afterwards, whatever happens.
+
+    {parameters} and {state} in COMMAND become the sandbox's parameters file and directory. At the end every write that
+    the service acknowledged to its client is looked for; one that cannot be found makes the command fail.
+    """
+    from runbook_lib.sandbox import lifecycle
+
+    result = lifecycle.run_inside(command, latency=latency, port=port)
+    click.echo(f"client    {_client_line(result.client)}")
+    all_there = result.client.get("missing") == 0
+    ctx.exit(result.exit_code or (0 if all_there else _LOST_WRITES_EXIT_CODE))
+
+
+def _show(running: SandboxInfo) -> None:
+    click.echo(f"endpoint    {running.endpoint_url}")
+    click.echo(f"parameters  {running.parameters_path}")
+    click.echo(f"state       {running.state_dir}")
+
+
+def _client_line(client: Mapping[str, Any]) -> str:
+    """Return in one line what became of the writes that the service acknowledged."""
+    if client.get("missing") is None:
+        return f"{client.get('acknowledged', 0)} writes acknowledged; no service answers now, so none can be looked for"
+    return f"{client['acknowledged']} writes acknowledged, {client['missing']} of them missing"

@@ -1,0 +1,152 @@
+"""Write a run's report: report.json, report.md and report.html, all derived from the journal alone.
+
+Renders templates and writes through the journal; contacts nothing. Every value is escaped where it is rendered, because
+file names, error texts and reasons come from elsewhere.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from runbook_lib import report_words as words
+from runbook_lib.journal import Journal
+from runbook_lib.report_picture import budget_bar, outage_chart, timeline
+from runbook_lib.report_record import build_report
+from runbook_lib.report_status import derive_status
+
+__all__ = ["build_report", "derive_status", "render_html", "render_markdown", "write_report"]
+
+_TEMPLATES = Path(__file__).with_name("templates")
+_FACTS_CHARACTERS = 4000
+_MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]|~])")
+
+
+def write_report(journal: Journal) -> Path:
+    """Write the three reports of a run, then seal its folder.
+
+    Args:
+        journal: The run's journal.
+
+    Returns:
+        Path of the HTML report.
+
+    Raises:
+        JournalError: when the journal's chain does not hold.
+
+    Changes:
+        report.json, report.md, report.html and SHA256SUMS in the run folder.
+    """
+    report = build_report(journal.events(), journal.run_id)
+    journal.write("report.json", json.dumps(report, indent=2, sort_keys=True) + "\n")
+    journal.write("report.md", render_markdown(report))
+    journal.write("report.html", render_html(report))
+    journal.seal()
+    return journal.folder / "report.html"
+
+
+def render_html(report: Mapping[str, Any]) -> str:
+    """Return the report as one HTML file that needs nothing else, and runs no script.
+
+    Args:
+        report: As `build_report`.
+
+    Returns:
+        HTML.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return _render(environment, "report.html.j2", report)
+
+
+def render_markdown(report: Mapping[str, Any]) -> str:
+    """Return the report as Markdown, for tickets and chats.
+
+    Args:
+        report: As `build_report`.
+
+    Returns:
+        Markdown; each value on one line.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 - Markdown: `finalize` escapes every value
+        finalize=_as_markdown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return _render(environment, "report.md.j2", report)
+
+
+def _render(environment: jinja2.Environment, template: str, report: Mapping[str, Any]) -> str:
+    environment.filters |= {
+        "code": _code,
+        "count": words.count,
+        "facts": _facts,
+        "seconds": words.seconds,
+        "size": words.size,
+        "utc": words.utc,
+        "failed_first": _failed_first,
+        "verdict": _verdict,
+    }
+    checks = [check for step in report["steps"] for check in step["checks"]]
+    text = environment.get_template(template).render(
+        report=report,
+        headline=words.headline(report),
+        grade=words.grade(report),
+        next_steps=words.next_steps(report),
+        timeline=timeline(report),
+        outage_chart=outage_chart(report),
+        budget=budget_bar(report),
+        checks=checks,
+        failed_checks=[check for check in checks if _verdict(check) == "failed"],
+        notebooks=list(dict.fromkeys(sorted(step["notebook"] for step in report["steps"]))),
+    )
+    return text.encode("utf-8", "backslashreplace").decode()  # bytes of odd file names, which UTF-8 cannot hold
+
+
+def _verdict(check: Mapping[str, Any]) -> str:
+    """Return `passed`, `assumed` (cannot be checked while only planned) or `failed`."""
+    return "passed" if check.get("passed") else "assumed" if check.get("assumed") else "failed"
+
+
+def _failed_first(checks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(checks, key=lambda check: ("failed", "assumed", "passed").index(_verdict(check)))
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    """Return facts as JSON for reading; what is long is cut, and says so."""
+    text = json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)
+    rest = len(text) - _FACTS_CHARACTERS
+    return text if rest <= 0 else f"{text[:_FACTS_CHARACTERS]}\n… {rest} more characters in report.json"
+
+
+class _Code(str):
+    """Markdown that is a code span already."""
+
+    __slots__ = ()
+
+
+def _code(value: Any) -> _Code:
+    """Return a value as a Markdown code span."""
+    text = " ".join(str(value).split()).replace("`", "'").replace("|", "\\|")
+    return _Code(f"`{text}`" if text else "")
+
+
+def _as_markdown(value: Any) -> str:
+    """Return a value as Markdown that means the value itself, on one line."""
+    if isinstance(value, _Code):
+        return value
+    return html.escape(_MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(str(value).split())), quote=False)

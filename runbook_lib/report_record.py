@@ -1,0 +1,279 @@
+"""Turn a journal into the run's report as data; pure: the same journal always gives the same report."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from runbook_lib.journal import encode_event
+from runbook_lib.model import SCHEMA_VERSION, Event
+from runbook_lib.report_status import StepRecord, attempts, derive_status, last_failure, step_records
+
+_SOURCE_PHASES = ("before", "hot")
+_CONTROL = "negative-control"  # the same comparison on an empty directory: it must find everything missing
+
+# what a page may rely on, whatever release wrote the event
+_CHECK = {"check_id": "", "passed": False, "expected": "", "observed": "", "why": "", "fix": "", "assumed": False}
+_ERROR = {"kind": "", "message": "", "changed": "unknown", "exit_code": None}
+_FAILURE = _ERROR | {"step_id": "", "cell_id": "", "notebook": "", "title": ""}
+_MANIFEST = {"phase": "", "files": None, "bytes": None, "sha256": "", "path": ""}
+_COMPARISON: dict[str, Any] = {
+    "phase": "",
+    "identical": False,
+    "missing": [],
+    "added": [],
+    "changed": [],
+    "written_since_start_count": 0,
+}
+
+
+def build_report(events: Sequence[Event], run_id: str) -> dict[str, Any]:
+    """Return the report of a run.
+
+    Args:
+        events: The journal, oldest first.
+        run_id: The run.
+
+    Returns:
+        JSON-able; design.md section 5 and docs/run-record.md name the keys. What never happened is None or empty.
+
+    Changes:
+        Nothing.
+    """
+    opened = _newest(events, "run-opened")
+    executed = any(e.fields.get("execute") for e in events if e.kind == "run-opened")
+    steps, runs, windows = step_records(events), attempts(events), _outages(events)
+    relevant = [step for step in steps if step.execute or not executed]
+    failure = last_failure(relevant, [attempt for attempt in runs if attempt.execute or not executed])
+    sentinel = _newest(events, "sentinel")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": run_id,
+        "status": derive_status(events).value,
+        "execute": executed,
+        **_about(events, opened),
+        "evidence_grade": _newest(events, "grade").get("evidence_grade", ""),
+        "outage_s": None if _is_down(windows) else _sum(window["outage_s"] for window in windows),
+        "outage_budget_s": opened.get("outage_budget_s"),
+        "outages": windows,
+        "failure": _FAILURE | failure if failure else None,
+        "steps": [_step(step) for step in steps],
+        "notebooks": [_notebook(attempt) for attempt in runs if "notebook" in attempt.fields],
+        "data": _data(events),
+        "volume": _volume(events, opened),
+        "sentinel": {"path": "", "sha256": ""} | sentinel if sentinel else None,
+        "terraform": _terraform(events),
+        "approvals": [e.fields | {"at_utc": e.at_utc} for e in events if e.kind == "approval"],
+        "rollback_point": _rollback_point(events),
+        "api_calls": _api_calls(events),
+        "host_commands": _host_commands(events),
+        "evidence": _evidence(events),
+    }
+
+
+def _about(events: Sequence[Event], opened: dict[str, Any]) -> dict[str, Any]:
+    """Return who, why, where and when, and what identifies the journal."""
+    started, finished = (events[0].at_utc, events[-1].at_utc) if events else ("", "")
+    reasons = [e.fields["reason"] for e in events if e.kind == "run-opened" and e.fields.get("reason")]
+    return {
+        "name": opened.get("name", ""),
+        "operator": opened.get("operator", ""),
+        "reason": reasons[-1] if reasons else "",
+        "account_id": opened.get("account_id", ""),
+        "region": opened.get("region", ""),
+        "started_utc": started,
+        "finished_utc": finished,
+        "duration_s": seconds_between(started, finished),
+        "parameters_sha256": opened.get("parameters_sha256", ""),
+        "versions": {"library": opened.get("library_version", ""), "python": opened.get("python", "")},
+        "journal": {
+            "events": len(events),
+            "last_sha256": hashlib.sha256(encode_event(events[-1])).hexdigest() if events else "",
+        },
+    }
+
+
+def seconds_between(started_utc: str, ended_utc: str) -> float:
+    """Return how long something took.
+
+    Args:
+        started_utc: RFC 3339 time.
+        ended_utc: RFC 3339 time.
+
+    Returns:
+        Seconds with milliseconds; 0 when either time is unknown.
+    """
+    if not started_utc or not ended_utc:
+        return 0.0
+    return round((datetime.fromisoformat(ended_utc) - datetime.fromisoformat(started_utc)).total_seconds(), 3)
+
+
+def _sum(numbers: Iterable[float]) -> float:
+    return round(sum(numbers), 3)
+
+
+def _newest(events: Sequence[Event], kind: str, **match: Any) -> dict[str, Any]:
+    """Return the fields of the newest event of a kind, {} when there is none."""
+    for event in reversed(events):
+        if event.kind == kind and all(event.fields.get(key) == value for key, value in match.items()):
+            return event.fields
+    return {}
+
+
+def _step(step: StepRecord) -> dict[str, Any]:
+    fields = step.fields
+    return {
+        "id": step.step_id,
+        "notebook": step.notebook,
+        "title": fields.get("title", ""),
+        "status": step.status,
+        "executed": step.execute,
+        "attempts": step.attempts,
+        "started_utc": step.started_utc,
+        "duration_s": float(fields.get("duration_s") or 0),
+        "in_outage": bool(fields.get("in_outage")),
+        "plan": fields.get("plan", ""),
+        "before": fields.get("before") or {},
+        "after": fields.get("after") or {},
+        "checks": [_CHECK | check for check in fields.get("checks") or ()],
+        "error": _ERROR | fields["error"] if fields.get("error") else None,
+    }
+
+
+def _notebook(attempt: Any) -> dict[str, Any]:
+    fields = attempt.fields
+    return {
+        "notebook": fields["notebook"],
+        "attempt": fields.get("attempt", 1),
+        "execute": attempt.execute,
+        "status": attempt.status,
+        "started_utc": attempt.started_utc,
+        "duration_s": fields.get("duration_s"),
+        "output": fields.get("output", ""),
+        "error": fields.get("error"),
+        "exit_code": fields.get("exit_code", 0 if attempt.status == "completed" else None),
+    }
+
+
+def _is_down(windows: Sequence[dict[str, Any]]) -> bool:
+    """Return whether there is no outage with an end, or one without."""
+    return not windows or any(window["outage_s"] is None for window in windows)
+
+
+def _outages(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Return every time the service was down, oldest first; the end of one still lasting is ""."""
+    windows: list[dict[str, Any]] = []
+    for event in (e for e in events if e.kind == "outage"):
+        fields = event.fields
+        if fields.get("phase") == "started":
+            if not windows or windows[-1]["ended_utc"]:
+                windows.append({"started_utc": event.at_utc, "ended_utc": "", "outage_s": None, "failures": None})
+        elif windows and not windows[-1]["ended_utc"]:
+            ended = fields.get("first_success_utc") or event.at_utc
+            began = fields.get("last_success_utc") or windows[-1]["started_utc"]
+            outage_s = fields["outage_s"] if fields.get("outage_s") is not None else seconds_between(began, ended)
+            windows[-1] = {
+                "started_utc": began,
+                "ended_utc": ended,
+                "outage_s": outage_s,
+                "failures": fields.get("failures"),
+            }
+    return windows
+
+
+def _data(events: Sequence[Event]) -> dict[str, Any]:
+    """Return the proof that the data persisted: manifests, comparisons and the verdict over all of them."""
+    manifests = {e.fields["phase"]: e.fields for e in events if e.kind == "manifest"}
+    comparisons = {e.fields["phase"]: e.fields for e in events if e.kind == "comparison"}
+    manifests.pop(_CONTROL, None)
+    control = comparisons.pop(_CONTROL, None)
+    before = manifests.get("before") or manifests.get("hot") or {}
+    after = manifests.get("after") or next(
+        (m for phase, m in reversed(manifests.items()) if phase not in _SOURCE_PHASES), {}
+    )
+    verdicts = [bool(c.get("identical")) for c in comparisons.values()]
+    return {
+        "files": before.get("files"),
+        "bytes": before.get("bytes"),
+        "manifest_before": before.get("sha256", ""),
+        "manifest_after": after.get("sha256", ""),
+        "identical": all(verdicts) if verdicts else None,
+        "manifests": [_MANIFEST | fields for fields in manifests.values()],
+        "comparisons": [_COMPARISON | fields for fields in comparisons.values()],
+        "negative_control": _COMPARISON | control if control else None,
+    }
+
+
+def _volume(events: Sequence[Event], opened: dict[str, Any]) -> dict[str, Any]:
+    seen = _newest(events, "volume")
+    return {
+        "volume_id": seen.get("volume_id") or opened.get("volume_id", ""),
+        "filesystem_uuid": seen.get("filesystem_uuid", ""),
+        "filesystem_type": seen.get("filesystem_type", ""),
+    }
+
+
+def _terraform(events: Sequence[Event]) -> dict[str, Any]:
+    """Return the last applied plan's numbers, or the last plan's when none was applied, and every command."""
+    commands = [e.fields | {"at_utc": e.at_utc} for e in events if e.kind == "terraform"]
+    counted = [c for c in commands if c.get("action") == "apply"] or [c for c in commands if c.get("action") == "plan"]
+    total = {key: sum(int(c.get(key) or 0) for c in counted) for key in ("add", "change", "destroy", "imported")}
+    applied = bool(counted) and counted[-1]["action"] == "apply"
+    last = counted[-1] if counted else {}
+    counts = total if applied else {key: int(last.get(key) or 0) for key in total}
+    return counts | {
+        "applied": applied,
+        "plan_sha256": last.get("plan_sha256", ""),
+        "duration_s": _sum(float(c.get("duration_s") or 0) for c in commands),
+        "commands": commands,
+    }
+
+
+def _rollback_point(events: Sequence[Event]) -> dict[str, Any]:
+    """Return the newest rollback point of the cutover, else the hot one; its `kind` is `volume` or `snapshot`."""
+    points = [e for e in events if e.kind == "rollback-point"]
+    cutover = [e for e in points if e.fields.get("point") == "rollback"]
+    if not points:
+        return {"kind": "", "id": "", "status": "", "point": "", "at_utc": ""}
+    newest = (cutover or points)[-1]
+    fields = newest.fields
+    return {
+        "kind": fields.get("type", ""),
+        "id": fields.get("id", ""),
+        "status": fields.get("status", ""),
+        "point": fields.get("point", ""),
+        "at_utc": newest.at_utc,
+    }
+
+
+def _api_calls(events: Sequence[Event]) -> dict[str, Any]:
+    """Return how many calls that may change something were made, by operation and outcome."""
+    calls = [e.fields for e in events if e.kind == "api-call"]
+    counted = Counter(
+        (str(c.get("service", "")), str(c.get("operation", "")), str(c.get("outcome", ""))) for c in calls
+    )
+    rows = [{"service": s, "operation": o, "outcome": r, "count": n} for (s, o, r), n in sorted(counted.items())]
+    return {"total": len(calls), "by_operation": rows}
+
+
+def _host_commands(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Return every script that ran on a host, summed up by script and host."""
+    groups: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for fields in (e.fields for e in events if e.kind == "host-command"):
+        key = (str(fields.get("script", "")), str(fields.get("instance_id", "")), str(fields.get("sha256", "")))
+        row = groups.setdefault(
+            key, {"script": key[0], "instance_id": key[1], "sha256": key[2], "runs": 0, "failed": 0, "duration_s": 0.0}
+        )
+        row["runs"] += 1
+        row["failed"] += fields.get("exit_code") != 0
+        row["duration_s"] = round(row["duration_s"] + float(fields.get("duration_s") or 0), 3)
+    return [groups[key] for key in sorted(groups)]
+
+
+def _evidence(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Return the last digest of every evidence file, by path."""
+    newest = {str(e.fields.get("path", "")): e.fields for e in events if e.kind == "evidence"}
+    return [{"path": path, "sha256": newest[path].get("sha256", "")} for path in sorted(newest)]

@@ -1,0 +1,276 @@
+"""The sentences and numbers of a report, as a person reads them; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from runbook_lib.model import EvidenceGrade, RunStatus
+from runbook_lib.report_status import ADOPT, CUT_OVER, RETIRE
+
+Report = Mapping[str, Any]
+
+_CHANGED = {
+    "no": "Nothing was changed.",
+    "maybe": "Something may have changed.",
+    "yes": "Something was changed.",
+}
+_BACK = "Or take the service back to the source, on the same volume, losing nothing."
+_BAKE = "Let it run for the bake time of your policy, then retire the source: there is no way back after that."
+
+
+@dataclass(frozen=True)
+class Grade:
+    """What the evidence of a run is worth.
+
+    Args:
+        source: Where it comes from.
+        shows: What it shows.
+        limits: What it does not prove.
+    """
+
+    source: str
+    shows: str
+    limits: str
+
+
+_GRADES = {
+    EvidenceGrade.SIMULATED_HOST: Grade(
+        source="The hosts and volumes of this run are simulated, and so is AWS: everything happened on one machine.",
+        shows="the order of the steps, that the checks can refuse, and that files read back with the same content",
+        limits="how long AWS takes, how a kernel mounts and detaches a real device, what IAM allows, or that the "
+        "storage driver works with a real Docker Engine",
+    ),
+    EvidenceGrade.REAL_HOST: Grade(
+        source="The Docker hosts and mounts of this run are real; AWS is simulated.",
+        shows="what Docker Engine, the volume plugin and the filesystem do",
+        limits="how long AWS takes, how EBS attaches and detaches, or what IAM allows",
+    ),
+    EvidenceGrade.AWS: Grade(
+        source="Everything in this run happened on AWS.",
+        shows="what happened, and how long it took, in this account and Region on this day",
+        limits="that another run takes as long, or what the application does with its files",
+    ),
+}
+_NO_GRADE = Grade(
+    source="No host was looked at in this run.",
+    shows="what was planned",
+    limits="anything about hosts, volumes or AWS",
+)
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The verdict on a run.
+
+    Args:
+        word: One or two words, with their full stop.
+        tone: `good`, `bad`, `warn` or `calm`.
+        text: The sentences behind the word.
+    """
+
+    word: str
+    tone: str
+    text: str
+
+
+def seconds(value: float | None) -> str:
+    """Return a duration with its unit.
+
+    Args:
+        value: Seconds, or None when unknown.
+
+    Returns:
+        For example `0.3 s`, `90 s`, `2 min 05 s` or `1 h 12 min`.
+    """
+    if value is None:
+        return "unknown"
+    if value < 119.95:  # noqa: PLR2004 - two minutes and more are written as such
+        return f"{value:.1f}".removesuffix(".0") + " s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"  # noqa: PLR2004
+
+
+def size(value: int | None) -> str:
+    """Return a number of bytes with a decimal unit.
+
+    Args:
+        value: Bytes, or None when unknown.
+
+    Returns:
+        For example `12.3 MB`.
+    """
+    if value is None:
+        return "unknown"
+    number, unit = float(value), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if number < 999.5:  # noqa: PLR2004 - what rounds to 1000 takes the next unit
+            break
+        number, unit = number / 1000, larger
+    return f"{number:.0f} {unit}" if unit == "B" or number >= 100 else f"{number:.1f} {unit}"  # noqa: PLR2004
+
+
+def utc(text: str) -> str:
+    """Return a time for people.
+
+    Args:
+        text: RFC 3339 time, or "".
+
+    Returns:
+        For example `2026-01-31 03:00:07 UTC`.
+    """
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if text else "unknown"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    Args:
+        number: How many.
+        noun: In the singular; its plural ends in s.
+
+    Returns:
+        For example `1 file` or `231 files`.
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def headline(report: Report) -> Headline:
+    """Return the verdict on a run.
+
+    Args:
+        report: As `build_report`.
+
+    Returns:
+        Word, tone and sentences.
+    """
+    status = RunStatus(report["status"])
+    if status is RunStatus.PLANNED:
+        return Headline("Planned.", "calm", _planned(report))
+    if status is RunStatus.ROLLED_BACK:
+        return Headline("Rolled back.", "warn", f"The service runs on the source again. {_outage_and_data(report)}")
+    if status is RunStatus.SUCCEEDED:
+        return _succeeded(report)
+    failure = report["failure"] or {}
+    where = failure.get("title") or failure.get("step_id") or failure.get("notebook") or ""
+    if status is RunStatus.WAITING:
+        return Headline("Waiting for an approval.", "warn", f"Before: {where}. {_CHANGED['no']}")
+    word = "Failed." if status is RunStatus.FAILED else "Interrupted."
+    place = f"It stopped at: {where}. " if where else ""
+    return Headline(word, "bad", " ".join(filter(None, (f"{place}{_what_changed(report)}", _outage(report)))))
+
+
+def _succeeded(report: Report) -> Headline:
+    if not any(step["notebook"] == CUT_OVER and step["executed"] for step in report["steps"]):
+        done = ", ".join(dict.fromkeys(step["notebook"] for step in report["steps"] if step["executed"]))
+        return Headline("Succeeded.", "good", f"Done so far: {done}. The service was not interrupted.")
+    identical, budget_s, outage_s = report["data"]["identical"], report["outage_budget_s"], report["outage_s"]
+    over = budget_s is not None and outage_s is not None and outage_s > budget_s
+    word = "Migrated." if identical else "Cut over, not verified yet."
+    return Headline(word, "good" if identical and not over else "warn", _outage_and_data(report))
+
+
+def _planned(report: Report) -> str:
+    planned = sum(step["status"] == "planned" for step in report["steps"])
+    skipped = sum(step["status"] == "skipped" for step in report["steps"])
+    assumed = sum(bool(check.get("assumed")) for step in report["steps"] for check in step["checks"])
+    text = f"Nothing was changed. {count(planned, 'step')} would be performed"
+    text += f", {count(skipped, 'step')} {'is' if skipped == 1 else 'are'} already so." if skipped else "."
+    later = (
+        f" {count(assumed, 'check')} can only be made once what {'it needs' if assumed == 1 else 'they need'} exists."
+    )
+    return text + (later if assumed else "")
+
+
+def _what_changed(report: Report) -> str:
+    changed = (report["failure"] or {}).get("changed")
+    if changed in _CHANGED:
+        return f"{_CHANGED[changed]} {_acted_before(report) if changed == 'no' else ''}".strip()
+    return "Whether the interrupted step changed anything is unknown; a resumed run looks before it acts."
+
+
+def _acted_before(report: Report) -> str:
+    """Return what earlier steps of the run did; `nothing changed` speaks of the failed step only."""
+    acted = sum(step["executed"] and step["status"] == "succeeded" for step in report["steps"])
+    return f"That is so of this step; {count(acted, 'step')} before it succeeded." if acted else ""
+
+
+def _outage(report: Report) -> str:
+    windows, budget_s = report["outages"], report["outage_budget_s"]
+    if not windows:
+        return ""
+    if not windows[-1]["ended_utc"]:
+        return f"The service stopped at {utc(windows[-1]['started_utc'])} and was not seen to answer since."
+    allowed = f" of the {seconds(budget_s)} allowed" if budget_s is not None else ""
+    if budget_s is not None and report["outage_s"] > budget_s:
+        allowed = f", {seconds(report['outage_s'] - budget_s)} over the {seconds(budget_s)} allowed"
+    return f"The service was unavailable for {seconds(report['outage_s'])}{allowed}."
+
+
+def _outage_and_data(report: Report) -> str:
+    """Return outage and data in one sentence where there is one, because they are the verdict together."""
+    outage, data = _outage(report), _data(report)
+    return f"{outage.removesuffix('.')}; {data}" if outage and data else outage or data
+
+
+def _data(report: Report) -> str:
+    data = report["data"]
+    if data["files"] is None:
+        return ""
+    what = f"{count(data['files'], 'file')}, {size(data['bytes'])}"
+    if data["identical"] is None:
+        return f"{what} before; not compared yet."
+    written = data["comparisons"][0]["written_since_start_count"]
+    own = f", apart from {count(written, 'path')} written since it started again" if written else ""
+    return f"{what} identical before and after{own}." if data["identical"] else f"{what}: NOT identical afterwards."
+
+
+def grade(report: Report) -> Grade:
+    """Return what the evidence is worth.
+
+    Args:
+        report: As `build_report`.
+
+    Returns:
+        Where it comes from, what it shows and what it does not prove.
+    """
+    return _GRADES.get(report["evidence_grade"], _NO_GRADE)
+
+
+def next_steps(report: Report) -> list[tuple[str, str]]:
+    """Return what to do next.
+
+    Args:
+        report: As `build_report`.
+
+    Returns:
+        Pairs of a sentence and a command.
+    """
+    run_id, status = report["run_id"], RunStatus(report["status"])
+    in_run = f"--run-id {run_id}"
+    acted = {step["notebook"] for step in report["steps"] if step["executed"] and step["status"] != "skipped"}
+    began = any(name >= CUT_OVER for name in acted)
+    way_back = [(_BACK, f"runbook roll-back {run_id} --execute")] if began and RETIRE not in acted else []
+    if status is RunStatus.PLANNED:
+        return [("Read the plan of each step; then carry it out.", f"runbook resume {run_id} --execute")]
+    if status is RunStatus.ROLLED_BACK:
+        again = f"runbook run all -f runs/{run_id}/parameters.yaml"
+        return [("Find out why and mend it; then begin again with a new run, planned first.", again)]
+    if status is RunStatus.WAITING:
+        return [("Ask for the approval; then go on.", f"runbook resume {run_id}"), *way_back]
+    if status is RunStatus.SUCCEEDED:
+        return _after_success(run_id, in_run, acted, way_back)
+    text = "Mend what the message names; then go on. Steps that are done are skipped."
+    return [(text, f"runbook resume {run_id}"), *way_back]
+
+
+def _after_success(run_id: str, in_run: str, acted: set[str], way_back: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    if RETIRE in acted:
+        return [
+            ("Nothing is left to do. Keep this folder; it can be checked at any time.", f"runbook verify runs/{run_id}")
+        ]
+    if ADOPT in acted:
+        return [(_BAKE, f"runbook run {RETIRE} {in_run} --execute"), *way_back]
+    return [("Go on in the same run; what is done is skipped.", f"runbook run all {in_run} --execute"), *way_back]

@@ -1,0 +1,51 @@
+"""Find a command of a simulated host by its name and run it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from runbook_lib.sandbox.commands import aws, block, docker, mounting, system
+from runbook_lib.sandbox.commands.call import Call, Command, failed, printed
+from runbook_lib.sandbox.commands.options import UsageError
+from runbook_lib.sandbox.processes import CommandResult
+
+NOT_FOUND = 127
+
+
+def dispatch(name: str, call: Call) -> CommandResult:
+    """Run a command of a host.
+
+    Args:
+        name: For example ``docker``.
+        call: Its host and arguments.
+
+    Returns:
+        What it printed; 127 for a command that does not exist, 1 or the tool's own code for a wrong option.
+    """
+    command = _commands().get(name)
+    if command is None:
+        return failed(f"{name}: command not found", NOT_FOUND)
+    try:
+        return command(call)
+    except UsageError as error:
+        return failed(f"{name}: {error}", error.exit_code)
+
+
+def _commands() -> Mapping[str, Command]:
+    return {
+        "docker": docker.run,
+        "findmnt": mounting.findmnt,
+        "mount": mounting.mount,
+        "umount": mounting.umount,
+        "mountpoint": mounting.mountpoint,
+        "lsblk": block.lsblk,
+        "blkid": block.blkid,
+        "blockdev": block.blockdev,
+        "sync": block.sync,
+        "systemctl": system.systemctl,
+        "cloud-init": system.cloud_init,
+        "shutdown": system.shutdown,
+        "true": lambda _call: printed(""),
+        "false": lambda _call: printed("", 1),
+        "aws": aws.run,
+    }

@@ -1,0 +1,96 @@
+"""Fixtures for every test: a running sandbox, shared by a module, or as many fresh ones as a test asks for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from runbook_lib.sandbox import lifecycle
+
+ACCESS_KEY_ID = "AKIATESTS00000000000"
+
+
+class RunningSandbox:
+    """One running sandbox, as tests use it.
+
+    Args:
+        info: Where it is.
+    """
+
+    def __init__(self, info: lifecycle.SandboxInfo) -> None:
+        self.info = info
+        self.endpoint_url = info.endpoint_url
+        self.state_dir = info.state_dir
+        self.parameters_path = info.parameters_path
+        self._clients: dict[str, Any] = {}
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client that never retries, so that a test sees the first answer."""
+        if service not in self._clients:
+            self._clients[service] = boto3.client(
+                service,
+                endpoint_url=self.endpoint_url,
+                region_name="us-east-1",
+                aws_access_key_id=ACCESS_KEY_ID,
+                aws_secret_access_key="not-secret",
+                config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+            )
+        return self._clients[service]
+
+    def control(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Call a control path and return its JSON."""
+        return self.info.control(method, path, body)
+
+    def stop(self) -> None:
+        """Close the clients and stop the sandbox."""
+        for client in self._clients.values():
+            client.close()
+        lifecycle.stop(self.state_dir)
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
+    """Return a sandbox with ``fast`` latency, shared by the tests of a module."""
+    running = RunningSandbox(lifecycle.start(tmp_path_factory.mktemp("sandbox"), latency="fast"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def start_sandbox(tmp_path: Path) -> Iterator[Callable[..., RunningSandbox]]:
+    """Return a function that starts a fresh sandbox: ``start_sandbox(latency="none")``."""
+    started: list[RunningSandbox] = []
+
+    def start(latency: str = "fast", **options: Any) -> RunningSandbox:
+        folder = tmp_path / f"sandbox-{len(started)}"
+        started.append(RunningSandbox(lifecycle.start(folder, latency=latency, **options)))
+        return started[-1]
+
+    yield start
+    for running in started:
+        with suppress(OSError):
+            running.stop()
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[..., Any]:
+    """Return a function that asks until the answer is true and returns it; it fails after a deadline."""
+
+    def wait(ask: Callable[[], Any], what: str, timeout_s: float = 30) -> Any:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            answer = ask()
+            if answer:
+                return answer
+            if time.monotonic() > deadline:
+                pytest.fail(f"after {timeout_s:g} s still not so: {what}")
+            time.sleep(0.02)
+
+    return wait

@@ -1,0 +1,219 @@
+"""Compose projects and images on hosts: read, stopped so that they stay stopped, started as they were, pulled."""
+
+from __future__ import annotations
+
+import pytest
+
+PROJECT = {"file": "/opt/guestbook/compose.yaml", "project": "guestbook"}
+
+
+def container(service: str, policy: str = "always", count: int = 0, project: str = "guestbook") -> dict:
+    """Return docker's description of a running container of a compose service."""
+    labels = {"com.docker.compose.project": project, "com.docker.compose.service": service}
+    return {
+        "Id": f"id-{service}", "Name": f"/{project}-{service}-1", "Image": "sha256:1", "Mounts": [],
+        "Config": {"Image": f"registry.sandbox/{service}:1", "Labels": labels},
+        "State": {"Status": "running", "Running": True, "Pid": 4, "ExitCode": 0},
+        "HostConfig": {"RestartPolicy": {"Name": policy, "MaximumRetryCount": count}},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def project(host):
+    """Return a host with a compose project of two services, and a stranger."""
+    rows = [container("guestbook"), container("mail", "on-failure", 3), container("other", project="stranger")]
+    host.change(containers=rows, config={"name": "guestbook", "services": {"guestbook": {"image": "x"}}})
+    return host
+
+
+def states(host) -> dict[str, tuple[str, str, int]]:
+    """Return status and restart policy of every container of the host by service."""
+    return {
+        row["Config"]["Labels"]["com.docker.compose.service"]: (
+            row["State"]["Status"], row["HostConfig"]["RestartPolicy"]["Name"],
+            row["HostConfig"]["RestartPolicy"]["MaximumRetryCount"],
+        )
+        for row in host.state()["containers"]
+    }  # fmt: skip
+
+
+def test_the_project_is_read_with_its_containers(project):
+    """The resolved configuration and the facts of the project's own containers are returned."""
+    facts = project.result("compose_config", **PROJECT)
+
+    assert (facts["format"], facts["command"]) == ("json", ["docker", "compose"])
+    assert facts["config"]["services"] == {"guestbook": {"image": "x"}}
+    found = {row["service"]: (row["status"], row["restart_policy"]) for row in facts["containers"]}
+    assert found == {"guestbook": ("running", "always"), "mail": ("running", "on-failure:3")}
+
+
+def test_compose_version_1_is_used_where_there_is_no_other(project):
+    """Without the compose plugin the stand-alone docker-compose answers, in YAML."""
+    project.change(no_compose=True)
+    program = project.bin / "docker-compose"
+    program.write_text("#!/bin/sh\necho 'services: {guestbook: {image: x}}'\n")
+    program.chmod(0o755)
+
+    facts = project.result("compose_config", **PROJECT)
+
+    assert (facts["format"], facts["command"]) == ("yaml", ["docker-compose"])
+    assert facts["text"] == "services: {guestbook: {image: x}}\n"
+
+
+def test_stopped_containers_stay_stopped(project):
+    """Restart policies are cleared before the stop, so that no reboot brings a second writer back."""
+    result = project.result("stop_compose", **PROJECT, services=[], grace_s=10, run_id="r1")
+
+    assert {row["status"] for row in result["containers"]} == {"exited"}
+    assert result["restart_policies"] == {"id-guestbook": "always", "id-mail": "on-failure:3"}
+    policies = {service: state[1] for service, state in states(project).items()}
+    assert policies == {"guestbook": "no", "mail": "no", "other": "always"}
+    order = [call[1] for call in project.state()["calls"] if call[1] == "update" or "stop" in call]
+    assert order == ["update", "compose"]
+
+
+def test_stopping_again_remembers_the_first_policies(project):
+    """A second stop does nothing, and does not take its own `no` for the former policy."""
+    project.result("stop_compose", **PROJECT, services=[], grace_s=10, run_id="r1")
+
+    again = project.result("stop_compose", **PROJECT, services=[], grace_s=10, run_id="r1")
+
+    assert again["restart_policies"]["id-guestbook"] == "always"
+    assert len([call for call in project.calls("docker", "compose") if "stop" in call]) == 1
+
+
+def test_a_container_that_keeps_running_is_told(project):
+    """When the stop left a container running, that is an error with its name."""
+    docker = project.bin / "docker"
+    docker.write_text(docker.read_text().replace("exec", 'case "$*" in *" stop "*) exit 0;; esac\nexec'))
+
+    error = project.refusal("stop_compose", **PROJECT, services=["guestbook"], grace_s=10, run_id="r1")
+
+    assert (error["kind"], "guestbook-guestbook-1" in error["message"]) == ("still-running", True)
+
+
+def test_a_project_without_containers_is_told(host):
+    """A wrong project name is not taken for a stopped service."""
+    error = host.refusal("stop_compose", **PROJECT, services=[], grace_s=10, run_id="r1")
+
+    assert error["kind"] == "no-containers"
+
+
+def test_the_same_containers_start_with_their_policies(project, mounted):
+    """Starting restores each restart policy, and makes no new container."""
+    project.result("stop_compose", **PROJECT, services=[], grace_s=10, run_id="r1")
+
+    arguments = {**PROJECT, "services": [], "run_id": "r1", "mount_path": str(mounted), "wait_s": 5}
+    result = project.result("start_compose", **arguments)
+
+    assert result["created"] is False
+    assert states(project) == {
+        "guestbook": ("running", "always", 0), "mail": ("running", "on-failure", 3), "other": ("running", "always", 0)
+    }  # fmt: skip
+
+
+def test_removed_containers_are_made_anew(project, mounted):
+    """Where the containers are gone, compose makes them again, without building or recreating."""
+    project.change(containers=[])
+    arguments = {**PROJECT, "services": [], "run_id": "r1", "mount_path": str(mounted), "wait_s": 0}
+
+    project.refusal("start_compose", **arguments)
+
+    assert project.calls("docker", "compose", "-p")[-1][6:] == ["up", "-d", "--no-build", "--no-recreate"]
+
+
+def test_a_service_is_not_started_on_an_empty_folder(project, tmp_path):
+    """Without the mounted volume the start is refused before docker is asked for anything."""
+    arguments = {**PROJECT, "services": [], "run_id": "r1", "mount_path": str(tmp_path), "wait_s": 5}
+
+    error = project.refusal("start_compose", **arguments)
+
+    assert (error["kind"], project.calls("docker")) == ("not-mounted", [])
+
+
+def test_a_container_that_gets_sick_is_told_with_its_log(project, mounted):
+    """A container that does not become healthy is an error with the end of its log."""
+    project.result("stop_compose", **PROJECT, services=[], grace_s=10, run_id="r1")
+    project.change(sick=True)
+
+    arguments = {**PROJECT, "services": [], "run_id": "r1", "mount_path": str(mounted), "wait_s": 0.1}
+    error = project.refusal("start_compose", **arguments)
+
+    assert (error["kind"], error["details"]["log"]) == ("unhealthy", "the last line\n")
+
+
+def test_an_image_is_pulled_and_described(host):
+    """After the pull the image is there; its configuration is shown without what does not matter."""
+    assert host.result("inspect_image", image="x:1")["present"] is False
+
+    pulled = host.result("pull_image", image="x:1", login=None)
+
+    assert (pulled["pulled"], pulled["image_id"]) == (True, "sha256:1")
+    assert host.result("inspect_image", image="x:1")["config"] == {"User": "1000"}
+
+
+def test_an_image_pinned_by_digest_is_pulled_once(host):
+    """What a digest names cannot change, so it is not pulled again."""
+    image = "x@sha256:" + "0" * 64
+    host.result("pull_image", image=image, login=None)
+
+    assert host.result("pull_image", image=image, login=None)["pulled"] is False
+
+
+def test_a_boot_is_read_as_far_as_it_got(host):
+    """The boot facts come back although this machine has none of an ECS host's files."""
+    facts = host.result("read_boot")
+
+    assert facts["cloud_init"]["status"] == "done"
+    assert (facts["agent"], facts["docker"], facts["plugins"]) == ("active", "active", [])
+
+
+def test_the_source_host_is_described(host, mounted):
+    """Mount, device, filesystem, root, usage and open files of the data volume come in one answer."""
+    facts = host.result(
+        "inspect_host", mount_path=str(mounted), volume_id="vol-0123456789abcdef0", device_name="/dev/sdf"
+    )
+
+    assert facts["device"]["path"] == "/dev/nvme1n1"
+    assert (facts["device"]["found_by"], facts["device"]["pttype"]) == ("serial", "")
+    assert facts["probe"] == {"type": "ext4", "uuid": "6f0d", "usage": "filesystem"}
+    assert facts["mount"]["fstype"] == "ext4"
+    assert facts["root"]["mode"] == f"{mounted.stat().st_mode & 0o7777:04o}"
+    assert facts["usage"]["free_bytes"] <= facts["usage"]["total_bytes"]
+    assert (facts["open_files"], facts["docker_root_on_volume"]) == ([], False)
+    assert facts["python"].startswith("3.")
+
+
+def test_a_docker_root_on_the_volume_is_told(host, mounted):
+    """A volume that holds Docker's own files is recognised."""
+    host.change(root=f"{mounted}/docker")
+
+    facts = host.result("inspect_host", mount_path=str(mounted), volume_id="vol-1", device_name="")
+
+    assert facts["docker_root_on_volume"] is True
+
+
+@pytest.mark.parametrize(("asked", "device"), [("/dev/sdf", "/dev/xvdf"), ("/dev/xvdf", "/dev/xvdf")])
+def test_a_xen_host_knows_the_device_by_name(asked, device, host, mounted):
+    """Without NVMe serials the device is found by its name, sd read as xvd."""
+    host.change(
+        devices=[{"name": device, "serial": None, "type": "disk", "fstype": "xfs", "size": "9"}], old_lsblk=True
+    )
+
+    facts = host.result("inspect_host", mount_path=str(mounted), volume_id="vol-0123456789abcdef0", device_name=asked)
+
+    assert (facts["device"]["path"], facts["device"]["found_by"]) == (device, "device_name")
+    assert facts["device"]["size_bytes"] == 9
+
+
+def test_a_volume_that_is_not_there_is_null(host, tmp_path):
+    """Facts about what is not there are null, not errors."""
+    facts = host.result("inspect_host", mount_path=str(tmp_path), volume_id="vol-1", device_name="")
+
+    assert (facts["device"], facts["mount"], facts["root"], facts["usage"], facts["probe"]) == (
+        None,
+        None,
+        None,
+        None,
+        {},
+    )

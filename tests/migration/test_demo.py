@@ -1,0 +1,92 @@
+"""`make demo` leaves nothing behind, however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.migration.conftest import RUNBOOK
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+MARK = "RUNBOOK_TEST_MARK"
+
+
+def marked_processes(mark):
+    """Return the living processes that carry our mark in their environment."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit() or int(folder.name) == os.getpid():
+            continue
+        try:
+            environment = (folder / "environ").read_bytes()
+            state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if f"{MARK}={mark}".encode() in environment.split(b"\0") and state != "Z":
+            found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("number", "notebook"),
+    [
+        (signal.SIGINT, "00_inspect_source"),
+        (signal.SIGKILL, "00_inspect_source"),
+        (signal.SIGKILL, "10_provision_target"),
+    ],
+    ids=["ctrl-c", "killed in a notebook", "killed in terraform"],
+)
+def test_a_demo_that_is_stopped_leaves_no_process(tmp_path, wait_until, number, notebook):
+    """Ctrl-C or SIGKILL at any moment ends sandbox, kernel, Terraform and client with it."""
+    mark = f"{os.getpid()}-{time.monotonic_ns()}"
+    command = [
+        str(RUNBOOK),
+        "sandbox",
+        "exec",
+        "--",
+        str(RUNBOOK),
+        "run",
+        "00",
+        "10",
+        "-f",
+        "{parameters}",
+        "--execute",
+    ]
+    with (tmp_path / "output").open("wb") as output:
+        demo = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            env=os.environ | {MARK: mark},
+            start_new_session=True,
+        )
+    said = (tmp_path / "output").read_text
+    wait_until(lambda: notebook in said() or demo.poll() is not None, f"{notebook} begins", timeout_s=120)
+    time.sleep(2.0)  # somewhere inside the notebook: that is the point
+    assert demo.poll() is None, said()
+    if number == signal.SIGINT:
+        os.killpg(demo.pid, number)
+    else:
+        demo.kill()
+    demo.wait(timeout=60)
+    wait_until(lambda: not marked_processes(mark), f"no process of the demo is left: {said()}", timeout_s=60)
+
+
+def test_a_command_sees_the_sandbox_and_its_exit_code_counts():
+    """`sandbox exec` gives the command the parameters file and ends with its exit code."""
+    program = "import pathlib, sys; sys.exit(7 if pathlib.Path(sys.argv[1]).exists() else 1)"
+    done = subprocess.run(
+        [str(RUNBOOK), "sandbox", "exec", "--latency", "none", "--", sys.executable, "-c", program, "{parameters}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 7, done.stdout + done.stderr

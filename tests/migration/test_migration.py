@@ -1,0 +1,192 @@
+"""The main job, end to end: planned, migrated, run again, retired."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.migration.conftest import only_run, report_of, run_command
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("migration")]
+
+
+@pytest.fixture(scope="module")
+def parameters(sandbox, tmp_path_factory):
+    """Return the sandbox's parameters file with an archive of its own and no bake time."""
+    folder = tmp_path_factory.mktemp("migration")
+    document = yaml.safe_load(Path(sandbox.parameters_path).read_text("utf-8"))
+    document["migration"]["archive"] = {"directory": str(folder / "runs")}
+    document["migration"].setdefault("policy", {})["bake_time_s"] = 0
+    file = folder / "parameters.yaml"
+    file.write_text(yaml.safe_dump(document), "utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def planned(sandbox, parameters):
+    """Plan the whole migration with the client at rest; return how it ended and the sandbox's state around it."""
+    sandbox.control("POST", "/_sandbox/client", {"running": False})
+    before = sandbox.control("GET", "/_sandbox/state")
+    ended = run_command("run", "all", "-f", parameters, "--reason", "test")
+    after = sandbox.control("GET", "/_sandbox/state")
+    folder = only_run(parameters.parent / "runs")
+    sandbox.control("POST", "/_sandbox/client", {"running": True})
+    return ended, before, after, folder
+
+
+@pytest.fixture(scope="module")
+def migrated(sandbox, parameters, planned):
+    """Migrate, while the client writes; return how it ended and the run folder."""
+    ended = run_command("run", "all", "-f", parameters, "--execute", "--reason", "CHG-1", timeout_s=500)
+    folders = {path for path in (parameters.parent / "runs").iterdir() if (path / "journal.jsonl").exists()}
+    (folder,) = folders - {planned[3]}
+    return ended, folder
+
+
+def test_without_execute_every_step_is_planned(planned):
+    """A run without --execute ends with 0 and reports every step as planned."""
+    ended, _, _, folder = planned
+    assert ended.exit_code == 0, ended.output
+    report = report_of(folder)
+    assert report["status"] == "planned"
+    assert {step["status"] for step in report["steps"]} == {"planned"}, [
+        (s["id"], s["status"]) for s in report["steps"] if s["status"] != "planned"
+    ]
+    assert len(report["steps"]) == 32
+
+
+def test_without_execute_nothing_changes(planned):
+    """The sandbox's whole state, file contents included, is the same before and after."""
+    _, before, after, _ = planned
+    assert after == before
+
+
+def test_the_migration_succeeds(migrated):
+    """It ends with 0 and says the outage in seconds and where the report is."""
+    ended, folder = migrated
+    assert ended.exit_code == 0, ended.output
+    assert str(folder / "report.html") in ended.output.replace("\n", "")
+    assert "outage" in ended.output.lower()
+
+
+def test_the_report_has_the_fields_of_the_contract(migrated):
+    """report.json says succeeded, identical data, the outage, the volume, the rollback point."""
+    _, folder = migrated
+    report = report_of(folder)
+    assert report["status"] == "succeeded"
+    assert report["data"]["identical"] is True
+    assert report["data"]["files"] > 20
+    assert 0 < report["outage_s"] <= report["outage_budget_s"]
+    assert report["evidence_grade"] == "simulated host"
+    assert report["rollback_point"]["id"].startswith(("snap-", "vol-"))
+    assert report["volume"]["filesystem_uuid"]
+    assert report["terraform"]["destroy"] == 0
+    required = {
+        "schema_version", "run_id", "name", "status", "started_utc", "finished_utc", "operator", "reason", "execute",
+        "evidence_grade", "outage_s", "outage_budget_s", "steps", "data", "volume", "terraform", "approvals",
+        "rollback_point",
+    }  # fmt: skip
+    assert required <= set(report)
+    assert {"files", "bytes", "manifest_before", "manifest_after", "identical"} <= set(report["data"])
+    assert {"id", "notebook", "status", "started_utc", "duration_s", "before", "after", "error"} <= set(
+        report["steps"][0]
+    )
+
+
+def test_every_acknowledged_write_is_there(migrated, sandbox, wait_until):
+    """Whatever the client had an answer for is in the database on ECS."""
+    facts = sandbox.control("GET", "/_sandbox/client")
+    assert facts["missing"] == []
+    assert facts["acknowledged"] > 100
+    wait_until(
+        lambda: sandbox.control("GET", "/_sandbox/client")["acknowledged"] > facts["acknowledged"],
+        "the client writes through the service on ECS",
+    )
+
+
+def test_it_is_the_same_volume(migrated, sandbox, parameters):
+    """The volume of the parameters is attached to a container instance, and no other data volume was made from it."""
+    volume_id = yaml.safe_load(parameters.read_text())["migration"]["volume"]["volume_id"]
+    source_id = yaml.safe_load(parameters.read_text())["migration"]["source"]["instance_id"]
+    (volume,) = sandbox.client("ec2").describe_volumes(VolumeIds=[volume_id])["Volumes"]
+    assert [a["State"] for a in volume["Attachments"]] == ["attached"]
+    assert volume["Attachments"][0]["InstanceId"] != source_id
+
+
+def test_the_record_is_whole(migrated):
+    """sha256sum -c accepts the sealed folder, and the parameters in it load again."""
+    _, folder = migrated
+    done = subprocess.run(
+        ["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert run_command("verify", folder).exit_code == 0
+    assert not list(folder.rglob("plan.bin"))
+
+
+def test_notebooks_are_kept_with_their_outputs(migrated):
+    """Each notebook was executed once and its cells are completed."""
+    _, folder = migrated
+    notebooks = sorted(path.name for path in (folder / "notebooks").glob("*.ipynb"))
+    assert [name.split(".")[0][:2] for name in notebooks] == ["00", "10", "20", "30", "40", "45"]
+    for path in (folder / "notebooks").glob("*.ipynb"):
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        code = [c for c in cells if c["cell_type"] == "code"]
+        assert {c["metadata"]["papermill"]["status"] for c in code} == {"completed"}
+
+
+def test_running_again_skips_what_is_done(migrated, parameters):
+    """The cutover's notebook, run again from the top in the same run, changes nothing."""
+    _, folder = migrated
+    ended = run_command("run", "30", "-f", parameters, "--execute", "--run-id", folder.name)
+    assert ended.exit_code == 0, ended.output
+    report = report_of(folder)
+    assert report["status"] == "succeeded"
+    journal = [json.loads(line) for line in (folder / "journal.jsonl").read_text("utf-8").splitlines()]
+    last_start = max(e["seq"] for e in journal if e["kind"] == "notebook-started")
+    again = [e for e in journal if e["kind"] == "step" and e["seq"] > last_start]
+    assert {e["status"] for e in again} == {"skipped"}, [(e["step_id"], e["status"]) for e in again]
+    assert [e for e in journal if e["kind"] == "api-call" and e["seq"] > last_start and e["service"] != "ssm"] == []
+
+
+def test_terraform_stays_empty(migrated, parameters):
+    """Provisioning again in a new run finds nothing to change, adopted volume included."""
+    before = set((parameters.parent / "runs").iterdir())
+    ended = run_command("run", "00", "10", "-f", parameters, "--execute")
+    assert ended.exit_code == 3, ended.output  # the volume has left the source: 00 refuses, and says so
+    ended = run_command("run", "10", "-f", parameters, "--execute")
+    assert ended.exit_code == 0, ended.output
+    new = set((parameters.parent / "runs").iterdir()) - before
+    steps = {
+        s["id"]: s["status"] for folder in new if (folder / "report.json").exists() for s in report_of(folder)["steps"]
+    }
+    assert steps["provision-target"] == "skipped"
+
+
+def test_plain_papermill_works(migrated, parameters, tmp_path):
+    """`papermill notebook out -f parameters` runs a notebook as it is, without our command line."""
+    notebook = Path(__file__).resolve().parents[2] / "notebooks" / "20_snapshot_volume.ipynb"
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("papermill")), "--no-progress-bar", "--engine", "runbook",
+            "--cwd", str(notebook.parent), "-f", str(parameters), str(notebook), str(tmp_path / "out.ipynb"),
+        ],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "create-hot-snapshot" in (tmp_path / "out.ipynb").read_text("utf-8")
+
+
+def test_retiring_waits_for_the_bake_time_and_then_stops_the_source(migrated, sandbox, parameters):
+    """50 succeeds once persistence is verified, the rollback point complete and the bake time over."""
+    _, folder = migrated
+    ended = run_command("run", "50", "-f", parameters, "--execute", "--run-id", folder.name)
+    assert ended.exit_code == 0, ended.output
+    source_id = yaml.safe_load(parameters.read_text())["migration"]["source"]["instance_id"]
+    (reservation,) = sandbox.client("ec2").describe_instances(InstanceIds=[source_id])["Reservations"]
+    assert reservation["Instances"][0]["State"]["Name"] == "stopped"

@@ -1,0 +1,97 @@
+"""What must not be migrated is refused before anything changes, with exit code 3 and the fix."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.migration.conftest import mutating_calls, only_run, report_of
+
+pytestmark = pytest.mark.slow
+
+
+def assert_refused(ended, sandbox, before, *texts):
+    """The command ended with 3, said why and what to do, and the sandbox saw no change."""
+    assert ended.exit_code == 3, ended.output
+    flat = " ".join(ended.output.split())
+    for text in texts:
+        assert text in flat, ended.output
+    assert mutating_calls(sandbox) == before
+
+
+@pytest.mark.parametrize(
+    ("option", "notebook", "texts"),
+    [
+        ("partitioned-disk", "00", ("filesystem-on-bare-disk", "copy the filesystem onto a volume without partitions")),
+        ("lvm", "00", ("filesystem-recognised", "use another storage driver")),
+        ("duplicate-name", "00", ("volume-name-unique", "rename vol-")),
+        ("busy-mount", "00", ("only-compose-writes", "stop that process")),
+        ("volume-in-other-az", "00", ("same-availability-zone", "us-east-1b")),
+    ],
+)
+def test_a_dangerous_estate_is_refused(start_sandbox, runbook, altered, option, notebook, texts):
+    """A disk REX-Ray would format, a second volume of the Name, a foreign writer, another zone: refused."""
+    sandbox = start_sandbox("none", estate_options=(option,))
+    before = mutating_calls(sandbox)
+    ended = runbook("run", notebook, "-f", altered(sandbox), "--execute")
+    assert_refused(ended, sandbox, before, "nothing", *texts)
+
+
+@pytest.fixture(scope="module")
+def changes():
+    """Return the wrong parameters, with what the operator reads."""
+    return {
+        "missing credentials": ({"aws__credentials_file": "/nowhere/credentials"}, ("credentials",)),
+        "wrong account": ({"aws__account_id": "999999999999"}, ("account 999999999999", "aws.account_id")),
+        "wrong region": ({"aws__region": "eu-west-1"}, ("region eu-west-1", "aws.region")),
+        "no such instance": ({"source__instance_id": "i-0123456789abcdef0"}, ("source.instance_id",)),
+        "no such volume": ({"volume__volume_id": "vol-0123456789abcdef0"}, ("volume.volume_id",)),
+        "wrong mount path": ({"volume__mount_path": "/mnt/other"}, ("volume.mount_path",)),
+    }
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "missing credentials",
+        "wrong account",
+        "wrong region",
+        "no such instance",
+        "no such volume",
+        "wrong mount path",
+    ],
+)
+def test_wrong_parameters_are_refused(sandbox, runbook, altered, changes, case):
+    """Credentials, account, region, ids and paths that do not fit are refused, each with the parameter to correct."""
+    values, texts = changes[case]
+    before = mutating_calls(sandbox)
+    assert_refused(runbook("run", "00", "-f", altered(sandbox, **values), "--execute"), sandbox, before, *texts)
+
+
+def test_the_record_of_a_refusal_says_what_failed(sandbox, runbook, altered):
+    """A refused run leaves a report whose failed step names the check, and `failed` as its status."""
+    file = altered(sandbox, aws__account_id="999999999999")
+    runbook("run", "00", "-f", file)
+    report = report_of(only_run(file.parent / "runs"))
+    failed = [step for step in report["steps"] if step["status"] == "failed"]
+    assert (report["status"], [step["id"] for step in failed]) == ("failed", ["verify-identity"])
+    assert "999999999999" in failed[0]["error"]["message"]
+
+
+def test_parameters_are_refused_before_anything_is_contacted(sandbox, runbook, altered):
+    """An integer where an account id belongs ends with 2, and the message says to quote it."""
+    ended = runbook("run", "00", "-f", altered(sandbox, aws__account_id=12345678901))
+    assert (ended.exit_code, "quote" in ended.output) == (2, True), ended.output
+
+
+def test_two_runs_cannot_hold_one_volume(sandbox, runbook, altered):
+    """While one run holds the volume, a second is refused with the holder's name."""
+    import runbook_lib
+
+    file = altered(sandbox)
+    first = runbook_lib.open_run(str(file), execute=True)
+    try:
+        ended = runbook("run", "00", "-f", file, "--execute")
+        assert ended.exit_code == 3, ended.output
+        assert first.run_id in ended.output
+    finally:
+        first.close()
