@@ -11,7 +11,7 @@ demo: $(READY) ## migrate the sample service in the sandbox and show the record
 	@$(BIN)/runbook sandbox exec --latency $(LATENCY) -- $(BIN)/runbook run all -f '{parameters}' --execute --reason 'make demo'
 
 test: $(READY) check ## every check and test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(READY) ## format, lint, types, notebooks, Terraform
 	$(BIN)/python scripts/check

@@ -5,6 +5,7 @@ The only module that makes adapters. It decides nothing about the migration; pro
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from functools import cached_property
@@ -178,8 +179,10 @@ class Run:
         volume_id = self.parameters.volume.volume_id
         folder = self.journal.folder.parent / ".leases"
         folder.mkdir(parents=True, exist_ok=True)
-        holder = folder / f"{volume_id}.json"
-        lease = FileLock(folder / f"{volume_id}.lock")
+        # every sandbox has a volume of the same id: where the API is belongs to the volume's identity
+        held = f"{volume_id}-{hashlib.sha256((self.parameters.aws.endpoint_url or '').encode()).hexdigest()[:8]}"
+        holder = folder / f"{held}.json"
+        lease = FileLock(folder / f"{held}.lock")
         try:
             lease.acquire(blocking=False)
         except Timeout:

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from runbook_lib.adapters import terraform_install as install
 from runbook_lib.adapters import terraform_messages as messages
+from runbook_lib.adapters import terraform_process
 from runbook_lib.errors import TerraformError
 
 BACKEND_FILE = "backend.tfbackend"
 LOCK_FILE = ".terraform.lock.hcl"
-_STOP_TIMEOUT_S = 900
-_POLL_S = 0.1
 
 
 class Terraform:
@@ -52,6 +49,7 @@ class Terraform:
         self.folder = folder
         self._lock_timeout = f"-lock-timeout={lock_timeout_s}s"
         self._binary = binary
+        self._prepared_sha256 = ""
         self._on_line = on_line or (lambda _line: None)
         configuration = str(folder.resolve() / install.CLI_CONFIGURATION)
         self._environment = install.child_environment({"TF_CLI_CONFIG_FILE": configuration, **environment}, run_id)
@@ -66,6 +64,23 @@ class Terraform:
         if self._binary is not None:
             return self._binary
         return str(find_binary(self._environment))
+
+    def prepare(self, files_sha256: str) -> None:
+        """Initialise and validate, unless this object did so for the very same files.
+
+        Args:
+            files_sha256: Digest of the root module's files.
+
+        Raises:
+            TerraformError: When init or validate fails.
+
+        Changes:
+            As ``init``.
+        """
+        if files_sha256 != self._prepared_sha256:
+            self.init()
+            self.validate()
+            self._prepared_sha256 = files_sha256
 
     def init(self) -> None:
         """Install the provider and connect the backend.
@@ -176,16 +191,16 @@ class Terraform:
         diagnostics: list[str] = []
         streams = arguments[0] in {"init", "plan", "apply"}
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-            process = _start([self.binary, *arguments], self.folder, self._environment, output, errors)
+            running = terraform_process.start([self.binary, *arguments], self.folder, self._environment, output, errors)
             try:
-                for line in _lines(process, output):
+                for line in terraform_process.lines(running, output):
                     if streams:
                         diagnostics += self._pass_on(messages.read_message(line))
-                exit_code = process.wait()
+                exit_code = running.wait()
             except BaseException:
-                _stop(process)
+                terraform_process.stop(running)
                 raise
-            output_text, error_text = _text(output), _text(errors)
+            output_text, error_text = terraform_process.text_of(output), terraform_process.text_of(errors)
         if exit_code not in accepted:
             diagnostics += messages.validation_errors(output_text) if arguments[0] == "validate" else []
             raise TerraformError(arguments[0], messages.explain(exit_code, diagnostics, output_text, error_text))
@@ -239,58 +254,3 @@ def binary_version(binary: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split("."))
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):
         return ()
-
-
-def _start(
-    argv: Sequence[str], folder: Path, environment: Mapping[str, str], output: IO[bytes], errors: IO[bytes]
-) -> subprocess.Popen[bytes]:
-    """Start Terraform in a session of its own: a terminal's Ctrl-C reaches us, and we hand it on once.
-
-    It prints into files: a pipe would break with this process, and SIGPIPE would end it before it saved its state.
-    """
-    try:
-        return subprocess.Popen(
-            list(argv),
-            cwd=folder,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=errors,
-            start_new_session=True,
-            preexec_fn=install.interrupt_with_parent(),  # noqa: PLW1509 - one system call
-        )
-    except OSError as error:
-        raise TerraformError(argv[1], [f"{argv[0]}: {error}; {install.how_to_install()}"]) from error
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Interrupt Terraform once and wait until it has saved its state."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _lines(process: subprocess.Popen[bytes], output: IO[bytes]) -> Iterator[str]:
-    """Yield each whole line that a process appends to its output file, until it has ended."""
-    position, partial, ended = 0, b"", False
-    while not ended:
-        try:
-            process.wait(timeout=_POLL_S)
-            ended = True  # and one more look at the file, so that nothing is missed
-        except subprocess.TimeoutExpired:
-            ended = False
-        while chunk := os.pread(output.fileno(), 1 << 16, position):
-            position += len(chunk)
-            *whole, partial = (partial + chunk).split(b"\n")
-            yield from (line.decode(errors="replace") for line in whole)
-    if partial:
-        yield partial.decode(errors="replace")
-
-
-def _text(stream: IO[bytes]) -> str:
-    stream.seek(0)
-    return stream.read().decode(errors="replace")

@@ -85,12 +85,9 @@ def _write_root_module(run: Run, variables: dict[str, Any], *, adopted: bool) ->
     if adopted:
         variables = variables | {"adopted_volume": _volume_shape(run)}
     files = render_root_module(_MODULES, structure, variables)
-    for stale in {path.name for path in run.terraform.folder.glob("*.tf")} - set(files):
-        run.journal.remove(f"terraform/{stale}")
     for path, text in files.items():
         run.journal.write(f"terraform/{path}", text)
-    run.terraform.init()
-    run.terraform.validate()
+    run.terraform.prepare(hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest())
 
 
 def _backend_settings(run: Run) -> dict[str, str]:

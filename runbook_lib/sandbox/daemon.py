@@ -96,8 +96,8 @@ class Sandbox:
         self.transitions.end()
         self.groups.stop()
         self.scheduler.stop()
+        self.world.shutdown()  # first: a volume plugin that lets go of its volume still asks the API
         self.server.stop()
-        self.world.shutdown()
         self.calls.close()
 
     def _register_controls(self) -> None:

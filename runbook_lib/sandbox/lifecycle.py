@@ -158,8 +158,11 @@ def stop(state_dir: Path) -> bool:
     deadline = time.monotonic() + _STOP_S
     while directory.is_held(state_dir):
         pid = pid or directory.holder(state_dir)
-        if time.monotonic() > deadline and pid:
+        late_s = time.monotonic() - deadline
+        if late_s > 0 and pid:
             _signal(pid, signal.SIGKILL)
+        if late_s > _STOP_S:
+            raise SandboxError(f"the sandbox of {state_dir} did not end; end process {pid or '(unknown)'} by hand.")
         time.sleep(_PAUSE_S)
     if held:
         held.process.wait()
