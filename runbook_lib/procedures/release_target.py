@@ -13,7 +13,9 @@ from runbook_lib.procedures.observations import (
     SOURCE_DEVICE_TAG,
     driver_of,
     observe_volume,
+    target_urls,
 )
+from runbook_lib.procedures.outage import note_outage_start
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -63,6 +65,8 @@ def _is_target_stopped(facts: Facts) -> bool:
 
 def _stop_target(run: Run, before: Facts) -> None:
     """Set the desired count to 0; the plugin unmounts and detaches when the container ends."""
+    if before["tasks"]:
+        note_outage_start(run, lambda: [*target_urls(run), str(run.parameters.source.url)])
     if before["service"]["exists"]:
         run.ecs.set_desired_count(0)
 

@@ -10,6 +10,7 @@ from runbook_lib.errors import HostCommandError
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.inspect_source import read_compose
 from runbook_lib.procedures.observations import SOURCE_DEVICE_TAG, observe_volume
+from runbook_lib.procedures.outage import observe_outage, open_outage_utc
 from runbook_lib.procedures.persistence import compare_with_before, service_start_ns, take_manifest
 from runbook_lib.steps import Step
 
@@ -59,12 +60,16 @@ def _observe_source(run: Run) -> dict[str, Any]:
     listed = run.source_host.run("list_open_files", mount_path=parameters.volume.mount_path)
     containers = read_compose(run)["containers"]
     of_service = [c for c in containers if c["service"] == parameters.source.service]
+    url = str(parameters.source.url)
+    running = [c["name"] for c in of_service if c["status"] == "running"]
+    is_open = bool(open_outage_utc(run))
+    outage = observe_outage(run, lambda: [url], up=bool(running))
     return {
         "mount_path": parameters.volume.mount_path,
         "mounted": listed["mounted"],
-        "running": [c["name"] for c in of_service if c["status"] == "running"],
-        "answers": run.reaches(str(parameters.source.url)),
-        "url": str(parameters.source.url),
+        "running": running,
+        "answers": outage["answers"] if is_open else run.reaches(url),
+        "url": url,
         "on_source": observe_volume(run)["on_source"],
     }
 

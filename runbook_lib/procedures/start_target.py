@@ -10,6 +10,7 @@ from runbook_lib.errors import HostCommandError
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.hand_over import check_unique_name, is_named, observe_name
 from runbook_lib.procedures.observations import observe_task, observe_task_volume, target_urls
+from runbook_lib.procedures.outage import observe_outage
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def observe_target(run: Run) -> dict[str, Any]:
     """
     facts = observe_task(run)
     seen = _see(run, facts)
-    outage = _observe_outage(run, running=facts["task"] is not None)
+    outage = observe_outage(run, lambda: target_urls(run), up=facts["task"] is not None)
     return {
         "service": facts["service"],
         "task": facts["task"],
@@ -63,20 +64,6 @@ def _expected(run: Run) -> dict[str, Any]:
         "filesystem_uuid": volume.fields["filesystem_uuid"] if volume else "",
         "sentinel_sha256": sentinel.fields["sha256"] if sentinel else "",
     }
-
-
-def _observe_outage(run: Run, *, running: bool) -> dict[str, Any]:
-    """Look at the service from outside; note in the journal when it answered again."""
-    started = run.journal.last("outage", phase="started")
-    ended = run.journal.last("outage", phase="ended")
-    if started is None or (ended is not None and ended.seq > started.seq):
-        return {"answers": ended is not None, "outage_s": ended.fields["outage_s"] if ended else None}
-    probe = run.outage_probe(lambda: target_urls(run))
-    probe.start(last_success=run.clock.parse(started.at_utc))
-    facts = probe.facts()
-    if running and facts["outage_s"] is not None:
-        run.journal.append("outage", phase="ended", **facts)
-    return {"answers": facts["outage_s"] is not None, "outage_s": facts["outage_s"]}
 
 
 def check_task_sees_volume(facts: Facts) -> Sequence[Check]:

@@ -9,6 +9,7 @@ from runbook_lib import checks
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.inspect_source import read_compose
 from runbook_lib.procedures.observations import observe_volume, target_urls
+from runbook_lib.procedures.outage import note_outage_start
 from runbook_lib.procedures.persistence import BEFORE, HOT, take_manifest
 from runbook_lib.steps import Step
 
@@ -39,9 +40,7 @@ def _is_source_stopped(facts: Facts) -> bool:
 def _stop_source(run: Run, _before: Facts) -> None:
     """Stop the compose project and watch the service from outside."""
     source = run.parameters.source
-    probe = run.outage_probe(lambda: [str(source.url), *target_urls(run)])
-    probe.start()
-    run.journal.append("outage", phase="started")
+    note_outage_start(run, lambda: [str(source.url), *target_urls(run)])
     run.source_host.run(
         "stop_compose",
         timeout_s=600,

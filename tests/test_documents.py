@@ -1,0 +1,92 @@
+"""README, docs and configuration say what the code does."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from runbook_lib import errors
+from runbook_lib.execute_names import MIGRATION
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("parameters/*.md")])
+CONDA_NAMES = {"docker": "docker-py"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def package_name(requirement):
+    """Return the name a requirement begins with, in its normal form."""
+    return re.match(r"[A-Za-z0-9_.-]+", requirement)[0].lower().replace("_", "-")
+
+
+def test_conda_and_pip_users_get_the_same_packages():
+    """environment.yml names the packages of pyproject.toml, plus Python, Terraform and pip."""
+    declared = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
+    wanted = {CONDA_NAMES.get(package_name(d), package_name(d)) for d in declared}
+    document = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
+    found = {package_name(d) for d in document["dependencies"] if isinstance(d, str)}
+    assert found - {"python", "terraform", "pip"} == wanted
+    assert {"python", "terraform", "pip"} <= found
+
+
+def test_every_declared_package_is_locked_with_its_hash():
+    """requirements.lock pins each declared package, and every pin has a hash."""
+    lock = (ROOT / "requirements.lock").read_text("utf-8")
+    pinned = {package_name(line) for line in lock.splitlines() if re.match(r"[a-z0-9]", line)}
+    declared = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
+    assert {package_name(d) for d in declared} <= pinned
+    blocks = re.split(r"(?m)^(?=[a-z0-9])", lock)[1:]
+    assert [block.split()[0] for block in blocks if "--hash=sha256:" not in block] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    """Every relative link of a page points to a file that exists."""
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text("utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_readme_names_every_notebook():
+    """The README's table has each notebook of the migration, retirement and rollback."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    notebooks = [path.stem for path in (ROOT / "notebooks").glob("*.ipynb")]
+    assert [name for name in notebooks if f"`{name}`" not in text] == []
+    assert set(MIGRATION) <= set(notebooks)
+
+
+def test_readme_gives_the_exit_codes_of_the_errors():
+    """Each exit code that an error carries stands in the README."""
+    line = (ROOT / "README.md").read_text("utf-8").partition("Exit codes:")[2].partition("\n\n")[0]
+    classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, errors.RunbookError)]
+    assert {str(c.exit_code) for c in classes} <= set(re.findall(r"\b(\d)\b", line))
+
+
+def journal_kinds():
+    """Return every event kind that the library appends to the journal."""
+    found = set()
+    for path in (ROOT / "runbook_lib").glob("**/*.py"):
+        if "sandbox" in path.parts or "host_scripts" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            is_append = isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "append"
+            if is_append and node.args and isinstance(node.args[0], ast.Constant) and node.keywords:
+                found.add(node.args[0].value)
+    return found
+
+
+def test_every_event_kind_is_documented():
+    """docs/run-record.md lists each kind of journal event."""
+    text = (ROOT / "docs" / "run-record.md").read_text("utf-8")
+    kinds = journal_kinds()
+    assert {"step", "outage", "manifest", "api-call"} <= kinds
+    assert [kind for kind in sorted(kinds) if f"`{kind}`" not in text] == []
+
+
+def test_no_path_of_a_developer_machine_is_committed():
+    """No page names a home folder or a work folder of somebody's machine."""
+    assert [str(p) for p in PAGES if re.search(r"(?<![\w.])/(home|Users|work)/", p.read_text("utf-8"))] == []
