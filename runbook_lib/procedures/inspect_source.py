@@ -42,7 +42,8 @@ def _observe_source_instance(run: Run) -> dict[str, Any]:
         "volume": volume | {"volume_id": parameters.volume.volume_id},
         "ssm_online": run.source_host.is_online(),
         "names": [] if "error" in volume else observe_names(run, volume),
-        "subnets": run.ec2.describe_subnets(list(parameters.target.subnet_ids)),
+        "subnets": found(lambda: {"found": run.ec2.describe_subnets(list(parameters.target.subnet_ids))}),
+        "subnet_ids": ", ".join(parameters.target.subnet_ids),
         "region": parameters.aws.region,
         "volume_name": driver_of(run).volume_name,
     }
@@ -54,10 +55,11 @@ def _check_source_instance(facts: Facts) -> Sequence[Check]:
     exist = (
         checks.check_found("instance", instance["instance_id"], instance, "source.instance_id", region),
         checks.check_found("volume", volume["volume_id"], volume, "volume.volume_id", region),
+        checks.check_found("subnet", facts["subnet_ids"], facts["subnets"], "target.subnet_ids", region),
     )
     if not all(check.passed for check in exist):
         return exist
-    zones = [instance["availability_zone"], *(s["availability_zone"] for s in facts["subnets"])]
+    zones = [instance["availability_zone"], *(s["availability_zone"] for s in facts["subnets"]["found"])]
     return (
         *exist,
         *checks.check_instance_running(instance, ssm_online=facts["ssm_online"]),
@@ -118,7 +120,7 @@ def disk_facts(host: Facts) -> dict[str, Any]:
         "filesystem_type": probe.get("type") or device.get("fstype") or "",
         "filesystem_uuid": probe.get("uuid") or device.get("uuid") or "",
         "partition_table_type": probe.get("pttype") or device.get("pttype") or "",
-        "children": [child["path"] for child in device.get("children", ())],
+        "children": list(device.get("children", ())),
     }
 
 

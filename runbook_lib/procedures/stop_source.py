@@ -66,17 +66,26 @@ def _verify_source_stopped(_before: Facts, after: Facts) -> Sequence[Check]:
     )
 
 
-def _observe_final_manifest(run: Run) -> dict[str, Any]:
-    """Return whether this run has a complete manifest, newer than the last stop."""
+def _manifest_seq(run: Run) -> int:
+    """Return the journal's number of this run's newest manifest of the stopped service; 0 when there is none.
+
+    One taken before the service was last stopped says nothing of what was written until then.
+    """
     manifest = run.journal.last("manifest", phase="before")
-    stopped = run.journal.last("outage", phase="started")
-    current = manifest is not None and (stopped is None or manifest.seq > stopped.seq)
-    return _observe_source_service(run) | {"manifest": manifest.fields if manifest else None, "current": current}
+    stopped = run.journal.last("step", step_id="stop-source-service", status="running")
+    if manifest is None or (stopped is not None and manifest.seq < stopped.seq):
+        return 0
+    return manifest.seq
+
+
+def _observe_final_manifest(run: Run) -> dict[str, Any]:
+    """Return whether the service is stopped, and which manifest this run has of it as it is now."""
+    return _observe_source_service(run) | {"manifest_seq": _manifest_seq(run)}
 
 
 def _has_final_manifest(facts: Facts) -> bool:
-    """Return whether the manifest is complete."""
-    return bool(facts["current"])
+    """Return whether the volume left its mount after the manifest; while it is mounted somebody may have written."""
+    return bool(facts["manifest_seq"]) and not facts["mounted"]
 
 
 def _check_final_manifest(facts: Facts) -> Sequence[Check]:
@@ -110,14 +119,15 @@ def _complete_manifest(run: Run, before: Facts) -> None:
     take_manifest(run, run.source_host, BEFORE, "before", root=before["mount_path"], previous=HOT if hot else None)
 
 
-def _verify_final_manifest(_before: Facts, after: Facts) -> Sequence[Check]:
-    """Return whether the manifest is there and still nobody writes."""
+def _verify_final_manifest(before: Facts, after: Facts) -> Sequence[Check]:
+    """Return whether a new manifest is there and still nobody writes."""
+    taken = after["manifest_seq"] > before["manifest_seq"]
     return (
         Check(
             "manifest-complete",
-            passed=bool(after["current"]),
+            passed=taken,
             expected="a manifest taken after the service stopped",
-            observed="taken" if after["current"] else "none",
+            observed="taken" if taken else "none",
             fix="run again",
         ),
         checks.check_nothing_open(after["open_files"], after["mount_path"]),
@@ -126,8 +136,14 @@ def _verify_final_manifest(_before: Facts, after: Facts) -> Sequence[Check]:
 
 def _observe_mount(run: Run) -> dict[str, Any]:
     """Return whether the volume is mounted on the source."""
-    facts = _observe_final_manifest(run)
-    return {key: facts[key] for key in ("mounted", "open_files", "mount_path", "current")}
+    mount_path = run.parameters.volume.mount_path
+    listed = run.source_host.run("list_open_files", mount_path=mount_path)
+    return {
+        "mounted": listed["mounted"],
+        "open_files": listed["open_files"],
+        "mount_path": mount_path,
+        "manifest_seq": _manifest_seq(run),
+    }
 
 
 def _is_unmounted(facts: Facts) -> bool:
@@ -140,9 +156,9 @@ def _check_unmount(facts: Facts) -> Sequence[Check]:
     return (
         Check(
             "manifest-complete",
-            passed=bool(facts["current"]),
+            passed=bool(facts["manifest_seq"]),
             expected="a manifest taken after the service stopped",
-            observed="taken" if facts["current"] else "none",
+            observed="taken" if facts["manifest_seq"] else "none",
             why="without it nothing can be proved afterwards",
             fix="run 30_cut_over_volume from the top",
             needs="complete-manifest",

@@ -78,6 +78,4 @@ def report_of(folder):
 
 def mutating_calls(sandbox):
     """Return the API calls that changed something, as the sandbox saw them."""
-    return [
-        call for call in sandbox.control("GET", "/_sandbox/calls?kind=write")["calls"] if call["outcome"] == "Success"
-    ]
+    return [call for call in sandbox.control("GET", "/_sandbox/calls?kind=write") if call["outcome"] == "Success"]

@@ -10,9 +10,20 @@ from pathlib import Path
 import pytest
 import yaml
 
+from runbook_lib.sandbox import lifecycle
+from tests.conftest import RunningSandbox
 from tests.migration.conftest import only_run, report_of, run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory):
+    """Return a sandbox whose volume also has a user's directory `data`, which the plugin by default makes its own."""
+    folder = tmp_path_factory.mktemp("sandbox")
+    running = RunningSandbox(lifecycle.start(folder, latency="fast", estate_options=("data-directory",)))
+    yield running
+    running.stop()
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +82,7 @@ def test_the_migration_succeeds(migrated):
     ended, folder = migrated
     assert ended.exit_code == 0, ended.output
     assert str(folder / "report.html") in ended.output.replace("\n", "")
-    assert "outage" in ended.output.lower()
+    assert "unavailable for" in ended.output
 
 
 def test_the_report_has_the_fields_of_the_contract(migrated):
@@ -101,7 +112,7 @@ def test_the_report_has_the_fields_of_the_contract(migrated):
 def test_every_acknowledged_write_is_there(migrated, sandbox, wait_until):
     """Whatever the client had an answer for is in the database on ECS."""
     facts = sandbox.control("GET", "/_sandbox/client")
-    assert facts["missing"] == []
+    assert facts["missing"] == 0
     assert facts["acknowledged"] > 100
     wait_until(
         lambda: sandbox.control("GET", "/_sandbox/client")["acknowledged"] > facts["acknowledged"],

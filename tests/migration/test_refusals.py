@@ -33,7 +33,7 @@ def test_a_dangerous_estate_is_refused(start_sandbox, runbook, altered, option, 
     sandbox = start_sandbox("none", estate_options=(option,))
     before = mutating_calls(sandbox)
     ended = runbook("run", notebook, "-f", altered(sandbox), "--execute")
-    assert_refused(ended, sandbox, before, "nothing", *texts)
+    assert_refused(ended, sandbox, before, "Changed: no", *texts)
 
 
 @pytest.fixture(scope="module")
