@@ -3,7 +3,8 @@ SHELL := /bin/sh
 BIN := .venv/bin
 READY := .venv/.ready
 LATENCY ?= fast
-WORKERS ?= auto
+# Terraform's provider sleeps more than it works: two workers a core
+WORKERS ?= $(shell expr 2 \* $$(nproc))
 
 .PHONY: demo test check lab set-up lock clean
 
@@ -11,7 +12,7 @@ demo: $(READY) ## migrate the sample service in the sandbox and show the record
 	@$(BIN)/runbook sandbox exec --latency $(LATENCY) -- $(BIN)/runbook run all -f '{parameters}' --execute --reason 'make demo'
 
 test: $(READY) check ## every check and test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(READY) ## format, lint, types, notebooks, Terraform
 	$(BIN)/python scripts/check

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from runbook_lib import manifest
 from runbook_lib.errors import JournalError
 from runbook_lib.model import Check, Facts, FileEntry, ManifestDifference
-from runbook_lib.procedures.observations import container_of, observe_task, observe_task_volume
+from runbook_lib.procedures.observations import container_of, observe_task
 from runbook_lib.storage import SENTINEL_PATH
 
 if TYPE_CHECKING:
@@ -137,7 +137,6 @@ def observe_persistence(run: Run, name: str, phase: str) -> dict[str, Any]:
     sentinel = run.journal.last("sentinel")
     if not seen["task"] or sentinel is None:
         return facts | {"expected_sentinel_sha256": sentinel.fields["sha256"] if sentinel else ""}
-    target = observe_task_volume(run, seen["task"], seen["instance_id"])
     take_manifest(
         run,
         run.host(seen["instance_id"]),
@@ -148,9 +147,23 @@ def observe_persistence(run: Run, name: str, phase: str) -> dict[str, Any]:
     )
     return facts | {
         "expected_sentinel_sha256": sentinel.fields["sha256"],
-        "sentinel_sha256": (target["sentinel"] or {}).get("sha256", ""),
+        "sentinel_sha256": sentinel_sha256(run, name),
         "comparison": compare_with_before(run, name, phase, service_start_ns(run)),
     }
+
+
+def sentinel_sha256(run: Run, name: str) -> str:
+    """Return the digest of the sentinel that a manifest of this run found.
+
+    Args:
+        run: The open run.
+        name: Evidence name of the manifest.
+
+    Returns:
+        SHA-256 in hex, "" when the manifest's root holds no sentinel.
+    """
+    entries = manifest.parse(run.evidence(name))
+    return next((entry.sha256 for entry in entries if entry.path == SENTINEL_PATH), "")
 
 
 def service_start_ns(run: Run) -> int:

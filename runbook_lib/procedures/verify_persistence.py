@@ -12,6 +12,7 @@ from runbook_lib.procedures.persistence import (
     check_persistence,
     compare_with_before,
     observe_persistence,
+    sentinel_sha256,
     take_manifest,
 )
 from runbook_lib.procedures.start_target import START_TARGET_SERVICE
@@ -52,7 +53,7 @@ def _observe_negative(run: Run) -> dict[str, Any]:
     seen = {
         "task": facts["task"],
         "expected_sentinel_sha256": expected,
-        "sentinel_sha256": "",
+        "sentinel_sha256": sentinel_sha256(run, NEGATIVE),
         "comparison": compare_with_before(run, NEGATIVE, "negative-control", since_ns=0),
     }
     return {"task": facts["task"]["task_arn"], "control": [c.as_json() for c in check_persistence(seen)]}

@@ -29,6 +29,7 @@ DEFAULT_PORT = 4599
 _PAUSE_S = 0.05
 _STOP_S = 25.0
 _CONTROL_S = 120.0
+_PREFIX = "runbook-sandbox-"
 _TETHER = Path(__file__).with_name("tether.py")
 
 
@@ -207,7 +208,8 @@ def run_inside(
     Raises:
         SandboxError: The sandbox did not start, or the command does not exist.
     """
-    state_dir = Path(tempfile.mkdtemp(prefix="runbook-sandbox-"))
+    directory.sweep(Path(tempfile.gettempdir()), _PREFIX)
+    state_dir = Path(tempfile.mkdtemp(prefix=_PREFIX))
     try:
         info = start(state_dir, port=port, latency=latency, estate_options=estate_options)
         places = {"{parameters}": str(info.parameters_path), "{state}": str(info.state_dir)}

@@ -5,10 +5,12 @@ Touches only the directory it is given, and that only when it is empty or carrie
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +20,7 @@ MARK = ".runbook-sandbox"
 DAEMON_FILE = "daemon.json"
 LOG_FILE = "daemon.log"
 PARAMETERS_FILE = "parameters.yaml"
+_SWEPT_AFTER_S = 600
 
 
 def prepare(state_dir: Path) -> None:
@@ -91,6 +94,25 @@ def is_held(state_dir: Path) -> bool:
         except OSError:
             return True
     return False
+
+
+def sweep(folder: Path, prefix: str) -> None:
+    """Remove what sandboxes left that were killed together with their starter.
+
+    Args:
+        folder: Where their state directories are.
+        prefix: With which the names of these begin.
+
+    Changes:
+        Removes directories that carry our mark, belong to this user, and that nobody has held for ten minutes.
+    """
+    for state_dir in folder.glob(f"{prefix}*"):
+        mark = state_dir / MARK
+        with contextlib.suppress(OSError):  # it went meanwhile
+            found = mark.stat()
+            old = time.time() - found.st_mtime > _SWEPT_AFTER_S  # a younger one may be about to be held
+            if found.st_uid == os.getuid() and old and not is_held(state_dir):
+                shutil.rmtree(state_dir)
 
 
 def write_daemon(state_dir: Path, facts: dict[str, Any]) -> None:

@@ -15,6 +15,13 @@ from tests.migration.conftest import RUNBOOK
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 MARK = "RUNBOOK_TEST_MARK"
+MIGRATE_ELSEWHERE = """
+import os, pathlib, re, sys
+parameters, file, runbook = sys.argv[1:]
+text = re.sub(r"(?m)^(    directory:).*$", r"\\1 runs", pathlib.Path(parameters).read_text())
+pathlib.Path(file).write_text(text)
+os.execv(runbook, [runbook, "run", "00", "10", "-f", file, "--execute"])
+"""
 
 
 def marked_processes(mark):
@@ -50,13 +57,12 @@ def test_a_demo_that_is_stopped_leaves_no_process(tmp_path, wait_until, number, 
         "sandbox",
         "exec",
         "--",
-        str(RUNBOOK),
-        "run",
-        "00",
-        "10",
-        "-f",
+        sys.executable,
+        "-c",
+        MIGRATE_ELSEWHERE,
         "{parameters}",
-        "--execute",
+        str(tmp_path / "parameters.yaml"),
+        str(RUNBOOK),
     ]
     with (tmp_path / "output").open("wb") as output:
         demo = subprocess.Popen(
@@ -65,6 +71,7 @@ def test_a_demo_that_is_stopped_leaves_no_process(tmp_path, wait_until, number, 
             stderr=output,
             stdin=subprocess.DEVNULL,
             env=os.environ | {MARK: mark},
+            cwd=tmp_path,
             start_new_session=True,
         )
     said = (tmp_path / "output").read_text
@@ -79,7 +86,7 @@ def test_a_demo_that_is_stopped_leaves_no_process(tmp_path, wait_until, number, 
     wait_until(lambda: not marked_processes(mark), f"no process of the demo is left: {said()}", timeout_s=60)
 
 
-def test_a_command_sees_the_sandbox_and_its_exit_code_counts():
+def test_a_command_sees_the_sandbox_and_its_exit_code_counts(tmp_path):
     """`sandbox exec` gives the command the parameters file and ends with its exit code."""
     program = "import pathlib, sys; sys.exit(7 if pathlib.Path(sys.argv[1]).exists() else 1)"
     done = subprocess.run(
@@ -87,6 +94,7 @@ def test_a_command_sees_the_sandbox_and_its_exit_code_counts():
         capture_output=True,
         text=True,
         check=False,
+        cwd=tmp_path,
         timeout=120,
     )
     assert done.returncode == 7, done.stdout + done.stderr

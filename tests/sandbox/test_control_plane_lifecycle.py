@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from runbook_lib.errors import SandboxError
-from runbook_lib.sandbox import lifecycle
+from runbook_lib.sandbox import lifecycle, state_dir
 
 STARTER = """
 import sys, time
@@ -163,3 +163,20 @@ def _is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return "Z" not in Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0]
+
+
+def test_what_killed_sandboxes_left_is_swept(tmp_path: Path) -> None:
+    """An old directory of ours that nobody holds goes; a held one, a young one and somebody else's stay."""
+    folders = {name: tmp_path / f"runbook-sandbox-{name}" for name in ("left", "held", "young", "foreign")}
+    for name, folder in folders.items():
+        folder.mkdir()
+        if name != "foreign":
+            state_dir.prepare(folder)
+    handle = state_dir.hold(folders["held"])
+    for name in ("left", "held"):
+        os.utime(folders[name] / state_dir.MARK, (0, 0))
+    with handle:
+        state_dir.sweep(tmp_path, "runbook-sandbox-")
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == [
+        f"runbook-sandbox-{name}" for name in ("foreign", "held", "young")
+    ]

@@ -1,0 +1,82 @@
+"""The AWS adapters: errors are mapped, mutating calls recorded, facts have the promised keys."""
+
+from __future__ import annotations
+
+import pytest
+
+from runbook_lib.adapters.aws import Aws
+from runbook_lib.adapters.ebs import Ebs
+from runbook_lib.adapters.ec2 import Ec2
+from runbook_lib.errors import AwsError
+
+
+@pytest.fixture
+def recorded():
+    return []
+
+
+@pytest.fixture
+def aws(sandbox, recorded):
+    return Aws(
+        region="us-east-1",
+        endpoint_url=sandbox.endpoint_url,
+        profile="sandbox",
+        credentials_file=sandbox.state_dir / "credentials",
+        run_id="20260101T000000Z-guestbook-0abc",
+        record=lambda **fields: recorded.append(fields),
+    )
+
+
+def test_who_we_are(aws):
+    """The account id keeps its leading zero."""
+    assert aws.identity()["account_id"] == "012345678901"
+
+
+def test_a_missing_profile_says_what_to_do(sandbox, tmp_path):
+    """Without credentials the message names the parameters to set."""
+    nobody = Aws(
+        region="us-east-1", endpoint_url=sandbox.endpoint_url, profile="sandbox", credentials_file=tmp_path / "none"
+    )
+    with pytest.raises(AwsError, match=r"aws\.credentials_file") as refused:
+        nobody.identity()
+    assert refused.value.code == "ProfileNotFound"
+
+
+def test_nobody_at_the_endpoint_says_what_to_do(sandbox):
+    """An endpoint where nothing listens is named as such."""
+    nowhere = Aws(
+        region="us-east-1",
+        endpoint_url="http://127.0.0.1:9",
+        profile="sandbox",
+        credentials_file=sandbox.state_dir / "credentials",
+    )
+    with pytest.raises(AwsError, match=r"aws\.endpoint_url"):
+        nowhere.identity()
+
+
+def test_a_refusal_keeps_its_code(aws):
+    """AWS's own error code is an attribute, so that nobody reads it out of a text."""
+    with pytest.raises(AwsError) as refused:
+        Ebs(aws).describe_volume("vol-0123456789abcdef0")
+    assert (refused.value.operation, refused.value.code) == ("DescribeVolumes", "InvalidVolume.NotFound")
+
+
+def test_only_mutating_calls_are_recorded(aws, recorded, sandbox):
+    """A tag is recorded with its target, request id and outcome; looking is not."""
+    volumes = Ebs(aws).volumes_in_zone("us-east-1a")
+    assert volumes
+    assert recorded == []
+    Ec2(aws).set_tags(volumes[0]["volume_id"], {"test": "x"})
+    Ec2(aws).remove_tags(volumes[0]["volume_id"], ["test"])
+    assert [(r["operation"], r["target"], r["outcome"]) for r in recorded] == [
+        ("CreateTags", volumes[0]["volume_id"], "Success"),
+        ("DeleteTags", volumes[0]["volume_id"], "Success"),
+    ]
+    assert all(r["request_id"] for r in recorded)
+
+
+def test_a_refused_change_is_recorded_too(aws, recorded):
+    """What AWS refused is on record with its code."""
+    with pytest.raises(AwsError):
+        Ebs(aws).detach_volume("vol-0123456789abcdef0", "i-0123456789abcdef0")
+    assert [r["outcome"] for r in recorded] == ["InvalidVolume.NotFound"]
