@@ -101,10 +101,19 @@ class ActionError(StepError):
 
 
 class VerificationError(StepError):
-    """The act ran, but the world never became what the step verifies."""
+    """The act ran, but the world never became what the step verifies.
+
+    Args:
+        step_id: The step.
+        message: What was expected and what was observed.
+        changed: `no` when the act only waited.
+    """
 
     exit_code = 4
-    changed = "yes"
+
+    def __init__(self, step_id: str, message: str, changed: str = "yes") -> None:
+        self.changed = changed
+        super().__init__(step_id, message)
 
 
 class OutsideError(RunbookError):

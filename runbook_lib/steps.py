@@ -27,6 +27,10 @@ def no_checks(_facts: Facts) -> Sequence[Check]:
     return ()
 
 
+def only_wait(_run: Run, _facts: Facts) -> None:
+    """Do nothing: the act of a step that waits for what was begun before and goes on by itself."""
+
+
 def not_hopeless(_facts: Facts) -> str:
     """Return "": waiting may still help."""
     return ""
@@ -165,7 +169,7 @@ class _Performance:
         if step.act is not None:
             self._act(step.act)
             self._wait_until_verified()
-        return self._end(StepStatus.SUCCEEDED, step.plan(self.before))
+        return self._end(StepStatus.SUCCEEDED, step.plan(self.after if step.act is only_wait else self.before))
 
     def _observe_before(self) -> dict[str, Any]:
         try:
@@ -194,26 +198,34 @@ class _Performance:
         clock, step = self.run.clock, self.step
         deadline = clock.monotonic() + step.timeout_s
         announced = False
-        while True:
-            failed = self._observe_after()
-            if not failed:
-                return
-            reason = step.hopeless(self.after)
+        # nothing happened since the look before: a step that only waits need not look at once again
+        failed = self._verify_observed(self.before) if step.act is only_wait else self._observe_after()
+        while failed:
+            reason = step.hopeless(self.after) if self.after else ""  # nothing could be seen yet
             if reason or clock.monotonic() >= deadline:
                 waited_s = clock.monotonic() - self.started
                 text = "; ".join(failed) + (f". Waiting longer cannot help: {reason}" if reason else "")
-                raise VerificationError(step.step_id, f"not verified after {waited_s:.1f} s: {text}")
+                raise VerificationError(
+                    step.step_id,
+                    f"not verified after {waited_s:.1f} s: {text}",
+                    changed="no" if step.act is only_wait else "yes",
+                )
             if not announced and step.waits_for:
                 self.run.journal.append("wait", step_id=step.step_id, reason=step.waits_for, timeout_s=step.timeout_s)
                 announced = True
             clock.sleep(step.poll_s)
+            failed = self._observe_after()
 
     def _observe_after(self) -> list[str]:
         """Observe and verify once; return what is not as it should be."""
         try:
-            self.after = self.step.observe(self.run)
+            return self._verify_observed(self.step.observe(self.run))
         except OutsideError as error:
             return [f"could not look: {error}"]
+
+    def _verify_observed(self, after: dict[str, Any]) -> list[str]:
+        """Verify what was observed; return what is not as it should be."""
+        self.after = after
         verified = tuple(self.step.verify(self.before, self.after))
         self.checks = tuple(c for c in self.checks if c.check_id not in {v.check_id for v in verified}) + verified
         return [c.sentence() for c in verified if not c.passed]

@@ -10,7 +10,7 @@ import pytest
 from runbook_lib.errors import ActionError, AwsError, CheckError, ObservationError, VerificationError
 from runbook_lib.journal import Journal
 from runbook_lib.model import Check, StepStatus
-from runbook_lib.steps import Step, perform, verb
+from runbook_lib.steps import Step, only_wait, perform, verb
 
 
 class StillClock:
@@ -168,7 +168,25 @@ def test_a_failed_look_while_waiting_is_not_the_end(run):
             raise AwsError("DescribeVolumes", "RequestLimitExceeded", "slow down")
         return dict(world)
 
-    assert perform(a_step(world, observe=observe), run).status is StepStatus.SUCCEEDED
+    step = a_step(world, observe=observe, hopeless=lambda facts: "stuck" if facts["attached"] else "")
+    assert perform(step, run).status is StepStatus.SUCCEEDED
+
+
+def test_a_step_that_only_waits_looks_once_when_that_is_enough(run):
+    """What was seen before counts when nothing was done since: one look, and the summary tells of it."""
+    looks = []
+    step = a_step({"attached": False}, observe=lambda _r: looks.append(1) or {"attached": False}, act=only_wait,
+                  is_done=lambda _f: False)  # fmt: skip
+    result = perform(step, run)
+    assert (result.status, result.summary, len(looks)) == (StepStatus.SUCCEEDED, "Detach; attached is False.", 1)
+
+
+def test_a_step_that_only_waits_changed_nothing_when_it_fails(run):
+    """A wait in vain is a failed verification, and says that nothing was changed."""
+    with pytest.raises(VerificationError, match="not verified") as raised:
+        perform(a_step({"attached": True}, act=only_wait), run)
+    assert (raised.value.changed, raised.value.exit_code) == ("no", 4)
+    assert "Changed: no." in str(raised.value)
 
 
 def test_an_interrupt_is_journalled_as_failed(run):

@@ -126,14 +126,18 @@ def observe_persistence(run: Run, name: str, phase: str) -> dict[str, Any]:
         phase: Word for the journal.
 
     Returns:
-        Keys `task` (facts or None), `instance_id`, `expected_sentinel_sha256`, and, when a task runs, `sentinel_sha256`
-        and `comparison`.
+        Keys `desired_count`, `task` (facts or None), `instance_id`, `expected_sentinel_sha256`, and, when a task runs,
+        `sentinel_sha256` and `comparison`.
 
     Changes:
         Evidence; nothing on the volume.
     """
     seen = observe_task(run)
-    facts: dict[str, Any] = {"task": seen["task"], "instance_id": seen["instance_id"]}
+    facts: dict[str, Any] = {
+        "desired_count": seen["service"].get("desired_count", 0),
+        "task": seen["task"],
+        "instance_id": seen["instance_id"],
+    }
     sentinel = run.journal.last("sentinel")
     if not seen["task"] or sentinel is None:
         return facts | {"expected_sentinel_sha256": sentinel.fields["sha256"] if sentinel else ""}

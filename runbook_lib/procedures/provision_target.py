@@ -18,7 +18,7 @@ from runbook_lib.procedures.target_root import (
     plan_root,
     verify_root,
 )
-from runbook_lib.steps import Step
+from runbook_lib.steps import Step, only_wait
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
@@ -168,10 +168,6 @@ def _verify_registration(_before: Facts, after: Facts) -> Sequence[Check]:
     return (registered, *(Check(**check) for check in after["host_checks"]))
 
 
-def _waits(_run: Run, _facts: Facts) -> None:
-    """Do nothing: what was applied before goes on by itself; this step only waits for it."""
-
-
 def observe_image(run: Run) -> dict[str, Any]:
     """Return whether the container image is on every container instance.
 
@@ -273,7 +269,7 @@ STEPS = (
         "Wait for a container instance that can mount the volume",
         observe_registration,
         _plan_registration,
-        _waits,
+        only_wait,
         is_done=_is_registered,
         verify=_verify_registration,
         timeout_s=900,

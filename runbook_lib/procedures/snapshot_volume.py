@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.observations import POINT_TAG, RUN_TAG, observe_volume
-from runbook_lib.steps import Step
+from runbook_lib.steps import Step, only_wait
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
@@ -106,10 +106,6 @@ def _check_complete(facts: Facts) -> Sequence[Check]:
     )
 
 
-def _waits(_run: Run, _facts: Facts) -> None:
-    """Do nothing: EBS completes the snapshot by itself; this step only waits for it."""
-
-
 def _verify_complete(_before: Facts, after: Facts) -> Sequence[Check]:
     snapshot = after["snapshot"] or {"state": "none", "progress": ""}
     return (
@@ -146,7 +142,7 @@ STEPS = (
         "Wait until the hot snapshot is completed",
         observe_hot_snapshot,
         _plan_complete,
-        _waits,
+        only_wait,
         is_done=_is_completed,
         check=_check_complete,
         verify=_verify_complete,

@@ -17,7 +17,7 @@ from runbook_lib.procedures.persistence import (
 )
 from runbook_lib.procedures.start_target import START_TARGET_SERVICE
 from runbook_lib.procedures.target_root import is_root_reached, observe_root, plan_root, verify_root
-from runbook_lib.steps import Step
+from runbook_lib.steps import Step, only_wait
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
@@ -90,8 +90,41 @@ def _check_drift(facts: Facts) -> Sequence[Check]:
     )
 
 
+def _check_started(facts: Facts) -> Sequence[Check]:
+    count = facts["desired_count"]
+    return (
+        Check(
+            "service-started",
+            passed=count == 1,
+            expected="the ECS service at desired count 1",
+            observed=f"desired count {count}",
+            why="there is nothing to verify before the cutover",
+            fix="run 30_cut_over_volume with this run_id first",
+            needs=START_TARGET_SERVICE.step_id,
+        ),
+    )
+
+
+def _differs(facts: Facts) -> str:
+    """Return why waiting cannot help: it helps only while a task is still coming up."""
+    failed = [c for c in check_persistence(facts) if not c.passed]
+    return "the task runs, and its data is not the source's" if facts["task"] and failed else ""
+
+
 def _data_step(step_id: str, title: str, name: str, phase: str) -> Step:
-    return Step(step_id, NOTEBOOK, title, _observe_data(name, phase), _plan_data, check=check_persistence)
+    return Step(
+        step_id,
+        NOTEBOOK,
+        title,
+        _observe_data(name, phase),
+        _plan_data,
+        only_wait,  # a run that was killed while the task moved finds none at first
+        check=_check_started,
+        verify=lambda _before, after: check_persistence(after),
+        hopeless=_differs,
+        timeout_s=300,
+        waits_for="the service's task runs",
+    )
 
 
 STEPS = (

@@ -28,7 +28,7 @@ services:
       - /srv/guestbook:/data
     healthcheck:
       test: ["CMD", "python3", "/app/health.py"]
-      interval: 5s
+      interval: 2s
       timeout: 2s
       retries: 3
       start_period: 10s

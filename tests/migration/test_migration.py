@@ -12,7 +12,7 @@ import yaml
 
 from runbook_lib.sandbox import lifecycle
 from tests.conftest import RunningSandbox
-from tests.migration.conftest import only_run, report_of, run_command
+from tests.migration.conftest import mutating_calls, only_run, report_of, run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -177,6 +177,24 @@ def test_terraform_stays_empty(migrated, parameters):
         s["id"]: s["status"] for folder in new if (folder / "report.json").exists() for s in report_of(folder)["steps"]
     }
     assert steps["provision-target"] == "skipped"
+
+
+def test_a_plan_that_would_replace_the_volume_is_refused(migrated, sandbox, parameters, tmp_path):
+    """A volume of another zone in the parameters would replace the adopted one: exit 3, the fix, nothing changed."""
+    other = sandbox.client("ec2").create_volume(AvailabilityZone="us-east-1b", Size=4)["VolumeId"]
+    document = yaml.safe_load(parameters.read_text("utf-8"))
+    document["migration"]["volume"]["volume_id"] = other
+    document["migration"]["archive"]["directory"] = str(tmp_path / "runs")
+    file = tmp_path / "parameters.yaml"
+    file.write_text(yaml.safe_dump(document), "utf-8")
+    before = mutating_calls(sandbox)
+    ended = run_command("run", "10", "-f", file, "--execute")
+    assert ended.exit_code == 3, ended.output
+    flat = " ".join(ended.output.split())
+    assert "aws_ebs_volume.data" in flat, ended.output
+    assert "Nothing was changed" in flat, ended.output
+    assert mutating_calls(sandbox) == before
+    sandbox.client("ec2").delete_volume(VolumeId=other)
 
 
 def test_plain_papermill_works(migrated, parameters, tmp_path):

@@ -1,0 +1,148 @@
+"""Perform the steps of a notebook as its cells do, and strike one of them.
+
+A process of its own and the leader of its process group, so that being killed here is being killed: nothing is caught,
+nothing is flushed. Called with one JSON argument: `parameters_file, run_id, notebook, step_id, strike,
+until`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import runbook_lib
+from runbook_lib.adapters.aws import _READS, Aws
+from runbook_lib.adapters.terraform import Terraform
+from runbook_lib.errors import AwsError, RunbookError, TerraformError
+from runbook_lib.journal import Journal
+from runbook_lib.model import Check
+from runbook_lib.steps import Step, perform
+
+INTO_APPLY_S = 4.0  # long enough that Terraform has begun with the first resources
+
+
+def main(request: Mapping[str, str]) -> int:
+    """Perform every step of the notebook; return the exit code that `runbook run` would end with."""
+    procedure = importlib.import_module(f"runbook_lib.procedures.{request['notebook'].split('_', 1)[1]}")
+    try:
+        run = runbook_lib.open_run(request["parameters_file"], run_id=request["run_id"], execute=True, reason="test")
+        for step in procedure.STEPS:
+            perform(struck(step, request["strike"]) if step.step_id == request["step_id"] else step, run)
+            if step.step_id == request.get("until"):
+                break
+        runbook_lib.close_run(run)
+    except RunbookError as error:
+        print(error)
+        return error.exit_code
+    return 0
+
+
+def struck(step: Step, strike: str) -> Step:
+    """Return the step as it goes when it is struck."""
+    act = step.act
+    assert act is not None, f"{step.step_id} changes nothing"
+    if strike == "killed before the act":
+        return dataclasses.replace(step, act=lambda _run, _before: die())
+    if strike == "killed in the act":
+        return dataclasses.replace(step, act=with_call(act, after=die, end=die))
+    if strike == "killed after the act":
+        die_at_the_end(step)
+        return step
+    if strike == "refused by AWS":
+        return dataclasses.replace(step, act=with_call(act, instead=refuse))
+    if strike == "no answer from AWS":
+        return dataclasses.replace(step, act=with_call(act, after=lose_answer))
+    if strike == "never verified":
+        wrong = Check("struck", passed=False, expected="the world as the step wants it", observed="something else")
+        return dataclasses.replace(step, verify=lambda _before, _after: (wrong,), timeout_s=0.0)
+    raise ValueError(strike)
+
+
+def die() -> None:
+    """Kill the whole process group, this process included."""
+    os.killpg(0, signal.SIGKILL)
+    threading.Event().wait()  # a signal to oneself may take a moment
+
+
+def die_at_the_end(step: Step) -> None:
+    """Die when the act is done and verified, just before the journal says so."""
+    append = Journal.append
+
+    def dying(journal: Journal, kind: str, /, **fields: Any) -> Any:
+        if (kind, fields.get("step_id"), fields.get("status")) == ("step", step.step_id, "succeeded"):
+            die()
+        return append(journal, kind, **fields)
+
+    Journal.append = dying  # type: ignore[method-assign]
+
+
+def refuse(operation: str) -> None:
+    """Answer as AWS does when it does nothing."""
+    if operation == "apply":
+        raise TerraformError("apply", ["UnauthorizedOperation: struck by the test"])
+    raise AwsError(operation, "UnauthorizedOperation", "struck by the test")
+
+
+def lose_answer(operation: str) -> None:
+    """Let the answer get lost: what was asked for has happened, or is happening, and nobody knows."""
+    if operation == "apply":
+        raise TerraformError("apply", ["the connection broke: struck by the test"])
+    raise AwsError(operation, "ReadTimeoutError", "struck by the test")
+
+
+def nothing(*_operation: str) -> None:
+    """Let it be."""
+
+
+def with_call(
+    act: Callable[..., None],
+    *,
+    instead: Callable[[str], None] = nothing,
+    after: Callable[..., None] = nothing,
+    end: Callable[[], None] = nothing,
+) -> Callable[..., None]:
+    """Return the act with its first mutating call struck: not made, or made and what follows it lost."""
+
+    def acting(run: Any, before: Any) -> None:
+        call, apply = Aws.call, Terraform.apply
+        struck_already = threading.Event()
+
+        def calling(aws: Aws, service: str, operation: str, /, **arguments: Any) -> Any:
+            if _READS.match(operation) or struck_already.is_set():
+                return call(aws, service, operation, **arguments)
+            struck_already.set()
+            instead(operation)
+            answer = call(aws, service, operation, **arguments)
+            strike_after(operation)
+            return answer
+
+        def applying(terraform: Terraform, plan_path: Any) -> Any:
+            instead("apply")
+            if after is die:
+                threading.Timer(INTO_APPLY_S, die).start()
+            answer = apply(terraform, plan_path)
+            strike_after("apply")
+            return answer
+
+        def strike_after(operation: str) -> None:
+            die() if after is die else after(operation)
+
+        Aws.call, Terraform.apply = calling, applying  # type: ignore[method-assign]
+        try:
+            act(run, before)
+        finally:
+            Aws.call, Terraform.apply = call, apply  # type: ignore[method-assign]
+        end()
+
+    return acting
+
+
+if __name__ == "__main__":
+    sys.exit(main(json.loads(sys.argv[1])))
