@@ -38,7 +38,8 @@ def note(way, notebook, step_id, strike, **cell):
     """Note what was seen for docs/what-if.md, when `make what-if` asks for it."""
     path = os.environ.get("RUNBOOK_CRASH_CELLS")
     if path:
-        line = {"way": way, "notebook": notebook, "step_id": step_id, "strike": strike, **cell}
+        order = [notebook, changing_steps(notebook).index(step_id), STRIKES.index(strike)]
+        line = {"order": order, "way": way, "notebook": notebook, "step_id": step_id, "strike": strike, **cell}
         with Path(path).open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")
 
@@ -68,12 +69,22 @@ class Town:
         self.parameters = folder / "parameters.yaml"
         self.parameters.write_text(yaml.safe_dump(document), "utf-8")
         self._numbers = itertools.count(1)
+        self._driver = subprocess.Popen(
+            [sys.executable, str(DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def provision(self):
         """Run 00 and 10 once, as users do; every run of a case begins as a copy of that run."""
         ended = run_command("run", "00", "10", "-f", self.parameters, "--execute")
         assert ended.exit_code == 0, ended.output
         self.provisioned = only_run(self.archive)
+
+    def stop(self):
+        """End the driver and the sandbox."""
+        self._driver.stdin.close()
+        self._driver.wait(timeout=30)
+        self._driver.stdout.close()
+        self.sandbox.stop()
 
     def new_run(self):
         """Return the id of a run in which 00 and 10 are done."""
@@ -89,31 +100,26 @@ class Town:
             BlockDeviceMappings=[{"DeviceName": "/dev/sdf", "Ebs": {"DeleteOnTermination": True}}],
         )
 
-    def drive(self, run_id, notebook, step_id="", strike="", until=""):
-        """Perform a notebook's steps, all or until one, in a process group of their own; strike one of them."""
+    def drive(self, run_id, *notebooks, step_id="", strike="", until=""):
+        """Perform the steps of notebooks, all or until one, in a process group of their own; strike one of them."""
+        output = self.archive.parent / "output"
         request = {
             "parameters_file": str(self.parameters),
             "run_id": run_id,
-            "notebook": notebook,
+            "notebooks": notebooks,
             "step_id": step_id,
             "strike": strike,
             "until": until,
+            "output": str(output),
         }
-        done = subprocess.run(
-            [sys.executable, str(DRIVER), json.dumps(request)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            timeout=300,
-            check=False,
-            start_new_session=True,
-        )
-        return Ended(done.returncode, done.stdout)
+        self._driver.stdin.write(json.dumps(request) + "\n")
+        self._driver.stdin.flush()
+        exit_code = json.loads(self._driver.stdout.readline())["exit_code"]
+        return Ended(exit_code, output.read_text("utf-8"))
 
-    def strike(self, run_id, notebook, step_id, strike):
-        """Perform a notebook until the step is struck; check that it was, and that the record says so."""
-        ended = self.drive(run_id, notebook, step_id, strike)
+    def strike(self, run_id, *notebooks, step_id, strike):
+        """Perform notebooks until the step is struck; check that it was, and that the record says so."""
+        ended = self.drive(run_id, *notebooks, step_id=step_id, strike=strike)
         expected = -signal.SIGKILL if strike in KILLED else 4
         assert ended.exit_code == expected, (step_id, strike, ended.output)
         last = [step for step in self.steps(run_id) if step["step_id"] == step_id][-1]
@@ -201,7 +207,7 @@ def provisioned_town(tmp_path_factory):
         made.provision()
         yield made
     finally:
-        made.sandbox.stop()
+        made.stop()
 
 
 @pytest.fixture

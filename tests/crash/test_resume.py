@@ -20,7 +20,7 @@ def test_every_step_goes_on_after(town, strike):
     run_id = town.new_run()
     for notebook in NOTEBOOKS:
         steps = changing_steps(notebook)
-        left = {step_id: town.strike(run_id, notebook, step_id, strike) for step_id in steps}
+        left = {step_id: town.strike(run_id, notebook, step_id=step_id, strike=strike) for step_id in steps}
         # the plan that must be empty at the end of 40 takes Terraform seconds and is the same for every strike
         ended = town.drive(run_id, notebook, until=steps[-1] if strike != STRIKES[0] else "")
         assert ended.exit_code == 0, ended.output

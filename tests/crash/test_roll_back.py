@@ -7,11 +7,8 @@ import pytest
 from tests.crash.conftest import STRIKES, changing_steps, note
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-CASES = [
-    (notebook, step_id)
-    for notebook in ("20_snapshot_volume", "30_cut_over_volume", "40_verify_persistence")
-    for step_id in changing_steps(notebook)
-]
+NOTEBOOKS = ("20_snapshot_volume", "30_cut_over_volume", "40_verify_persistence")
+CASES = [(notebook, step_id) for notebook in NOTEBOOKS for step_id in changing_steps(notebook)]
 
 
 @pytest.mark.parametrize("strike", STRIKES)
@@ -19,10 +16,7 @@ CASES = [
 def test_the_way_back_leads_back_after(town, notebook, step_id, strike):
     """Struck in the step, rolled back: compose serves on the same volume with every acknowledged write."""
     run_id = town.new_run()
-    for before in ("20_snapshot_volume", "30_cut_over_volume"):
-        if before < notebook:
-            ended = town.drive(run_id, before)
-            assert ended.exit_code == 0, ended.output
-    left = town.strike(run_id, notebook, step_id, strike)
+    earlier = [name for name in NOTEBOOKS if name < notebook]
+    left = town.strike(run_id, *earlier, notebook, step_id=step_id, strike=strike)
     acted = town.roll_back(run_id)
     note("roll back", notebook, step_id, strike, left=left, then=", ".join(acted) or "finds nothing to do")
