@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runbook_lib.cli_faults import fault
+
 if TYPE_CHECKING:
     from runbook_lib.sandbox.lifecycle import SandboxInfo
 
@@ -35,6 +37,9 @@ _latency = click.option(
 @click.group()
 def sandbox() -> None:
     """Run AWS as far as this package needs it on this machine: no account, no privileges, no network."""
+
+
+sandbox.add_command(fault)
 
 
 @sandbox.command()

@@ -101,7 +101,7 @@ class Sandbox:
         self.calls.close()
 
     def _register_controls(self) -> None:
-        from runbook_lib.sandbox import faults, machine_images, state, volume_controls, world  # noqa: PLC0415
+        from runbook_lib.sandbox import faults_controls, machine_images, state, volume_controls, world  # noqa: PLC0415
 
         self.controls.add("GET", "/_sandbox/status", lambda _request: self._status())
         self.calls.register_controls(self.controls)
@@ -109,7 +109,7 @@ class Sandbox:
         state.register_controls(self.world, self.controls)
         world.register_controls(self.world, self.controls)
         volume_controls.register_controls(self.world, self.controls)
-        faults.register_controls(self.world, self.patched, self.application, self.controls)
+        faults_controls.register(self.world, self.patched, self.application, self.transitions, self.controls)
 
     def _status(self) -> dict[str, Any]:
         hosts = {

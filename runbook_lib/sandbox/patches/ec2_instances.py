@@ -101,6 +101,7 @@ class Instances:
 
         def again() -> None:
             self._world.stop_instance(instance.id, graceful=True)
+            instance.sandbox_impaired = False
             self._world.start_instance(instance_launch(instance))
 
         self._transitions.later(0, again)

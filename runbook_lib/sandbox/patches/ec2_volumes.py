@@ -33,8 +33,8 @@ class Volumes:
     """
 
     def __init__(self, world: World, transitions: Transitions) -> None:
-        self.stuck: list[Callable[[str], bool]] = []
-        """Asked while a volume is detaching; one True keeps it ``busy`` (a fault of the sandbox)."""
+        self.stuck: list[Callable[[str, str], bool]] = []
+        """Asked with volume and detachment while a volume is detaching; one True keeps it ``busy`` (a fault)."""
         self.refusals: list[Callable[[Any, Any], None]] = []
         """Called with volume and instance before an attachment; raises to refuse it (a fault of the sandbox)."""
         self._world = world
@@ -170,10 +170,11 @@ class Volumes:
 
     def _leave(self, attachment: Any) -> None:
         volume = attachment.volume
+        detachment = f"{volume.id} {attachment.instance.id} {attachment.attach_time}"
 
         def may_go() -> bool:
             with self._world.lock:
-                held = self._world.is_mounted(volume.id) or any(ask(volume.id) for ask in self.stuck)
+                held = self._world.is_mounted(volume.id) or any(ask(volume.id, detachment) for ask in self.stuck)
                 if held and not attachment.forced and volume.attachment is attachment:
                     # Source: DetachVolume: a mounted volume "can become stuck in the busy state while detaching".
                     _set_status(attachment, "busy")
@@ -210,6 +211,8 @@ def _volume_status(volume: Any) -> str:
 
 def _deletes_on_termination(attachment: Any) -> bool:
     # moto keeps the flag on the instance's mapping only; DescribeVolumes shows it on the attachment too.
+    if hasattr(attachment, "sandbox_deletes"):
+        return bool(attachment.sandbox_deletes)
     block = attachment.instance.block_device_mapping.get(attachment.device)
     return bool(block and block.delete_on_termination)
 

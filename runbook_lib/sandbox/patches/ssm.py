@@ -40,8 +40,8 @@ class Commands:
     """
 
     def __init__(self, world: World, transitions: Transitions) -> None:
-        self.held: list[Callable[[str], bool]] = []
-        """Asked with the instance id before a command runs; one True lets it never start (a fault of the sandbox)."""
+        self.held: list[Callable[[str, str], bool]] = []
+        """Asked with instance and command before a command runs; one True lets it never start (a fault)."""
         self._world = world
         self._transitions = transitions
 
@@ -122,7 +122,7 @@ class Commands:
         with self._world.lock:
             invocation["Delivered"] = True
         given_up = time.monotonic() + command.timeout_seconds
-        while any(ask(instance_id) for ask in self.held) or not is_online(self._world, instance_id):
+        while any(ask(instance_id, command.command_id) for ask in self.held) or not is_online(self._world, instance_id):
             if time.monotonic() > given_up:
                 self._finish(command, invocation, "TimedOut", "DeliveryTimedOut")
                 return
