@@ -15,9 +15,10 @@ from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ssm.exceptions import SSMException
+from moto.ssm.models import Command
 from moto.ssm.responses import SimpleSystemManagerResponse
 
-from runbook_lib.sandbox.backends import backend, operations
+from runbook_lib.sandbox.backends import backend, install, operations
 from runbook_lib.sandbox.patches.ssm_hosts import describe_instance_information, is_online, targets
 from runbook_lib.sandbox.transitions import Transitions
 from runbook_lib.sandbox.world import CommandResult, World
@@ -161,9 +162,11 @@ def apply(world: World, transitions: Transitions) -> Commands:
     """Put the calls into moto.
 
     Changes:
-        Methods of moto's SSM response class.
+        Methods of moto's SSM response class, and one of its commands.
     """
     commands = Commands(world, transitions)
+    # moto sends a command without Targets to every instance of the account as well.
+    install(Command, "_get_instance_ids_from_targets", lambda _command: [])
     operations(
         SimpleSystemManagerResponse,
         send_command=commands.send,
