@@ -16,11 +16,14 @@ from moto.ec2.models.block_device import BlockDeviceType
 from moto.ec2.models.elastic_block_store import EBSBackend, Volume, VolumeAttachment
 
 from runbook_lib.sandbox.backends import install
+from runbook_lib.sandbox.patches.ec2_refusals import refuse_volume
 from runbook_lib.sandbox.transitions import Transitions
 from runbook_lib.sandbox.world import World
 
 _DEVICE_NAME = re.compile(r"(/dev/)?(sd[a-z][0-9]*|xvd[a-z][a-z]?)")
 _GP3_THROUGHPUT = 125
+_ATTACHMENTS = 27
+"""Source: "Amazon EBS volume limits": a small Nitro instance has 28 attachments, one of them its network interface."""
 _PAUSE_S = 0.05
 
 
@@ -43,6 +46,7 @@ class Volumes:
 
     def create(self, ec2: Any, *args: Any, **kwargs: Any) -> Any:
         """Create a volume that is ``creating`` until its files are there."""
+        refuse_volume(ec2, str(kwargs.get("zone_name")), kwargs.get("volume_type"))
         snapshot = self._usable_snapshot(ec2, kwargs.get("snapshot_id"))
         size = kwargs.get("size") or (args[0] if args else None)
         if snapshot and size and int(size) < snapshot.volume_size:
@@ -237,6 +241,8 @@ def _refuse_attach(volume: Any, instance: Any, device: str) -> None:
     if volume.availability_zone != instance.availability_zone:
         message = f"The volume '{volume.id}' is not in the same availability zone as instance '{instance.id}'"
         raise EC2ClientError("InvalidVolume.ZoneMismatch", message)
+    if len(instance.block_device_mapping) >= _ATTACHMENTS:
+        raise EC2ClientError("AttachmentLimitExceeded", f"Instance '{instance.id}' has {_ATTACHMENTS} volumes already.")
     if device in instance.block_device_mapping:
         message = f"Invalid value '{device}' for unixDevice. Attachment point {device} is already in use"
         raise EC2ClientError("InvalidParameterValue", message)
