@@ -47,16 +47,14 @@ def fault() -> None:
     "-d",
     "--directory",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="With --at-step: archive of runs.",
+    help="With --at-step: archive of runs; without it the one that the sandbox's parameters name.",
 )
 @click.option("--count", type=int, metavar="N", help="How often it strikes; without it until it is cleared.")
 @click.option("--operation", metavar="OP", help="API operation, for example DetachVolume.")
 @click.option("--code", help="AWS error code that api-error answers.")
 @click.option("--seconds", type=float, help="How long slow-api lets callers wait.")
 @_state
-def add(state: Path, at_step: str | None, run_id: str, directory: Path, **given: Any) -> None:
+def add(state: Path, at_step: str | None, run_id: str, directory: Path | None, **given: Any) -> None:
     """Switch the fault NAME on; `runbook sandbox fault list` names them all."""
     if sum(given[name] is not None for name in ("trigger", "after_calls")) + (at_step is not None) > 1:
         raise click.UsageError("give one of --trigger, --after-calls and --at-step")
@@ -67,7 +65,7 @@ def add(state: Path, at_step: str | None, run_id: str, directory: Path, **given:
     wanted["times"] = wanted.pop("count", None)
     if at_step is not None:
         running.control("POST", _PATH, {**wanted, "dry_run": True})  # what is wrong shows now, not when the step comes
-        wanted["note"] = _wait_for_step(at_step, run_id, directory)
+        wanted["note"] = _wait_for_step(at_step, run_id, directory or _archive_of(running))
     _show_added(running.control("POST", _PATH, wanted))
 
 
@@ -110,6 +108,12 @@ def _running(state: Path) -> SandboxInfo:
     if running is None:
         raise SandboxError(f"no sandbox runs in {state}; `runbook sandbox up` starts one. Nothing was changed.")
     return running
+
+
+def _archive_of(running: SandboxInfo) -> Path:
+    from runbook_lib import parameters
+
+    return Path(parameters.load(running.parameters_path).archive.directory)
 
 
 def _show_added(fault_: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from runbook_lib.cli import main
@@ -170,6 +171,13 @@ def test_a_run_that_begins_later_is_followed_too(sandbox, journal, follow):
     step(later, "detach-volume", "running")
     process.communicate(timeout=30)
     assert [one["note"] for one in on(sandbox)] == [f"at step detach-volume of {later.run_id}"]
+
+
+def test_the_archive_is_the_one_of_the_sandbox_s_parameters(sandbox, fault):
+    """Without a directory the command looks where runs of this sandbox are recorded."""
+    archive = yaml.safe_load(sandbox.parameters_path.read_text("utf-8"))["migration"]["archive"]["directory"]
+    ended = fault("add", "capacity", "--at-step", "detach-volume", "--run-id", "nowhere")
+    assert (ended.exit_code, f"no run 'nowhere' in {archive}" in ended.stderr) == (3, True)
 
 
 def test_with_a_run_id_other_runs_do_not_count(sandbox, journal, follow):
