@@ -190,3 +190,10 @@ def test_with_a_run_id_other_runs_do_not_count(sandbox, journal, follow):
     threading.Timer(0.3, step, (journal, "detach-volume", "running")).start()
     process.communicate(timeout=30)
     assert [one["note"] for one in on(sandbox)] == [f"at step detach-volume of {journal.run_id}"]
+
+
+def test_the_status_names_the_hosts_and_what_runs_on_them(sandbox):
+    """An operator finds the target of a fault in `runbook sandbox status`."""
+    (instance_id,) = sandbox.control("GET", "/_sandbox/status")["hosts"]
+    shown = CliRunner().invoke(main, ["sandbox", "status", "--state", str(sandbox.state_dir)]).output
+    assert f"host        {instance_id} up, runs guestbook-guestbook-1" in shown
