@@ -54,13 +54,18 @@ class Fault:
 
     @property
     def state(self) -> str:
-        """Return ``waiting`` for calls, ``on``, ``spent`` when it strikes no more, or ``failed``."""
+        """Return ``waiting`` for calls, ``on``, ``spent`` when it strikes no more, ``failed``, or ``holding``.
+
+        One that holds strikes nothing new, but what it struck stays so until it is cleared.
+        """
         if self.problem:
             return "failed"
         if self.calls < self.after_calls:
             return "waiting"
         over = self.struck >= 1 if FAULTS[self.name].once else self.times is not None and self.struck >= self.times
-        return "spent" if over else "on"
+        if not over:
+            return "on"
+        return "holding" if self.held else "spent"
 
     def hits(self, *candidates: str) -> bool:
         """Say whether its target is among some names; an empty target always is."""

@@ -53,10 +53,12 @@ class FaultKind:
 
     @property
     def described(self) -> str:
-        """Return what it does, with what its target and its count are."""
+        """Return what it does, with what it needs and what its target and its count are."""
         target = f"target: {self.target}" if self.target else "no target"
         count = f"count: {self.counts}" if self.counts else ("once" if self.once else "until it is cleared")
-        return f"{self.does} ({target}; {count})"
+        options = [_flag(name) for name in self.needs if name != "target"]
+        needs = f"needs {' and '.join(options)}; " if options else ""
+        return f"{self.does} ({needs}{target}; {count})"
 
 
 VOLUME, INSTANCE, INSTANCE_TYPE = "volume id", "instance id", "instance type"

@@ -2,11 +2,14 @@
 
 import ast
 import re
+import shlex
 from functools import cache
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from runbook_lib.cli import main
 from runbook_lib.sandbox.faults_catalog import FAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,3 +42,26 @@ def test_every_fault_is_shown_by_a_test(name):
     """Each fault is switched on by a test of the sandbox, by its name."""
     texts = [path.read_text("utf-8") for path in sorted((ROOT / "tests" / "sandbox").glob("test_*.py"))]
     assert any(f'add_fault("{name}"' in text or f'"name": "{name}"' in text for text in texts)
+
+
+GAME_DAYS = (ROOT / "docs" / "game-days.md").read_text("utf-8")
+COMMANDS = [line for line in GAME_DAYS.splitlines() if line.startswith("runbook sandbox fault ") and "[" not in line]
+DRILLS = re.findall(r"(?m)^\| [^|]+ \| `([\w-]+ ?[^`]*)` \| ", GAME_DAYS.partition("## More drills")[2])
+
+
+@pytest.mark.parametrize("line", [*COMMANDS, *(f"runbook sandbox fault add {drill}" for drill in DRILLS)])
+def test_the_commands_of_a_game_day_are_commands(line, tmp_path):
+    """Each one has options that exist, a fault that exists and a step that exists; only the sandbox is missing here."""
+    words = shlex.split(line)[1:]
+    ended = CliRunner().invoke(main, [*words, "--state", str(tmp_path / "none")])
+    assert (ended.exit_code, "no sandbox runs in" in ended.stderr) == (3, True)
+    if words[2] == "add":
+        assert words[3] in FAULTS
+    if "--at-step" in words:
+        notebooks = " ".join(path.read_text("utf-8") for path in (ROOT / "notebooks").glob("*.ipynb"))
+        assert f'"id": "{words[words.index("--at-step") + 1]}"' in notebooks
+
+
+def test_the_game_days_have_their_drills():
+    """Three worked drills and a table of more."""
+    assert (GAME_DAYS.count("\n## Drill "), len(COMMANDS) >= 6, len(DRILLS) >= 8) == (3, True, True)

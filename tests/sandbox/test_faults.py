@@ -57,7 +57,8 @@ def test_an_event_that_is_asked_about_again_counts_once_and_stays_hit(faults):
     """One stuck detachment is one strike, however often it is looked at; the next one goes free."""
     faults.add({"name": "stuck-detach", "times": 1})
     looks = [faults.strikes("stuck-detach", "vol-1", occasion=one) for one in ("first", "first", "second", "first")]
-    assert (looks, faults.shown()[0]["struck"]) == ([True, True, False, True], 1)
+    (shown,) = faults.shown()
+    assert (looks, shown["struck"], shown["state"]) == ([True, True, False, True], 1, "holding")
 
 
 def test_a_fault_waits_for_its_calls(faults):
@@ -154,4 +155,5 @@ def test_every_fault_says_what_it_does_to_what_and_how_often(name):
     """The description names target and count, or that there is none."""
     kind = FAULTS[name]
     assert f"target: {kind.target}" in kind.described or "no target" in kind.described
+    assert all(f"--{name}" in kind.described for name in kind.needs if name != "target")
     assert kind.described.endswith((f"; count: {kind.counts})", "; once)", "; until it is cleared)"))
