@@ -73,6 +73,7 @@ KINDS = (
     FaultKind("wrong-az", "AttachVolume answers InvalidVolume.ZoneMismatch", VOLUME, "attachments"),
     FaultKind("capacity", "a launch answers InsufficientInstanceCapacity", INSTANCE_TYPE, "launches"),
     FaultKind("snapshot-error", "a new snapshot ends in the state error", VOLUME, "snapshots"),
+    FaultKind("read-error", "the volume plugin cannot read a volume's device when it probes it", VOLUME, "probes"),
     FaultKind("copy-unsupported", "CopyVolumes answers InvalidAction, as in a region without it", "", "calls"),
     FaultKind(
         "throttle",

@@ -57,6 +57,16 @@ def test_any_other_signature_is_formatted(harbour, name, signature):
     assert '"rexray-formatted", "volume_id": "' + volume_id in events
 
 
+def test_read_error_on_demand_ends_one_mount_and_formats_nothing(harbour, name, add_fault):
+    """The first start fails with an I/O error, the second one finds the files."""
+    volume_id = harbour.volume(name)
+    add_fault("read-error", target=volume_id, times=1)
+    first = harbour.run("a", name)
+    assert (first["exit_code"], "Input/output error" in first["stderr"]) == (1, True)
+    assert (harbour.files(volume_id) / "precious").read_text() == "data"
+    assert harbour.call("a", "docker", "start", "c")["exit_code"] == 0
+
+
 @pytest.mark.parametrize("fstype", ["ext4", "xfs", "btrfs"])
 def test_known_filesystem_is_never_formatted(harbour, name, fstype):
     """The three that the probe knows are mounted as they are."""

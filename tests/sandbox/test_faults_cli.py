@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -178,6 +179,28 @@ def test_the_archive_is_the_one_of_the_sandbox_s_parameters(sandbox, fault):
     archive = yaml.safe_load(sandbox.parameters_path.read_text("utf-8"))["migration"]["archive"]["directory"]
     ended = fault("add", "capacity", "--at-step", "detach-volume", "--run-id", "nowhere")
     assert (ended.exit_code, f"no run 'nowhere' in {archive}" in ended.stderr) == (3, True)
+
+
+def test_an_interrupted_wait_leaves_nothing_behind(sandbox, journal, follow):
+    """Ctrl-C ends the command; the step that comes later sets nothing off."""
+    process, _said = follow("capacity", "--at-step", "detach-volume")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    step(journal, "detach-volume", "running")
+    assert (process.returncode != 0, on(sandbox)) == (True, [])
+
+
+def test_a_sandbox_that_ends_during_the_wait_is_said(start_sandbox, journal):
+    """When the step comes and the sandbox is gone, the command says so and ends with 3."""
+    gone = start_sandbox("none")
+    words = ["capacity", "--at-step", "detach-volume", "-d", str(journal.folder.parent)]
+    command = [str(RUNBOOK), "sandbox", "fault", "add", *words, "--state", str(gone.state_dir)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout.readline().startswith("waiting")
+    gone.stop()
+    step(journal, "detach-volume", "running")
+    output, _none = process.communicate(timeout=30)
+    assert (process.returncode, "does not answer" in output) == (3, True)
 
 
 def test_with_a_run_id_other_runs_do_not_count(sandbox, journal, follow):
