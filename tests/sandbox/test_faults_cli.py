@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import threading
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -210,7 +209,7 @@ def test_with_a_run_id_other_runs_do_not_count(sandbox, journal, follow):
     process, said = follow("capacity", "--at-step", "detach-volume", "--run-id", journal.run_id)
     assert journal.run_id in said
     step(other, "detach-volume", "running")
-    threading.Timer(0.3, step, (journal, "detach-volume", "running")).start()
+    step(journal, "detach-volume", "running")
     process.communicate(timeout=30)
     assert [one["note"] for one in on(sandbox)] == [f"at step detach-volume of {journal.run_id}"]
 

@@ -80,13 +80,13 @@ def test_one_command_is_never_delivered(account, host, add_fault, wait_until):
     wait_until(lambda: status(account, first) == "Success", "the first command has run")
 
 
-def test_an_unreachable_host_takes_no_command_and_goes_on(account, host, container, add_fault):
+def test_an_unreachable_host_takes_no_command_and_goes_on(account, host, container, add_fault, wait_until):
     """The agent counts as lost and SendCommand is refused, while the service on the host answers."""
     add_fault("host-unreachable", target=host)
     assert ping(account, host) == "ConnectionLost"
     with pytest.raises(ClientError, match="InvalidInstanceId"):
         send(account, host)
-    assert answers(account, host)
+    wait_until(lambda: answers(account, host), "the service answers")
     account.sandbox.control("DELETE", "/_sandbox/faults")
     assert ping(account, host) == "Online"
 
@@ -156,7 +156,8 @@ def test_an_unhealthy_app_is_healthy_again_when_the_fault_is_cleared(account, ho
     """Probes fail while the service answers; the container's health follows them."""
     add_fault("unhealthy-app", target=container)
     wait_until(lambda: health(account, host, container) == "unhealthy", "the container is unhealthy")
-    assert answers(account, host)
+    wait_until(lambda: answers(account, host), "the service answers")
+    assert health(account, host, container) == "unhealthy"
     account.sandbox.control("DELETE", "/_sandbox/faults")
     wait_until(lambda: health(account, host, container) == "healthy", "the container is healthy")
 
