@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runbook_lib.cli_faults import fault
+
 if TYPE_CHECKING:
     from runbook_lib.sandbox.lifecycle import SandboxInfo
 
@@ -35,6 +37,9 @@ _latency = click.option(
 @click.group()
 def sandbox() -> None:
     """Run AWS as far as this package needs it on this machine: no account, no privileges, no network."""
+
+
+sandbox.add_command(fault)
 
 
 @sandbox.command()
@@ -68,7 +73,7 @@ def down(state: Path) -> None:
 @_state
 @click.pass_context
 def status(ctx: click.Context, state: Path) -> None:
-    """Show where the sandbox is, and what its service's client was told and can read back."""
+    """Show where the sandbox is, its hosts, and what its service's client was told and can read back."""
     from runbook_lib.sandbox import lifecycle
 
     running = lifecycle.status(state)
@@ -76,6 +81,8 @@ def status(ctx: click.Context, state: Path) -> None:
         click.echo(f"no sandbox runs in {state}; `runbook sandbox up` starts one")
         ctx.exit(1)
     _show(running)
+    for instance_id, facts in sorted(running.control("GET", "/_sandbox/status")["hosts"].items()):
+        click.echo(f"host        {instance_id} {_host_line(facts)}")
     client = running.control("GET", "/_sandbox/client")
     click.echo(f"client      {_client_line(client)}")
 
@@ -105,6 +112,15 @@ def _show(running: SandboxInfo) -> None:
     click.echo(f"endpoint    {running.endpoint_url}")
     click.echo(f"parameters  {running.parameters_path}")
     click.echo(f"state       {running.state_dir}")
+
+
+def _host_line(facts: Mapping[str, Any]) -> str:
+    """Return in one line how a host is and what runs on it."""
+    if not facts["powered"]:
+        return "has no power"
+    state = "up" if facts["booted"] else "boots"
+    trouble = f"; {facts['boot_error']}" if facts["boot_error"] else ""
+    return f"{state}, runs {', '.join(facts['containers']) or 'no container'}{trouble}"
 
 
 def _client_line(client: Mapping[str, Any]) -> str:

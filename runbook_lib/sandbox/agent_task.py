@@ -37,7 +37,7 @@ class TaskRun:
         self.world = agent.world
         self.task = task
         self.definition = definition
-        self.volumes = TaskVolumes(agent.host.engine, definition)
+        self.volumes = TaskVolumes(agent.host.engine, definition, matches_fully=_matches_fully(agent.settings))
         self.containers: list[ContainerRun] = []
         self._thread = threading.Thread(target=self._run, name=f"task-{task.id[:8]}", daemon=True)
 
@@ -144,6 +144,10 @@ class TaskRun:
     def stop_timeout_s(self) -> float:
         """Return the grace period of containers whose definition gives none."""
         return duration_s(self.agent.settings.get("ECS_CONTAINER_STOP_TIMEOUT", ""), DEFAULT_STOP_TIMEOUT_S)
+
+
+def _matches_fully(settings: dict[str, str]) -> bool:
+    return settings.get("ECS_SHARED_VOLUME_MATCH_FULL_CONFIG", "").lower() == "true"
 
 
 def _health(containers: list[ContainerRun]) -> str:

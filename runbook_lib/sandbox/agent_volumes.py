@@ -23,9 +23,11 @@ class TaskVolumes:
     Args:
         engine: The host's Docker engine.
         definition: The task definition's record.
+        matches_fully: ``ECS_SHARED_VOLUME_MATCH_FULL_CONFIG``: an existing volume must have the definition's options.
     """
 
-    def __init__(self, engine: Any, definition: Any) -> None:
+    def __init__(self, engine: Any, definition: Any, *, matches_fully: bool = False) -> None:
+        self._matches_fully = matches_fully
         self._engine = engine
         self._definition = definition
         self._sources: dict[str, tuple[str, str, str]] = {}
@@ -77,7 +79,7 @@ class TaskVolumes:
         if settings.get("scope") != "shared":
             return self._create(self._own_name(name), driver, options)
         try:
-            return "volume", name, str(self._engine.volume_inspect(name)["Driver"])
+            found = self._engine.volume_inspect(name)
         except EngineError as error:
             if settings.get("autoprovision"):
                 self._make(name, driver, options)
@@ -86,6 +88,9 @@ class TaskVolumes:
                 f"initialize volume: volume detection failed, volume '{name}' does not exist and autoprovision is set "
                 f"to false: {error}"
             ) from error
+        if self._matches_fully:
+            _refuse_other_volume(found, settings, options)
+        return "volume", name, str(found["Driver"])
 
     def _create(self, name: str, driver: str, options: dict[str, str]) -> tuple[str, str, str]:
         self._make(name, driver, options)
@@ -101,3 +106,17 @@ class TaskVolumes:
     def _own_name(self, name: str) -> str:
         family, revision = self._definition.family, self._definition.revision
         return f"ecs-{family}-{revision}-{name}-{secrets.token_hex(10)}"
+
+
+def _refuse_other_volume(found: Mapping[str, Any], settings: Mapping[str, Any], options: Mapping[str, str]) -> None:
+    """Refuse a volume whose labels or options are not those of the task definition."""
+    pairs = {
+        "labels": (dict(found.get("Labels") or {}), dict(settings.get("labels") or {})),
+        "options": (dict(found.get("Options") or {}), dict(options)),
+    }
+    for what, (existing, expected) in pairs.items():
+        if existing != expected:
+            raise TaskError(
+                f"initialize volume: non-autoprovisioned volume does not match existing volume {what}: "
+                f"existing: {existing}, expected: {expected}"
+            )

@@ -69,7 +69,9 @@ class Boot:
 
     def finish(self, *, first: bool) -> None:
         """Do what happens after services started: runcmd at the first boot; then say how it all went."""
-        if first:
+        if first and self._host.world.strikes("boot-failure", self._host.instance_id):
+            self._fail("runcmd: fault boot-failure of the sandbox: nothing of the user data's runcmd was run")
+        elif first:
             self._run_all("runcmd")
         if self._off.is_set():
             return

@@ -174,9 +174,10 @@ def inside(container: Container, path: str) -> Path:
 
 
 def terminate(pid: int, number: int = signal.SIGTERM) -> None:
-    """Signal a container's main process; one that is gone is left alone."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
+    """Signal a container's main process; one that is gone, or whose volumes are being given back, is left alone."""
+    if pid > 0:  # 0 would be this process and everything it started
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def end_rest(container: Container) -> None:

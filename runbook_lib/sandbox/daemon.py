@@ -101,7 +101,7 @@ class Sandbox:
         self.calls.close()
 
     def _register_controls(self) -> None:
-        from runbook_lib.sandbox import faults, machine_images, state, volume_controls, world  # noqa: PLC0415
+        from runbook_lib.sandbox import faults_controls, machine_images, state, volume_controls, world  # noqa: PLC0415
 
         self.controls.add("GET", "/_sandbox/status", lambda _request: self._status())
         self.calls.register_controls(self.controls)
@@ -109,13 +109,12 @@ class Sandbox:
         state.register_controls(self.world, self.controls)
         world.register_controls(self.world, self.controls)
         volume_controls.register_controls(self.world, self.controls)
-        faults.register_controls(self.world, self.patched, self.application, self.controls)
+        faults_controls.register(self.world, self.patched, self.application, self.transitions, self.controls)
 
     def _status(self) -> dict[str, Any]:
-        hosts = {
-            host.instance_id: {"booted": host.booted, "ssm_online": host.ssm_online, "boot_error": host.boot_error}
-            for host in list(self.world.hosts.values())
-        }
+        from runbook_lib.sandbox.hosts import facts_of  # noqa: PLC0415 - it imports the whole world
+
+        hosts = {host.instance_id: facts_of(host) for host in list(self.world.hosts.values())}
         return self.facts() | {"uptime_s": round(time.monotonic() - self.began, 3), "hosts": hosts}
 
 

@@ -8,10 +8,12 @@ Source: AWS "Amazon EBS volumes and NVMe", amazon-ec2-utils ``70-ec2-nvme-device
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -143,10 +145,16 @@ class Devices:
                 return disk, path
         return None
 
-    def free_device_name(self) -> str:
-        """Return the first unused name of ``/dev/xvd[f-p]``, "" when all are taken (what REX-Ray may use)."""
+    def free_device_name(self, *, large_range: bool = False) -> str:
+        """Return any unused name that REX-Ray may use, "" when all are taken.
+
+        Args:
+            large_range: Choose from ``/dev/xvd[b-c][a-z]`` instead of ``/dev/xvd[f-p]``.
+        """
         taken = {Path(device).name.replace("sd", "xvd") for device, _ in self._plugged.values()}
-        return next((f"/dev/xvd{letter}" for letter in "fghijklmnop" if f"xvd{letter}" not in taken), "")
+        letters = [first + second for first in "bc" for second in ascii_lowercase] if large_range else "fghijklmnop"
+        free = [f"/dev/xvd{one}" for one in letters if f"xvd{one}" not in taken]
+        return secrets.choice(free) if free else ""
 
     def _disk(self, volume_id: str) -> Disk:
         device, kernel_name = self._plugged[volume_id]

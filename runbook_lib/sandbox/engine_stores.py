@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from runbook_lib.sandbox.containers import EngineError, now_utc
 from runbook_lib.sandbox.docker_volumes import DockerVolumes
 from runbook_lib.sandbox.images import Image, normalized
-from runbook_lib.sandbox.plugins import Plugin, Plugins
+from runbook_lib.sandbox.plugins import Plugin, Plugins, refuse_pull
 
 if TYPE_CHECKING:
     from runbook_lib.sandbox.hosts import Host
@@ -42,6 +42,7 @@ class EngineStores:
             EngineError: The registry does not have it.
         """
         self.require_active()
+        refuse_pull(self.host, reference)
         image = self.host.world.images.find(reference)
         if image is None:
             raise EngineError(f"manifest for {normalized(reference)} not found: manifest unknown: manifest unknown")

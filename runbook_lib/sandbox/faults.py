@@ -1,160 +1,229 @@
-"""Faults that can be switched on: what goes wrong in real accounts, on demand.
+"""The faults that are on: when each begins, what it strikes, how often it still does.
 
-Each fault hooks into the rules of ``patches`` or does its damage once. Off, it leaves no trace in them.
+It counts and decides; it hooks into nothing. Off, a fault leaves no trace.
 """
 
 from __future__ import annotations
 
 import itertools
+import logging
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from moto.ec2.exceptions import EC2ClientError
-
-from runbook_lib.sandbox.backends import backend
-from runbook_lib.sandbox.controls import ControlError, ControlRequest, Controls
-from runbook_lib.sandbox.patches import Patched
-from runbook_lib.sandbox.server import Application
+from runbook_lib.sandbox.controls import ControlError
+from runbook_lib.sandbox.faults_catalog import API_FAULTS, FAULTS, check_options, kind_of
 from runbook_lib.sandbox.wire import ApiRequest
-from runbook_lib.sandbox.world import World
 
-LASTING: Mapping[str, str] = {
-    "stuck-detach": "a detaching volume stays busy (target: volume id)",
-    "throttle": "calls are refused with Throttling (target: operation; times: how many)",
-    "ssm-timeout": "commands are never delivered (target: instance id)",
-    "wrong-az": "AttachVolume says that volume and instance are in different zones (target: volume id)",
-    "snapshot-error": "new snapshots end in error (target: volume id)",
-    "capacity": "instances cannot be launched (target: instance type)",
-}
-ONCE: Mapping[str, str] = {
-    "kill-host": "a host loses its power without warning (target: instance id)",
-    "plugin-disabled": "every volume plugin of a host is disabled (target: instance id)",
-}
+log = logging.getLogger(__name__)
 
 
 @dataclass
 class Fault:
-    """One fault that is on.
+    """One fault that was switched on.
 
     Args:
         number: Its number, for switching it off.
         name: Which fault.
         target: What it hits; "" hits everything it can.
-        times: How often it still strikes; None without end.
+        times: How often it strikes; None without end.
+        operation: The API operation it hits, or whose calls are counted until it begins; "" is every operation.
+        code: The AWS error code it answers.
+        seconds: How long it lets callers wait.
+        after_calls: How many API calls are answered before it begins; 0 begins at once.
+        note: Where it came from, in the words of whoever switched it on.
         struck: How often it has struck.
+        calls: How many API calls were counted so far.
+        problem: Why it could not do its damage, or "".
     """
 
     number: int
     name: str
     target: str = ""
     times: int | None = None
-    struck: int = field(default=0)
+    operation: str = ""
+    code: str = ""
+    seconds: float = 0.0
+    after_calls: int = 0
+    note: str = ""
+    struck: int = 0
+    calls: int = 0
+    problem: str = ""
+    held: set[str] = field(default_factory=set)
 
-    def strikes(self, candidate: str) -> bool:
-        """Say whether the fault hits a candidate now, and count it."""
-        if self.target not in {"", candidate} or (self.times is not None and self.struck >= self.times):
-            return False
-        self.struck += 1
-        return True
+    @property
+    def state(self) -> str:
+        """Return ``waiting`` for calls, ``on``, ``spent`` when it strikes no more, ``failed``, or ``holding``.
+
+        One that holds strikes nothing new, but what it struck stays so until it is cleared.
+        """
+        if self.problem:
+            return "failed"
+        if self.calls < self.after_calls:
+            return "waiting"
+        over = self.struck >= 1 if FAULTS[self.name].once else self.times is not None and self.struck >= self.times
+        if not over:
+            return "on"
+        return "holding" if self.held else "spent"
+
+    def hits(self, *candidates: str) -> bool:
+        """Say whether its target is among some names; an empty target always is."""
+        return self.target in {"", *candidates}
+
+    def counts(self, request: ApiRequest) -> bool:
+        """Say whether a call is one of those that are counted until it begins."""
+        about = self.name not in API_FAULTS or self.hits(*request.parameters.values())
+        return self.operation in {"", request.operation} and about
+
+    def shown(self) -> dict[str, Any]:
+        """Return the fault as the control path shows it."""
+        facts = {name: value for name, value in vars(self).items() if name != "held"}
+        return {**facts, "state": self.state, "does": FAULTS[self.name].does}
 
 
 class Faults:
-    """The faults that are on.
+    """Every fault of one sandbox.
 
     Args:
-        world: Where hosts are.
-        patched: The rules that faults bend.
-        application: The server that throttles.
+        happen: Does the damage of a fault that happens once; raises ControlError when it cannot.
+        look: Looks at a new fault before it is on; raises ControlError when its target does not exist.
+        ended: Told of a fault that was switched off.
     """
 
-    def __init__(self, world: World, patched: Patched, application: Application) -> None:
-        self._world = world
+    def __init__(
+        self, happen: Callable[[Fault], None], look: Callable[[Fault], None], ended: Callable[[Fault], None]
+    ) -> None:
+        self._happen, self._look, self._ended = happen, look, ended
         self._numbers = itertools.count(1)
-        self._on: list[Fault] = []
-        patched.volumes.stuck.append(lambda volume_id: self._strikes("stuck-detach", volume_id))
-        patched.volumes.refusals.append(self._wrong_zone)
-        patched.snapshots.failing.append(lambda volume_id: self._strikes("snapshot-error", volume_id))
-        patched.commands.held.append(lambda instance_id: self._strikes("ssm-timeout", instance_id))
-        patched.instances.refusals.append(self._no_capacity)
-        application.refusals.append(self._throttle)
+        self._lock = threading.Lock()
+        self._faults: list[Fault] = []
 
-    def add(self, name: str, target: str, times: int | None) -> Fault:
-        """Switch a fault on, or do its damage when it is one that happens once.
+    def check(self, given: Mapping[str, Any]) -> Fault:
+        """Return the fault that a request describes, without switching it on.
 
         Raises:
-            ControlError: There is no such fault, or what it needs is missing.
+            ControlError: As ``add``.
         """
-        if name not in LASTING and name not in ONCE:
-            raise ControlError(400, f"no fault {name!r}; there are {', '.join([*LASTING, *ONCE])}")
-        fault = Fault(next(self._numbers), name, target, times)
-        if name in ONCE:
-            self._happen(fault)
-        else:
-            self._on.append(fault)
-        self._world.record("fault", name=name, target=target)
+        fault = _read(given)
+        check_options(kind_of(fault.name), given)
+        self._look(fault)
         return fault
 
-    def remove(self, number: int) -> None:
-        """Switch a fault off."""
-        if not any(fault.number == number for fault in self._on):
-            raise ControlError(404, f"no fault number {number} is on")
-        self._on = [fault for fault in self._on if fault.number != number]
+    def add(self, given: Mapping[str, Any]) -> Fault:
+        """Switch a fault on, now or after so many calls; one that happens once happens, or waits for its calls.
+
+        Args:
+            given: ``name`` and some of ``target, times, operation, code, seconds, after_calls, note``.
+
+        Raises:
+            ControlError: There is no such fault, an option does not fit, or what it needs is missing.
+        """
+        fault = self.check(given)
+        if FAULTS[fault.name].happens and fault.state == "on":
+            self._happen(fault)
+            fault.struck = 1
+        with self._lock:
+            fault.number = next(self._numbers)
+            self._faults.append(fault)
+        return fault
+
+    def remove(self, number: int) -> Fault:
+        """Switch one fault off.
+
+        Raises:
+            ControlError: There is none with this number.
+        """
+        with self._lock:
+            found = next((one for one in self._faults if one.number == number), None)
+            if found is None:
+                known = ", ".join(str(one.number) for one in self._faults) or "none"
+                raise ControlError(404, f"no fault number {number}; there are: {known}. Nothing was changed.")
+            self._faults.remove(found)
+        self._ended(found)
+        return found
+
+    def clear(self) -> list[Fault]:
+        """Switch every fault off; return those there were."""
+        with self._lock:
+            gone, self._faults = self._faults, []
+        for fault in gone:
+            self._ended(fault)
+        return gone
 
     def shown(self) -> list[dict[str, Any]]:
-        """Return the faults that are on."""
-        return [vars(fault) for fault in self._on]
+        """Return every fault that was not cleared, oldest first."""
+        with self._lock:
+            return [fault.shown() for fault in self._faults]
 
-    def _strikes(self, name: str, candidate: str) -> bool:
-        return any(fault.strikes(candidate) for fault in self._on if fault.name == name)
+    def strikes(self, name: str, *candidates: str, occasion: str = "") -> bool:
+        """Say whether a fault hits something now, and count it.
 
-    def _wrong_zone(self, volume: Any, instance: Any) -> None:
-        if self._strikes("wrong-az", volume.id):
-            message = f"The volume '{volume.id}' is not in the same availability zone as instance '{instance.id}'"
-            raise EC2ClientError("InvalidVolume.ZoneMismatch", message)
+        Args:
+            name: Which fault.
+            candidates: Names of what it might hit; its target must be one of them, or empty.
+            occasion: Names one event that is asked about again and again: it counts once, and stays hit.
+        """
+        with self._lock:
+            return any(_strikes(one, candidates, occasion) for one in self._faults if one.name == name)
 
-    def _no_capacity(self, launch: Mapping[str, Any]) -> str:
-        if not self._strikes("capacity", str(launch.get("instance_type", ""))):
-            return ""
-        return "We currently do not have sufficient capacity in the Availability Zone you requested."
+    def is_on(self, name: str, *candidates: str) -> bool:
+        """Say whether a fault would hit something, without counting it."""
+        with self._lock:
+            return any(one.name == name and one.state == "on" and one.hits(*candidates) for one in self._faults)
 
-    def _throttle(self, request: ApiRequest) -> tuple[str, str] | None:
-        if not self._strikes("throttle", request.operation):
-            return None
-        code = "RequestLimitExceeded" if request.service == "ec2" else "ThrottlingException"
-        return code, "Rate exceeded"
+    def is_any_on(self, name: str) -> bool:
+        """Say whether a fault of this name is on, whatever its target."""
+        with self._lock:
+            return any(one.name == name and one.state == "on" for one in self._faults)
 
-    def _happen(self, fault: Fault) -> None:
-        host = self._world.hosts.get(fault.target)
-        if host is None:
-            raise ControlError(404, f"fault {fault.name} needs the instance id of a host; there is no {fault.target!r}")
-        happenings: dict[str, Callable[[Any], None]] = {"kill-host": self._kill, "plugin-disabled": _disable_plugins}
-        happenings[fault.name](host)
+    def strikes_call(self, name: str, request: ApiRequest) -> Fault | None:
+        """Return the fault that hits an API call now, counted; None when there is none."""
+        with self._lock:
+            for one in self._faults:
+                if one.name == name and one.operation in {"", request.operation}:
+                    candidates = request.parameters.values() if name in API_FAULTS else ()
+                    if _strikes(one, tuple(candidates), ""):
+                        return one
+        return None
 
-    def _kill(self, host: Any) -> None:
-        with self._world.lock:
-            backend("ec2").get_instance(host.instance_id).sandbox_impaired = True
-        self._world.stop_instance(host.instance_id, graceful=False)
+    def answered(self, request: ApiRequest) -> list[Fault]:
+        """Count an API call that was answered; return the faults that have to happen now."""
+        with self._lock:
+            counting = [one for one in self._faults if one.state == "waiting" and one.counts(request)]
+            for fault in counting:
+                fault.calls += 1
+            return [one for one in counting if FAULTS[one.name].happens and one.state == "on"]
 
-
-def register_controls(world: World, patched: Patched, application: Application, controls: Controls) -> None:
-    """Serve ``GET``, ``POST`` and ``DELETE`` below ``/_sandbox/faults``."""
-    faults = Faults(world, patched, application)
-
-    def add(request: ControlRequest) -> dict[str, Any]:
-        times = request.body.get("times")
-        name, target = str(request.body.get("name", "")), str(request.body.get("target", ""))
-        return vars(faults.add(name, target, None if times is None else int(times)))
-
-    def remove(request: ControlRequest) -> dict[str, Any]:
-        faults.remove(int(request.parts["number"]))
-        return {"removed": int(request.parts["number"])}
-
-    controls.add("GET", "/_sandbox/faults", lambda _request: {"on": faults.shown(), "known": {**LASTING, **ONCE}})
-    controls.add("POST", "/_sandbox/faults", add)
-    controls.add("DELETE", "/_sandbox/faults/{number}", remove)
+    def happen_late(self, fault: Fault) -> None:
+        """Let a fault that waited for its calls do its damage; what goes wrong is shown with it."""
+        try:
+            self._happen(fault)
+            fault.struck = 1
+        except ControlError as error:
+            fault.problem = str(error)
+            log.warning("fault %s %s could not happen: %s", fault.number, fault.name, error)
 
 
-def _disable_plugins(host: Any) -> None:
-    for plugin in host.engine.plugins():
-        host.engine.plugin_disable(plugin.name, force=True)  # Docker refuses without force while a volume is in use
+def _strikes(fault: Fault, candidates: tuple[str, ...], occasion: str) -> bool:
+    if occasion and occasion in fault.held:
+        return True
+    if fault.state != "on" or not fault.hits(*candidates):
+        return False
+    fault.struck += 1
+    if occasion:
+        fault.held.add(occasion)
+    return True
+
+
+def _read(given: Mapping[str, Any]) -> Fault:
+    """Return the fault that a request describes, without a number."""
+    text = {name: str(given.get(name) or "") for name in ("name", "target", "operation", "code", "note")}
+    fault = Fault(0, text["name"], text["target"], None, text["operation"], text["code"], note=text["note"])
+    try:
+        fault.times = None if given.get("times") is None else int(given["times"])
+        fault.seconds = float(given.get("seconds") or 0)
+        fault.after_calls = int(given.get("after_calls") or 0)
+    except (TypeError, ValueError) as error:
+        raise ControlError(400, f"times, after_calls and seconds are numbers: {error}. Nothing was changed.") from error
+    return fault

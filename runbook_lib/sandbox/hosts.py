@@ -278,3 +278,14 @@ class Host:
 
     def _pins(self, real: Path) -> list[str]:
         return self.engine.users_of(real)
+
+
+def facts_of(host: Host) -> dict[str, Any]:
+    """Return what the sandbox says of a host to whoever asks for its status."""
+    return {
+        "powered": host.powered,
+        "booted": host.booted,
+        "ssm_online": host.ssm_online,
+        "boot_error": host.boot_error,
+        "containers": [one.name for one in host.engine.containers(all_=False)],
+    }

@@ -66,6 +66,11 @@ class SandboxInfo:
             with error:
                 said = json.load(error).get("error", error.reason)
             raise SandboxError(f"{method} {path}: {said}") from error
+        except (urllib.error.URLError, ConnectionError) as error:
+            raise SandboxError(
+                f"{method} {path}: the sandbox at {self.endpoint_url} does not answer ({error}). "
+                "`runbook sandbox status` says whether it runs."
+            ) from error
 
 
 @dataclass(frozen=True)

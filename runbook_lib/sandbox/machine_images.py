@@ -80,6 +80,7 @@ def register() -> None:
             root_device_name="/dev/xvda",
             root_device_type="ebs",
         )
+        ec2.amis[image.image_id].imds_support = "v2.0"  # Source: AL2023 images are registered with ImdsSupport v2.0
     parameters = backend("ssm")._parameters
     parameters.latest_amis_loaded = parameters.latest_ecs_amis_loaded = True  # keep moto's own images out
     for image in IMAGES[:2]:

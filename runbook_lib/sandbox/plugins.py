@@ -203,8 +203,22 @@ class Plugins:
             raise EngineError(f"pull access denied for {repository}, repository does not exist or may require login")
         if (digest and digest != known) or (not digest and tag not in tags):
             raise EngineError(f"manifest for {reference} not found: manifest unknown: manifest unknown")
+        refuse_pull(self._host, reference)
         self._host.off.wait(self._host.world.latency.image_pull_s)
         return flavour
+
+
+def refuse_pull(host: Host, reference: str) -> None:
+    """Refuse to pull an image or a plugin while a fault of the sandbox says so.
+
+    Raises:
+        EngineError: The registry's answer to somebody who has pulled too often.
+    """
+    repository = reference.partition("@")[0]
+    if host.world.strikes(
+        "image-pull-error", reference, normalized(reference), repository, repository.rpartition(":")[0]
+    ):
+        raise EngineError(f"toomanyrequests: You have reached your pull rate limit: {reference}")
 
 
 def _check_settings(env: Mapping[str, str]) -> None:

@@ -45,6 +45,7 @@ DEFAULTS: Mapping[str, str] = {
     "X_CSI_NATIVE": "",
 }
 """Every setting of the managed plugin; no other name can be set."""
+_TRUE = frozenset({"true", "1", "t"})
 IMPLICIT_SIZE_GIB = 16
 FIRST_DELAY_S, ATTEMPTS = 0.1, 10
 
@@ -85,7 +86,7 @@ class RexRay:
     @property
     def preempts(self) -> bool:
         """Return whether a volume is taken from another host."""
-        return self._env["REXRAY_PREEMPT"].lower() in {"true", "1", "t"}
+        return self._env["REXRAY_PREEMPT"].lower() in _TRUE
 
     def start(self) -> None:
         """Come up: find out which instance this is.
@@ -226,9 +227,10 @@ class RexRay:
             resources = [f"volume/{volume_id}", f"instance/{other}"]
             self._ec2.call("DetachVolume", resources, VolumeId=volume_id, Force=True)
             self._wait(volume_id, lambda volume: not volume["Attachments"])
-        device = self._host.devices.free_device_name()
+        large_range = self._env["EBS_USELARGEDEVICERANGE"].lower() in _TRUE
+        device = self._host.devices.free_device_name(large_range=large_range)
         if not device:
-            raise EngineError("no available device name: /dev/xvd[f-p] are all in use")
+            raise EngineError("no available device name: all of the plugin's names are in use")
         instance_id = self._host.instance_id
         resources = [f"volume/{volume_id}", f"instance/{instance_id}"]
         self._ec2.call("AttachVolume", resources, VolumeId=volume_id, InstanceId=instance_id, Device=device)

@@ -7,6 +7,8 @@ Source: rexray v0.11.4, ``libstorage/drivers/os/linux/linux.go``, ``integration/
 
 from __future__ import annotations
 
+import errno
+import os
 import posixpath
 import time
 from collections.abc import Mapping
@@ -89,6 +91,8 @@ class RexRayDisk:
         return self._host.real_path(device, follow=False).exists()
 
     def _format_unless_known(self, disk: Disk) -> None:
+        if self._host.world.strikes("read-error", disk.volume_id):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), disk.path)
         first_bytes = disk.stored.device.read_bytes()
         if not has_rexray_filesystem(first_bytes):
             self._host.world.record("rexray-formatted", volume_id=disk.volume_id, instance_id=self._host.instance_id)

@@ -13,7 +13,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Protocol
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
@@ -24,9 +24,6 @@ from runbook_lib.sandbox.wire import ApiRequest, error_answer, error_code, read_
 
 log = logging.getLogger(__name__)
 
-Refusal = Callable[[ApiRequest], tuple[str, str] | None]
-"""Looks at a call before AWS sees it; returns error code and message to refuse it, for example ``Throttling``."""
-
 Metadata = Callable[[str, str, Mapping[str, str], str], tuple[int, str]]
 """Answers a request to the instance metadata service: method, path, headers and caller's address to status and body."""
 
@@ -35,6 +32,37 @@ Answer = tuple[str, list[tuple[str, str]], bytes]
 
 # These copy the files of a volume at the moment of the call, which takes as long as it takes; they lock by themselves.
 UNLOCKED = frozenset({("ec2", "CreateSnapshot"), ("ec2", "CreateSnapshots"), ("ec2", "CopyVolumes")})
+
+# Source: EC2 API error codes, "Server error codes"; "Common errors" of the other services.
+_SERVER_ERRORS = {
+    "InternalError": "500 Internal Server Error",
+    "InternalFailure": "500 Internal Server Error",
+    "ServerException": "500 Internal Server Error",
+    "InternalServerError": "500 Internal Server Error",
+    "RequestLimitExceeded": "503 Service Unavailable",
+    "ServiceUnavailable": "503 Service Unavailable",
+    "Unavailable": "503 Service Unavailable",
+}
+
+
+class Interference(Protocol):
+    """Disturbs calls, as faults of the sandbox do."""
+
+    def refuse(self, request: ApiRequest) -> tuple[str, str] | None:
+        """Return error code and message of a call that AWS never sees, for example ``Throttling``; may wait first."""
+        ...
+
+    def around(self, request: ApiRequest) -> AbstractContextManager[None]:
+        """Return what is held while AWS works on a call."""
+        ...
+
+    def lose(self, request: ApiRequest) -> tuple[str, str] | None:
+        """Return the error that takes the place of a successful call's answer."""
+        ...
+
+    def answered(self, request: ApiRequest) -> None:
+        """Take note of a call whose answer is ready."""
+        ...
 
 
 class Application:
@@ -47,7 +75,7 @@ class Application:
     """
 
     def __init__(self, lock: AbstractContextManager[Any], controls: Controls, calls: CallLog) -> None:
-        self.refusals: list[Refusal] = []
+        self.interference: Interference | None = None
         self.metadata: Metadata | None = None
         self._lock = lock
         self._controls = controls
@@ -69,19 +97,26 @@ class Application:
         code = error_code(text) if status[0] in "45" else ""
         request_id = next((value for name, value in headers if name.lower() == "x-amzn-requestid"), "")
         self._calls.record(request, request_id=request_id, status=int(status.split()[0]), code=code)
+        if self.interference:
+            self.interference.answered(request)
         start_response(status, headers)
         return [text]
 
     def _answer(self, request: ApiRequest, environ: dict[str, Any]) -> Answer:
-        for refusal in self.refusals:
-            refused = refusal(request)
-            if refused:
-                return _error(request, *refused)
+        disturbed = self.interference
+        refused = disturbed.refuse(request) if disturbed else None
+        if refused:
+            return _error(request, *refused)
+        answer = self._ask_moto(request, environ)
+        lost = disturbed.lose(request) if disturbed and answer[0].startswith("2") else None
+        return _error(request, *lost) if lost else answer
+
+    def _ask_moto(self, request: ApiRequest, environ: dict[str, Any]) -> Answer:
         if environ.get("PATH_INFO", "").startswith("/moto-api"):
             return _error(request, "InvalidAction", "moto's own API is switched off in the sandbox")
         unlocked = (request.service, request.operation) in UNLOCKED
         try:
-            with nullcontext() if unlocked else self._lock:
+            with nullcontext() if unlocked else self._lock, self._around(request):
                 return _run(self._moto, environ)
         except NotImplementedError as error:
             log.warning("not available: %s %s: %s", request.service, request.operation, error)
@@ -91,6 +126,9 @@ class Application:
             # A defect of the sandbox or of moto: say so at once instead of letting clients retry a 500.
             log.exception("failed: %s %s %s", request.service, request.operation, dict(request.target))
             return _error(request, "SandboxDefect", f"{type(error).__name__}: {error} (see daemon.log)")
+
+    def _around(self, request: ApiRequest) -> AbstractContextManager[None]:
+        return self.interference.around(request) if self.interference else nullcontext()
 
 
 class Server:
@@ -182,4 +220,4 @@ def _run(application: Any, environ: dict[str, Any]) -> Answer:
 
 def _error(request: ApiRequest, code: str, message: str) -> Answer:
     headers, text = error_answer(request.protocol, code, message, str(uuid.uuid4()))
-    return "400 Bad Request", [*headers, ("Content-Length", str(len(text)))], text
+    return _SERVER_ERRORS.get(code, "400 Bad Request"), [*headers, ("Content-Length", str(len(text)))], text

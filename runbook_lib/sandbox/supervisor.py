@@ -10,11 +10,13 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from runbook_lib.sandbox import container_process as process
 from runbook_lib.sandbox.containers import Container, EngineError, now_utc
 from runbook_lib.sandbox.health import HealthMonitor, check_of
+from runbook_lib.sandbox.processes import CommandResult
 
 if TYPE_CHECKING:
     from runbook_lib.sandbox.engine import Engine
@@ -104,14 +106,23 @@ class Supervisor:
         container.started_utc = now_utc()
         self._watch_health()
         threading.Thread(target=self._watch, args=(popen,), name=f"container-{container.name}", daemon=True).start()
+        if self._strikes("crash-loop"):
+            process.terminate(popen.pid, signal.SIGKILL)
 
     def _watch_health(self) -> None:
         check = check_of(self.container, self._image)
         if check is not None:
-            self._health = HealthMonitor(
-                self.container, check, lambda argv, timeout_s: self._engine.exec(self.container.id, argv, timeout_s)
-            )
+            self._health = HealthMonitor(self.container, check, self._probe)
             self._health.start()
+
+    def _probe(self, argv: Sequence[str], timeout_s: float) -> CommandResult:
+        if self._strikes("unhealthy-app"):
+            return CommandResult("", "fault unhealthy-app of the sandbox: the probe failed\n", 1)
+        return self._engine.exec(self.container.id, argv, timeout_s)
+
+    def _strikes(self, fault: str) -> bool:
+        host, container = self._engine.host, self.container
+        return host.world.strikes(fault, host.instance_id, container.name, container.spec.image)
 
     def _watch(self, popen: subprocess.Popen[bytes]) -> None:
         started = time.monotonic()

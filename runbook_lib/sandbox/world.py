@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from runbook_lib.sandbox.latency import Latency
 
 __all__ = ["CommandResult", "Host", "InstanceLaunch", "World", "register_controls"]
+
+Strikes = Callable[..., bool]
+"""Gets the name of a fault and the names of what it might hit."""
 
 ACCOUNT_ID = "012345678901"
 REGION = "us-east-1"
@@ -55,6 +59,8 @@ class World:
         self.images = ImageRegistry()
         self.volumes = VolumeStore(self.state_dir / "volumes", Freezer(self.hosts))
         self.client: Any = None
+        self.strikes: Strikes = _nothing_strikes
+        """Asked whenever something may go wrong on a host; answers True while a fault of the sandbox is on."""
         self._events = threading.Lock()
         self._next_container_address = 0
 
@@ -172,6 +178,11 @@ class World:
             with suppress(LookupError):
                 host.power_off(graceful=False)
         self.lifeline.close()
+
+
+def _nothing_strikes(_name: str, *_candidates: str) -> bool:
+    """Return False: no fault is on."""
+    return False
 
 
 def register_controls(world: World, controls: Any) -> None:

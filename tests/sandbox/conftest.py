@@ -145,3 +145,10 @@ def error_of() -> Callable[[Callable[[], Any]], str]:
         return caught.value.response["Error"]["Code"]
 
     return code
+
+
+@pytest.fixture
+def add_fault(sandbox: Any) -> Any:
+    """Return a function that switches a fault on and returns it; after the test every fault is switched off."""
+    yield lambda name, **options: sandbox.control("POST", "/_sandbox/faults", {"name": name, **options})
+    sandbox.control("DELETE", "/_sandbox/faults")

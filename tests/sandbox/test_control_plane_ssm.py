@@ -45,6 +45,16 @@ def test_a_command_really_runs_on_the_host(account: Any, instance_id: str) -> No
     assert (ended["Status"], ended["ResponseCode"], ended["StandardOutputContent"].strip()) == ("Success", 0, "42")
 
 
+def test_a_command_runs_on_the_named_host_and_on_no_other(account: Any, instance_id: str) -> None:
+    """Neither the source host nor any other instance gets a command that was sent to one host."""
+    command_id = _send(account, instance_id, "python3 -c 'print(1)'")
+    _finished(account, command_id, instance_id)
+    ssm = account.sandbox.client("ssm")
+    invocations = ssm.list_command_invocations(CommandId=command_id)["CommandInvocations"]
+    (command,) = ssm.list_commands(CommandId=command_id)["Commands"]
+    assert [one["InstanceId"] for one in invocations] == command["InstanceIds"] == [instance_id]
+
+
 def test_a_failing_command_fails_with_its_own_exit_code(account: Any, instance_id: str) -> None:
     """A command that ends with 7 is Failed with response code 7 and keeps its standard error."""
     script = "python3 -c 'import sys; sys.stderr.write(\"broken\"); sys.exit(7)'"

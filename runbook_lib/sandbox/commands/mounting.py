@@ -83,10 +83,21 @@ def mount_device(host: Host, source: str, target: str, options: str = "", fstype
         raise MountError(f"mount: {target}:{_bad_superblock(path)}")
     if any(one.target == place and one.device == path for one in host.mounts.all()):
         raise MountError(f"mount: {target}: {path} already mounted on {place}.")
+    if identity.fstype == "xfs" and "nouuid" not in options.split(","):
+        twin = next(
+            (one for one in host.mounts.all() if _has_uuid(host, one, identity.uuid) and one.device != path), None
+        )
+        if twin is not None:  # Source: XFS refuses a second filesystem with the UUID of a mounted one
+            raise MountError(f"mount: {target}:{_bad_superblock(path)}")
     stored = disk.stored
     entry = Mount(path, place, stored.files, identity.fstype, _shown(options), disk.volume_id, stored.size_gib * GIB)
     host.mounts.add(entry)
     return entry
+
+
+def _has_uuid(host: Host, mounted: Mount, fs_uuid: str) -> bool:
+    found = host.devices.find(mounted.device)
+    return found is not None and found[0].identity(found[1]).uuid == fs_uuid
 
 
 def umount(call: Call) -> CommandResult:

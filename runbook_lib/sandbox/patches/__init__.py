@@ -17,6 +17,7 @@ from runbook_lib.sandbox.patches import (
     autoscaling,
     ec2_instances,
     ec2_launch_templates,
+    ec2_refusals,
     ec2_snapshots,
     ec2_volume_calls,
     ec2_volumes,
@@ -78,6 +79,7 @@ def apply(world: World, transitions: Transitions) -> Patched:
     snapshots = ec2_snapshots.apply(world, transitions)
     ec2_volume_calls.apply(world)
     ec2_launch_templates.apply()
+    ec2_refusals.apply()
     instances = ec2_instances.apply(world, volumes, transitions)
     groups = autoscaling.apply(world)
     commands = ssm.apply(world, transitions)

@@ -16,6 +16,7 @@ from moto.ec2.models.instances import Instance, InstanceBackend, InstanceState
 
 from runbook_lib.sandbox.backends import install
 from runbook_lib.sandbox.patches.ec2_launches import add_block_device, complete, from_template, instance_launch
+from runbook_lib.sandbox.patches.ec2_refusals import check_launch
 from runbook_lib.sandbox.patches.ec2_volumes import Volumes
 from runbook_lib.sandbox.transitions import Transitions
 from runbook_lib.sandbox.world import World
@@ -52,6 +53,7 @@ class Instances:
             if reason:
                 raise EC2ClientError("InsufficientInstanceCapacity", reason)
         profile = from_template(ec2, kwargs)
+        check_launch(ec2, image_id, kwargs)
         reservation = self._run(ec2, image_id, count, user_data, groups, **kwargs)
         for instance in reservation.instances:
             complete(instance, self._next_address(ec2), self._volumes)
@@ -101,6 +103,7 @@ class Instances:
 
         def again() -> None:
             self._world.stop_instance(instance.id, graceful=True)
+            instance.sandbox_impaired = False
             self._world.start_instance(instance_launch(instance))
 
         self._transitions.later(0, again)

@@ -16,11 +16,14 @@ from moto.ec2.models.block_device import BlockDeviceType
 from moto.ec2.models.elastic_block_store import EBSBackend, Volume, VolumeAttachment
 
 from runbook_lib.sandbox.backends import install
+from runbook_lib.sandbox.patches.ec2_refusals import refuse_volume
 from runbook_lib.sandbox.transitions import Transitions
 from runbook_lib.sandbox.world import World
 
 _DEVICE_NAME = re.compile(r"(/dev/)?(sd[a-z][0-9]*|xvd[a-z][a-z]?)")
 _GP3_THROUGHPUT = 125
+_ATTACHMENTS = 27
+"""Source: "Amazon EBS volume limits": a small Nitro instance has 28 attachments, one of them its network interface."""
 _PAUSE_S = 0.05
 
 
@@ -33,8 +36,8 @@ class Volumes:
     """
 
     def __init__(self, world: World, transitions: Transitions) -> None:
-        self.stuck: list[Callable[[str], bool]] = []
-        """Asked while a volume is detaching; one True keeps it ``busy`` (a fault of the sandbox)."""
+        self.stuck: list[Callable[[str, str], bool]] = []
+        """Asked with volume and detachment while a volume is detaching; one True keeps it ``busy`` (a fault)."""
         self.refusals: list[Callable[[Any, Any], None]] = []
         """Called with volume and instance before an attachment; raises to refuse it (a fault of the sandbox)."""
         self._world = world
@@ -43,6 +46,7 @@ class Volumes:
 
     def create(self, ec2: Any, *args: Any, **kwargs: Any) -> Any:
         """Create a volume that is ``creating`` until its files are there."""
+        refuse_volume(ec2, str(kwargs.get("zone_name")), kwargs.get("volume_type"))
         snapshot = self._usable_snapshot(ec2, kwargs.get("snapshot_id"))
         size = kwargs.get("size") or (args[0] if args else None)
         if snapshot and size and int(size) < snapshot.volume_size:
@@ -170,10 +174,11 @@ class Volumes:
 
     def _leave(self, attachment: Any) -> None:
         volume = attachment.volume
+        detachment = f"{volume.id} {attachment.instance.id} {attachment.attach_time}"
 
         def may_go() -> bool:
             with self._world.lock:
-                held = self._world.is_mounted(volume.id) or any(ask(volume.id) for ask in self.stuck)
+                held = self._world.is_mounted(volume.id) or any(ask(volume.id, detachment) for ask in self.stuck)
                 if held and not attachment.forced and volume.attachment is attachment:
                     # Source: DetachVolume: a mounted volume "can become stuck in the busy state while detaching".
                     _set_status(attachment, "busy")
@@ -210,6 +215,8 @@ def _volume_status(volume: Any) -> str:
 
 def _deletes_on_termination(attachment: Any) -> bool:
     # moto keeps the flag on the instance's mapping only; DescribeVolumes shows it on the attachment too.
+    if hasattr(attachment, "sandbox_deletes"):
+        return bool(attachment.sandbox_deletes)
     block = attachment.instance.block_device_mapping.get(attachment.device)
     return bool(block and block.delete_on_termination)
 
@@ -234,6 +241,8 @@ def _refuse_attach(volume: Any, instance: Any, device: str) -> None:
     if volume.availability_zone != instance.availability_zone:
         message = f"The volume '{volume.id}' is not in the same availability zone as instance '{instance.id}'"
         raise EC2ClientError("InvalidVolume.ZoneMismatch", message)
+    if len(instance.block_device_mapping) >= _ATTACHMENTS:
+        raise EC2ClientError("AttachmentLimitExceeded", f"Instance '{instance.id}' has {_ATTACHMENTS} volumes already.")
     if device in instance.block_device_mapping:
         message = f"Invalid value '{device}' for unixDevice. Attachment point {device} is already in use"
         raise EC2ClientError("InvalidParameterValue", message)

@@ -15,9 +15,10 @@ from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ssm.exceptions import SSMException
+from moto.ssm.models import Command
 from moto.ssm.responses import SimpleSystemManagerResponse
 
-from runbook_lib.sandbox.backends import backend, operations
+from runbook_lib.sandbox.backends import backend, install, operations
 from runbook_lib.sandbox.patches.ssm_hosts import describe_instance_information, is_online, targets
 from runbook_lib.sandbox.transitions import Transitions
 from runbook_lib.sandbox.world import CommandResult, World
@@ -40,8 +41,8 @@ class Commands:
     """
 
     def __init__(self, world: World, transitions: Transitions) -> None:
-        self.held: list[Callable[[str], bool]] = []
-        """Asked with the instance id before a command runs; one True lets it never start (a fault of the sandbox)."""
+        self.held: list[Callable[[str, str], bool]] = []
+        """Asked with instance and command before a command runs; one True lets it never start (a fault)."""
         self._world = world
         self._transitions = transitions
 
@@ -122,7 +123,7 @@ class Commands:
         with self._world.lock:
             invocation["Delivered"] = True
         given_up = time.monotonic() + command.timeout_seconds
-        while any(ask(instance_id) for ask in self.held) or not is_online(self._world, instance_id):
+        while any(ask(instance_id, command.command_id) for ask in self.held) or not is_online(self._world, instance_id):
             if time.monotonic() > given_up:
                 self._finish(command, invocation, "TimedOut", "DeliveryTimedOut")
                 return
@@ -161,9 +162,11 @@ def apply(world: World, transitions: Transitions) -> Commands:
     """Put the calls into moto.
 
     Changes:
-        Methods of moto's SSM response class.
+        Methods of moto's SSM response class, and one of its commands.
     """
     commands = Commands(world, transitions)
+    # moto sends a command without Targets to every instance of the account as well.
+    install(Command, "_get_instance_ids_from_targets", lambda _command: [])
     operations(
         SimpleSystemManagerResponse,
         send_command=commands.send,

@@ -22,6 +22,8 @@ _AGENT_VERSION = "3.3.2299.0"
 def is_online(world: World, instance_id: str) -> bool:
     """Say whether a command would reach a host now."""
     host = world.hosts.get(instance_id)
+    if world.strikes("host-unreachable", instance_id):
+        return False
     # Without this permission the agent never registers: "the instance does not appear" in real accounts.
     return bool(host and host.ssm_online and is_permitted(host.launch.role_name, _AGENT_ACTION, "*"))
 
