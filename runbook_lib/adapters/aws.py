@@ -7,6 +7,7 @@ procedures decide. Retries are the client configuration's; every mutating call i
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,7 @@ class Aws:
         self._credentials_file = credentials_file
         self._role_arn = role_arn
         self._record = record
+        self._making = threading.Lock()
         self._clients: dict[str, Any] = {}
         self._session: Any = None
 
@@ -120,12 +122,13 @@ class Aws:
         Returns:
             The client; made once.
         """
-        if service not in self._clients:
-            self._session = self._session or self._open_session()
-            self._clients[service] = self._session.client(
-                service, endpoint_url=self.endpoint_url or None, config=self._config()
-            )
-        return self._clients[service]
+        with self._making:  # boto3 cannot make two clients at once, and the probe asks from a thread of its own
+            if service not in self._clients:
+                self._session = self._session or self._open_session()
+                self._clients[service] = self._session.client(
+                    service, endpoint_url=self.endpoint_url or None, config=self._config()
+                )
+            return self._clients[service]
 
     def call(self, service: str, operation: str, /, *, target: str = "", **arguments: Any) -> dict[str, Any]:
         """Call one API operation.

@@ -74,7 +74,11 @@ class OutageProbe:
 
     def _look(self) -> None:
         asked = self._clock.now_utc()
-        up = any(answers(url) for url in self._urls())
+        try:
+            urls = self._urls()
+        except Exception:  # noqa: BLE001 - whatever keeps AWS from naming the address, the watch must not end
+            return  # the service may be up or not: this look says nothing
+        up = any(answers(url) for url in urls)
         with self._lock:
             if not up:
                 self._failures += 1

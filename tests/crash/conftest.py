@@ -64,7 +64,7 @@ class Town:
         self.archive = folder / "runs"
         document = yaml.safe_load(Path(self.sandbox.parameters_path).read_text("utf-8"))
         document["migration"]["archive"] = {"directory": str(self.archive)}
-        document["migration"]["policy"]["bake_time_s"] = 0
+        document["migration"]["policy"] |= {"bake_time_s": 0, "outage_budget_s": 3600}  # struck often, in one outage
         self.migration = document["migration"]
         self.parameters = folder / "parameters.yaml"
         self.parameters.write_text(yaml.safe_dump(document), "utf-8")

@@ -1,0 +1,51 @@
+"""The outage as users see it is watched whatever else goes wrong."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from runbook_lib.adapters.clock import Clock
+from runbook_lib.adapters.probe import OutageProbe
+
+
+class Answer(BaseHTTPRequestHandler):
+    """A service that is up."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_arguments):
+        """Say nothing."""
+
+
+@pytest.fixture
+def url():
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_look_that_cannot_find_the_address_does_not_end_the_watch(url, wait_until):
+    """AWS may fail to name the address once; the outage still ends when the service answers."""
+    looks = []
+
+    def urls():
+        looks.append(1)
+        if len(looks) == 1:
+            raise RuntimeError("throttled")
+        return ["http://127.0.0.1:9/"] if len(looks) == 2 else [url]
+
+    probe = OutageProbe(Clock(), urls)
+    probe.start(last_success=Clock().now_utc())
+    try:
+        facts = wait_until(lambda: probe.facts()["outage_s"] is not None and probe.facts(), "the service answers")
+    finally:
+        probe.stop()
+    assert facts["failures"] == 2  # the one it began with, and the one it saw; the look that failed says nothing
