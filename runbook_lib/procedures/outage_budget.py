@@ -108,12 +108,12 @@ def go_back(run: Run, error: StepError) -> StepError:
         The error itself while the budget holds or the policy is `continue`; else one that says how going back ended.
 
     Changes:
-        As 90_roll_back, when the service was taken back; an `outage-budget` event.
+        As 90_roll_back, when the service was taken back; an `outage-budget` event for the decision, one for its end.
     """
     budget = observe_budget(run)
     if not budget["decision"]:
         return error
-    run.journal.append("outage-budget", step_id=error.step_id, **budget)
+    run.journal.append("outage-budget", phase="decided", step_id=error.step_id, **budget)
     if budget["decision"] != ROLL_BACK:
         return error
     try:
@@ -125,6 +125,7 @@ def go_back(run: Run, error: StepError) -> StepError:
             f"{_exceeded(budget)}; the way back then stopped: {stopped.message}. The service may still be "
             f"down. Run `runbook roll-back {run.run_id} --execute`; it goes on where this one stopped",
         )
+    run.journal.append("outage-budget", phase="rolled-back", step_id=error.step_id, **budget)
     return RolledBackError(
         error.step_id,
         f"{_exceeded(budget)}. The service was taken back by itself: compose runs again on the same volume, nothing is "

@@ -39,7 +39,5 @@ def test_only_the_family_and_the_volumes_name_differ():
     assert given == OWN
     assert other["family"] == "guestbook-rehearsal-1"
     assert [v["name"] for v in other["volumes"]] == ["guestbook-data-rehearsal-1", "scratch"]
-    assert "guestbook-data" not in {
-        p["sourceVolume"] for c in other["containerDefinitions"] for p in c["mountPoints"]
-    }
+    assert "guestbook-data" not in {p["sourceVolume"] for c in other["containerDefinitions"] for p in c["mountPoints"]}
     assert rehearsal_definition(other, "guestbook-data-rehearsal-1", "guestbook-data", "guestbook") == OWN
