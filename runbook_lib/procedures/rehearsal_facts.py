@@ -10,7 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.model import Check, Facts
-from runbook_lib.procedures.observations import RUN_TAG, driver_of
+from runbook_lib.procedures.observations import RUN_TAG, driver_of, found
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
@@ -96,12 +96,12 @@ def events(run: Run) -> dict[str, dict[str, Any]]:
     Returns:
         Phase to fields with `at_utc`; empty when this run never opened a rehearsal.
     """
-    found: dict[str, dict[str, Any]] = {}
+    phases: dict[str, dict[str, Any]] = {}
     for event in run.journal.events():
         if event.kind == _KIND:
             phase = event.fields["phase"]
-            found = ({} if phase == "opened" else found) | {phase: event.fields | {"at_utc": event.at_utc}}
-    return found
+            phases = ({} if phase == "opened" else phases) | {phase: event.fields | {"at_utc": event.at_utc}}
+    return phases
 
 
 def note(run: Run, phase: str, **fields: Any) -> None:
@@ -128,7 +128,13 @@ def observe_clones(run: Run) -> list[dict[str, Any]]:
     Returns:
         Keys `volume_id, state, holder, name`, one mapping per clone that is not being deleted.
     """
-    return [_clone(v) for v in run.ebs.find_volumes(rehearsal_tags(run)) if v["state"] not in {"deleting", "deleted"}]
+    tagged = run.ebs.find_volumes(rehearsal_tags(run))
+    made = events(run).get("cloned", {}).get("volume_id", "")
+    if made and made not in {v["volume_id"] for v in tagged}:
+        # EC2's answers by tag can lag behind; by its id a new volume is known earlier
+        seen = found(lambda: run.ebs.describe_volume(made))
+        tagged += [] if "error" in seen else [seen]
+    return [_clone(v) for v in tagged if v["state"] not in {"deleting", "deleted"}]
 
 
 def observe_foreign_clones(run: Run) -> list[dict[str, Any]]:
@@ -228,13 +234,13 @@ def check_opened(facts: Facts) -> Check:
     )
 
 
-def describe(found: list[dict[str, Any]]) -> str:
+def describe(clones: list[dict[str, Any]]) -> str:
     """Return clones in words.
 
     Args:
-        found: As `observe_clones`.
+        clones: As `observe_clones`.
 
     Returns:
         Ids, states and holders; `none` when empty.
     """
-    return ", ".join(f"{c['volume_id']} ({c['state']} {c['holder']}".rstrip() + ")" for c in found) or "none"
+    return ", ".join(f"{c['volume_id']} ({c['state']} {c['holder']}".rstrip() + ")" for c in clones) or "none"
