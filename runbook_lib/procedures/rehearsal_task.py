@@ -51,6 +51,7 @@ def observe_rehearsal(run: Run) -> dict[str, Any]:
         Notes once in the journal how long the start took.
     """
     shown, clones = run.rehearsal_api.tasks_of(family(run)), observe_clones(run)
+    definitions = run.rehearsal_api.active_definitions(family(run))
     live = [task for task in shown if task["last_status"] != "STOPPED"]
     running = [t for t in live if t["last_status"] == "RUNNING" and t["desired_status"] == "RUNNING"]
     task = running[0] if len(running) == 1 and len(live) == 1 else None
@@ -58,7 +59,11 @@ def observe_rehearsal(run: Run) -> dict[str, Any]:
     facts = observe_state(run) | {
         "task": task,
         "tasks": [t["task_arn"] for t in live],
-        "stopped": [" ".join([t["stopped_reason"], *t["reasons"]]) for t in shown if t["last_status"] == "STOPPED"],
+        "stopped": [
+            " ".join([t["stopped_reason"], *t["reasons"]])
+            for t in shown
+            if t["last_status"] == "STOPPED" and t["task_definition_arn"] in definitions  # of this attempt
+        ],
         "instance_id": _instance_of(run, task) if task else "",
         "seen": None,
         "answers": "no task",
@@ -68,7 +73,7 @@ def observe_rehearsal(run: Run) -> dict[str, Any]:
             "sentinel_sha256": "",
         },
         "clones": clones,
-        "definitions": run.rehearsal_api.active_definitions(family(run)),
+        "definitions": definitions,
     }
     if task:
         facts |= {"seen": _see(run, facts), "answers": _ask(run, facts)}
