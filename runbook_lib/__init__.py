@@ -25,6 +25,18 @@ _PROCEDURES = {
         "pull_image",
     ),
     "snapshot_volume": ("create_hot_snapshot", "complete_hot_snapshot"),
+    "rehearse_on_clone": (
+        "check_rehearsal",
+        "take_manifest_before_copy",
+        "clone_volume",
+        "take_manifest_after_copy",
+        "register_rehearsal_task",
+        "run_rehearsal_task",
+        "verify_rehearsal_data",
+        "stop_rehearsal_task",
+        "remove_rehearsal",
+        "forecast_outage",
+    ),
     "cut_over_volume": (
         "check_readiness",
         "keep_volume_on_termination",

@@ -116,6 +116,13 @@ class VerificationError(StepError):
         super().__init__(step_id, message)
 
 
+class RolledBackError(StepError):
+    """A step failed, and the run took the service back by itself; the journal holds both."""
+
+    exit_code = 4
+    changed = "yes"
+
+
 class OutsideError(RunbookError):
     """Something outside this process answered with an error; adapters raise its subclasses."""
 

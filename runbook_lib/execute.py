@@ -98,8 +98,8 @@ def execute_notebooks(
         cell_timeout_s: Seconds a cell may take; None for no limit, because each step has its own.
 
     Returns:
-        How it ended. The exit code of a failure is that of the last step that failed in that notebook; without one,
-        that of the error the cell raised if it is one of this package's; else 5. Ctrl-C and SIGTERM are no exception:
+        How it ended. The exit code of a failure is that of the error the cell raised if it is one of this package's,
+        else that of the last step that failed in that notebook, else 5. Ctrl-C and SIGTERM are no exception:
         4 when they interrupted a step, else 5.
 
     Raises:
@@ -223,11 +223,14 @@ def _claim_output(folder: Path, name: str) -> tuple[int, Path]:
 
 
 def _exit_code(error: Exception, journal: Journal, since_seq: int) -> int:
+    """Return the code of what the cell raised; of the failed step when that is no error of this package."""
+    kind = getattr(errors, getattr(error, "ename", ""), None)
+    if isinstance(kind, type) and issubclass(kind, RunbookError):
+        return int(kind.exit_code)  # not the step's: a failure that was answered by going back has its own
     failed = next(journal.find("step", status="failed"), None)
     if failed is not None and failed.seq > since_seq:
         return int(failed.fields["error"]["exit_code"])
-    kind = getattr(errors, getattr(error, "ename", ""), None)  # what the cell raised, if it is an error of this package
-    return int(kind.exit_code if isinstance(kind, type) and issubclass(kind, RunbookError) else NotebookError.exit_code)
+    return int(NotebookError.exit_code)
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ MIGRATION = (
     "00_inspect_source",
     "10_provision_target",
     "20_snapshot_volume",
+    "25_rehearse_on_clone",
     "30_cut_over_volume",
     "40_verify_persistence",
     "45_adopt_volume",

@@ -199,7 +199,11 @@ class Policy(Section):
     """What the organisation demands of the change."""
 
     outage_budget_s: int = Field(default=120, ge=1)
-    """Longest outage that is acceptable; the report compares the measured one with it."""
+    """Longest outage that is acceptable: a forecast above it refuses the cutover; the report compares."""
+    on_budget_exceeded: Literal["roll_back", "continue"] = "roll_back"
+    """What a cutover does when the budget is used up before the service is up on ECS."""
+    require_rehearsal: bool = False
+    """Whether the cutover refuses to begin in a run that did not rehearse."""
     bake_time_s: int = Field(default=300, ge=0)
     """How long the service is watched on the target before the source may be retired."""
     snapshot_retention_days: int = Field(default=30, ge=1, le=3650)

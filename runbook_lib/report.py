@@ -102,6 +102,8 @@ def _render(environment: jinja2.Environment, template: str, report: Mapping[str,
         "verdict": _verdict,
     }
     checks = [check for step in report["steps"] for check in step["checks"]]
+    took = {s["id"]: s["duration_s"] for s in report["steps"] if s["in_outage"] and s["status"] == "succeeded"}
+    environment.filters["measured"] = took.get
     text = environment.get_template(template).render(
         report=report,
         headline=words.headline(report),

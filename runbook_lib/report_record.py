@@ -59,6 +59,8 @@ def build_report(events: Sequence[Event], run_id: str) -> dict[str, Any]:
         "outage_s": None if _is_down(windows) else _sum(window["outage_s"] for window in windows),
         "outage_budget_s": opened.get("outage_budget_s"),
         "outages": windows,
+        "forecast": _newest(events, "forecast") or None,
+        "budget_decision": _newest(events, "outage-budget") or None,
         "failure": _FAILURE | failure if failure else None,
         "steps": [_step(step) for step in steps],
         "notebooks": [_notebook(attempt) for attempt in runs if "notebook" in attempt.fields],

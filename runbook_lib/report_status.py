@@ -176,7 +176,8 @@ def derive_status(events: Sequence[Event]) -> RunStatus:
     runs = [attempt for attempt in all_attempts if attempt.execute or not executed]
     if not runs or (not steps and runs[-1].status in {"open", "completed"}):
         return RunStatus.INTERRUPTED if executed else RunStatus.PLANNED
-    if runs[-1].status in {"interrupted", "open"} and not _ended_by_failure(runs[-1], steps):
+    ended = _ended_by_failure(runs[-1], steps) or _went_back(events, runs[-1].seq)
+    if runs[-1].status in {"interrupted", "open"} and not ended:
         return RunStatus.INTERRUPTED
     rolled_back_at = _rolled_back_at(steps)
     failure = last_failure(steps, runs, since_seq=rolled_back_at)
@@ -193,6 +194,12 @@ def _ended_by_failure(attempt: Attempt, steps: Sequence[StepRecord]) -> bool:
     """Return whether an attempt without a recorded end failed in a step, which is more than an interruption."""
     newest = max(steps, key=lambda step: step.seq, default=None)
     return attempt.status == "open" and newest is not None and newest.seq > attempt.seq and newest.status == "failed"
+
+
+def _went_back(events: Sequence[Event], since_seq: int) -> bool:
+    """Return whether the last thing that happened is that the run took the service back by itself."""
+    acts = [e for e in events if e.seq > since_seq and e.kind in {"step", "outage-budget"}]
+    return bool(acts) and acts[-1].kind == "outage-budget" and acts[-1].fields.get("phase") == "rolled-back"
 
 
 def _rolled_back_at(steps: Sequence[StepRecord]) -> int:

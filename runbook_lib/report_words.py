@@ -150,7 +150,7 @@ def headline(report: Report) -> Headline:
     if status is RunStatus.PLANNED:
         return Headline("Planned.", "calm", _planned(report))
     if status is RunStatus.ROLLED_BACK:
-        return Headline("Rolled back.", "warn", f"The service runs on the source again. {_outage_and_data(report)}")
+        return Headline("Rolled back.", "warn", f"{_why_back(report)} {_outage_and_data(report)}")
     if status is RunStatus.SUCCEEDED:
         return _succeeded(report)
     failure = report["failure"] or {}
@@ -160,6 +160,16 @@ def headline(report: Report) -> Headline:
     word = "Failed." if status is RunStatus.FAILED else "Interrupted."
     place = f"It stopped at: {where}. " if where else ""
     return Headline(word, "bad", " ".join(filter(None, (f"{place}{_what_changed(report)}", _outage(report)))))
+
+
+def _why_back(report: Report) -> str:
+    decision = report["budget_decision"] or {}
+    if decision.get("decision") != "roll_back":
+        return "The service runs on the source again."
+    return (
+        f"The outage budget of {seconds(decision['budget_s'])} was used up in step {decision['step_id']}, so the run "
+        "took the service back to the source by itself."
+    )
 
 
 def _succeeded(report: Report) -> Headline:

@@ -22,6 +22,7 @@ from runbook_lib.adapters.ec2 import Ec2
 from runbook_lib.adapters.ecs import Ecs
 from runbook_lib.adapters.host import Host
 from runbook_lib.adapters.probe import OutageProbe, answers
+from runbook_lib.adapters.rehearsal import RehearsalApi
 from runbook_lib.adapters.terraform import Terraform
 from runbook_lib.errors import JournalError
 from runbook_lib.journal import Journal
@@ -82,6 +83,11 @@ class Run:
     def ecs(self) -> Ecs:
         """The target's cluster and service."""
         return Ecs(self.aws, self.parameters.target.cluster_name, self.parameters.target.service_name)
+
+    @cached_property
+    def rehearsal_api(self) -> RehearsalApi:
+        """Clones of volumes and stand-alone tasks, for the rehearsal."""
+        return RehearsalApi(self.aws, self.parameters.target.cluster_name)
 
     @cached_property
     def terraform(self) -> Terraform:

@@ -56,6 +56,8 @@ class Step:
         poll_s: Pause between two observations while waiting.
         waits_for: What the wait is for, in words.
         in_outage: Whether the service is down while this step runs.
+        on_failure: What is done about a failure while executing, after it was recorded: cleans up or goes back, and
+            returns the error to raise, which may be the one it was given. None leaves everything as it is.
     """
 
     step_id: str
@@ -73,6 +75,7 @@ class Step:
     poll_s: float = 0.5
     waits_for: str = ""
     in_outage: bool = False
+    on_failure: Callable[[Run, StepError], StepError] | None = None
 
 
 @dataclass(frozen=True)
@@ -151,10 +154,19 @@ class _Performance:
             return self._perform()
         except StepError as error:
             self._record(StepStatus.FAILED, error=error, changed=error.changed)
-            raise
+            answer = self._answer(error)
+            if answer is error:
+                raise
+            raise answer from error
         except BaseException as error:  # a defect or an interrupt: the journal must not stay at `running`
             self._record(StepStatus.FAILED, error=error, changed="maybe")
             raise
+
+    def _answer(self, error: StepError) -> StepError:
+        """Return the error to raise, after the step's own answer to a failure; a dry run changed nothing to answer."""
+        if self.step.on_failure is None or not self.run.execute:
+            return error
+        return self.step.on_failure(self.run, error)
 
     def _perform(self) -> StepResult:
         step = self.step

@@ -31,6 +31,11 @@ FAIL_A_STEP = """\
 journal.append("step", step_id="detach-volume", status="failed", error={"kind": "CheckError", "exit_code": 3})
 raise RuntimeError("nothing changed")
 """
+GO_BACK = """\
+from runbook_lib.errors import RolledBackError
+journal.append("step", step_id="detach-volume", status="failed", error={"kind": "CheckError", "exit_code": 3})
+raise RolledBackError("detach-volume", "the service was taken back")
+"""
 SET_SUBREAPER = 36  # prctl(2): PR_SET_CHILD_SUBREAPER
 
 
@@ -136,12 +141,13 @@ def test_every_attempt_is_kept(folder, journal):
     [
         (OPEN_JOURNAL + FAIL_A_STEP, 3),
         ('from runbook_lib.errors import ParameterError\nraise ParameterError(["x"])', 2),
+        (OPEN_JOURNAL + GO_BACK, 4),
         ("import os; os._exit(0)", 5),
     ],
-    ids=["the step's", "the error's", "5 for a dead kernel"],
+    ids=["the step's", "the error's", "the answer's to a failed step", "5 for a dead kernel"],
 )
 def test_exit_code_and_stop_at_the_first_failure(folder, journal, source, exit_code):
-    """The exit code is the failed step's, else that of this package's error, else 5; later notebooks never start."""
+    """The exit code is that of this package's error, else the failed step's, else 5; later notebooks never start."""
     write(folder, "00_a", source)
     write(folder, "10_b", "1")
     journal.append("step", step_id="earlier", status="failed", error={"kind": "ActionError", "exit_code": 4})

@@ -7,7 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from runbook_lib.errors import ActionError, AwsError, CheckError, ObservationError, VerificationError
+from runbook_lib.errors import (
+    ActionError,
+    AwsError,
+    CheckError,
+    ObservationError,
+    RolledBackError,
+    VerificationError,
+)
 from runbook_lib.journal import Journal
 from runbook_lib.model import Check, StepStatus
 from runbook_lib.steps import Step, only_wait, perform, verb
@@ -207,3 +214,34 @@ def test_a_verb_is_named_after_its_step(run):
     function = verb(a_step({"attached": False}))
     assert (function.__name__, function(run).status) == ("detach_volume", StepStatus.SKIPPED)
     assert "Detach the volume" in function.__doc__
+
+
+def refused_step(answers):
+    """A step whose check fails, with an answer to that."""
+
+    def answer(_run, error):
+        answers.append(error)
+        return RolledBackError(error.step_id, "went back") if len(answers) > 1 else error
+
+    return a_step({"attached": True}, check=lambda _f: (Check("zone", False, "a", "b"),), on_failure=answer)
+
+
+def test_a_failure_is_answered_after_it_was_recorded(run):
+    """The answer sees a journal that holds the failure; its error is raised, from the failure when it is another."""
+    answers = []
+    step = refused_step(answers)
+    with pytest.raises(CheckError) as unanswered:
+        perform(step, run)
+    assert (answers, statuses(run)) == ([unanswered.value], ["failed"])
+    with pytest.raises(RolledBackError) as answered:
+        perform(step, run)
+    assert isinstance(answered.value.__cause__, CheckError)
+    assert run.journal.last("step").fields["error"]["kind"] == "CheckError"
+
+
+def test_a_dry_run_has_no_failure_to_answer(run):
+    """What is only planned changed nothing, so nothing is cleaned up or taken back."""
+    run.execute, answers = False, []
+    with pytest.raises(CheckError):
+        perform(refused_step(answers), run)
+    assert answers == []

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from runbook_lib.procedures.hand_over import CREATE_ROLLBACK_POINT, DETACH_VOLUME, NAME_VOLUME
+from runbook_lib.procedures.outage_budget import within_budget
 from runbook_lib.procedures.prepare_source import CHECK_READINESS, KEEP_VOLUME_ON_TERMINATION, TAKE_HOT_MANIFEST
+from runbook_lib.procedures.rehearsal_forecast import with_rehearsal
 from runbook_lib.procedures.start_target import START_TARGET_SERVICE
 from runbook_lib.procedures.stop_source import COMPLETE_MANIFEST, STOP_SOURCE_SERVICE, UNMOUNT_VOLUME
 
 NOTEBOOK = "30_cut_over_volume"
 
-STEPS = (
-    CHECK_READINESS,
-    KEEP_VOLUME_ON_TERMINATION,
-    TAKE_HOT_MANIFEST,
-    STOP_SOURCE_SERVICE,  # the outage begins
-    COMPLETE_MANIFEST,
-    UNMOUNT_VOLUME,
-    CREATE_ROLLBACK_POINT,
-    DETACH_VOLUME,
-    NAME_VOLUME,
-    START_TARGET_SERVICE,  # the outage ends when users get an answer again
+STEPS = tuple(
+    within_budget(step)
+    for step in (
+        with_rehearsal(CHECK_READINESS),
+        KEEP_VOLUME_ON_TERMINATION,
+        TAKE_HOT_MANIFEST,
+        STOP_SOURCE_SERVICE,  # the outage begins
+        COMPLETE_MANIFEST,
+        UNMOUNT_VOLUME,
+        CREATE_ROLLBACK_POINT,
+        DETACH_VOLUME,
+        NAME_VOLUME,
+        START_TARGET_SERVICE,  # the outage ends when users get an answer again
+    )
 )

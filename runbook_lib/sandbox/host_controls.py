@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
+from runbook_lib.sandbox.backends import backend
 from runbook_lib.sandbox.commands.call import Call
 from runbook_lib.sandbox.commands.dispatch import dispatch
 from runbook_lib.sandbox.controls import ControlError, ControlRequest, Controls
@@ -67,14 +68,25 @@ def _encoded(text: str) -> bytes:
 
 
 def resolve(world: World, port: int) -> list[list[Any]]:
-    """Return [address, port, container name, instance id] of every running container that publishes a host port."""
+    """Return [address, port, container name, instance id] of every running container that users' addresses lead to.
+
+    That is one that publishes the host port; a stand-alone task of ECS does too, but no name and no load balancer
+    leads to it.
+    """
     return [
         [host.address, port, one.name, host.instance_id]
         for host in sorted(world.hosts.values(), key=lambda host: host.instance_id)
         if host.powered
         for one in host.engine.containers(all_=False)
-        if one.status == "running" and port in {outer for outer, _ in one.spec.ports}
+        if one.status == "running" and port in {outer for outer, _ in one.spec.ports} and not _is_standalone(one)
     ]
+
+
+def _is_standalone(container: Any) -> bool:
+    labels = container.spec.labels
+    tasks = backend("ecs").tasks.get(labels.get("com.amazonaws.ecs.cluster", ""), {})
+    task = tasks.get(labels.get("com.amazonaws.ecs.task-arn", ""))
+    return task is not None and not str(task.group).startswith("service:")
 
 
 def run_client(world: World, request: ControlRequest) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def test_without_execute_every_step_is_planned(planned):
     assert {step["status"] for step in report["steps"]} == {"planned"}, [
         (s["id"], s["status"]) for s in report["steps"] if s["status"] != "planned"
     ]
-    assert len(report["steps"]) == 32
+    assert len(report["steps"]) == 42
 
 
 def test_without_execute_nothing_changes(planned):
@@ -144,7 +144,7 @@ def test_notebooks_are_kept_with_their_outputs(migrated):
     """Each notebook was executed once and its cells are completed."""
     _, folder = migrated
     notebooks = sorted(path.name for path in (folder / "notebooks").glob("*.ipynb"))
-    assert [name.split(".")[0][:2] for name in notebooks] == ["00", "10", "20", "30", "40", "45"]
+    assert [name.split(".")[0][:2] for name in notebooks] == ["00", "10", "20", "25", "30", "40", "45"]
     for path in (folder / "notebooks").glob("*.ipynb"):
         cells = json.loads(path.read_text("utf-8"))["cells"]
         code = [c for c in cells if c["cell_type"] == "code"]

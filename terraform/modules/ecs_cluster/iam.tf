@@ -84,7 +84,8 @@ resource "aws_iam_role_policy" "agent" {
 }
 
 ################################################################################
-# The data volume: this one, on instances of this cluster, and nothing that makes, removes or renames a volume
+# The data volume: this one and a rehearsal's clone of it, on instances of this cluster, and nothing that makes, removes
+# or renames a volume
 # https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
 ################################################################################
 
@@ -107,6 +108,14 @@ resource "aws_iam_role_policy" "volume" {
         Effect   = "Allow"
         Action   = ["ec2:AttachVolume", "ec2:DetachVolume"]
         Resource = local.volume_arn
+      },
+      {
+        # A clone that a rehearsal mounts and the operator deletes again. The role cannot set the tag; see below.
+        Sid       = "MoveARehearsalsClone"
+        Effect    = "Allow"
+        Action    = ["ec2:AttachVolume", "ec2:DetachVolume"]
+        Resource  = local.volume_arns
+        Condition = { StringEquals = { "aws:ResourceTag/${local.rehearsal_tag}" = var.name } }
       },
       {
         Sid       = "BetweenInstancesOfThisCluster"
@@ -166,10 +175,12 @@ resource "aws_iam_role_policy" "denied" {
         Resource = "*"
       },
       {
+        # Without the tag the condition holds as well: an untagged volume is refused.
         Sid         = "NoOtherVolume"
         Effect      = "Deny"
         Action      = ["ec2:AttachVolume", "ec2:DetachVolume"]
         NotResource = [local.volume_arn, local.instance_arns]
+        Condition   = { StringNotEquals = { "aws:ResourceTag/${local.rehearsal_tag}" = var.name } }
       },
       {
         Sid       = "NoOtherInstance"

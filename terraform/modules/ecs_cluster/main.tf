@@ -12,10 +12,14 @@ locals {
   availability_zone  = local.availability_zones[0]
   cluster_arn        = "${local.arn_prefix}:ecs:${var.region}:${var.account_id}:cluster/${var.name}"
   volume_arn         = "${local.arn_prefix}:ec2:${var.region}:${var.account_id}:volume/${var.volume_id}"
+  volume_arns        = "${local.arn_prefix}:ec2:${var.region}:${var.account_id}:volume/*"
   instance_arns      = "${local.arn_prefix}:ec2:${var.region}:${var.account_id}:instance/*"
 
   # The tag by which IAM knows the instances of this cluster.
   cluster_tag = "runbook-cluster"
+
+  # The tag by which IAM knows a clone that 25_rehearse_on_clone made; only whoever may tag volumes can set it.
+  rehearsal_tag = "runbook-rehearsal"
 
   ecs_config = merge(var.ecs_agent_settings, {
     ECS_CLUSTER = var.name

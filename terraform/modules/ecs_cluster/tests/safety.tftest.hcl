@@ -143,6 +143,15 @@ run "the_instance_role_moves_this_volume_only" {
   assert {
     condition = [
       for statement in jsondecode(aws_iam_role_policy.volume.policy).Statement :
+      [statement.Resource, statement.Condition.StringEquals["aws:ResourceTag/runbook-rehearsal"]]
+      if statement.Sid == "MoveARehearsalsClone"
+    ] == [["arn:aws:ec2:us-east-1:012345678901:volume/*", "guestbook"]]
+    error_message = "Beside the data volume only what carries the rehearsal's tag of this cluster may be moved."
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.volume.policy).Statement :
       statement.Condition.StringEquals["aws:ResourceTag/runbook-cluster"] if statement.Sid == "BetweenInstancesOfThisCluster"
     ] == ["guestbook"]
     error_message = "Attach and detach must be limited to instances of this cluster."
@@ -182,6 +191,14 @@ run "what_could_cost_data_is_denied_explicitly" {
         "arn:aws:ec2:us-east-1:012345678901:volume/vol-0a", "arn:aws:ec2:us-east-1:012345678901:instance/*",
     ])]
     error_message = "Every other volume must be denied."
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.denied.policy).Statement :
+      statement.Condition.StringNotEquals["aws:ResourceTag/runbook-rehearsal"] if statement.Sid == "NoOtherVolume"
+    ] == ["guestbook"]
+    error_message = "Every other volume must be denied, unless it carries the rehearsal's tag, which the role cannot set."
   }
 
   assert {
