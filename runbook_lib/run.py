@@ -5,14 +5,10 @@ The only module that makes adapters. It decides nothing about the migration; pro
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from runbook_lib import parameters as parameter_file
 from runbook_lib.adapters.aws import Aws
@@ -23,11 +19,13 @@ from runbook_lib.adapters.ecs import Ecs
 from runbook_lib.adapters.host import Host
 from runbook_lib.adapters.probe import OutageProbe, answers
 from runbook_lib.adapters.terraform import Terraform
-from runbook_lib.errors import JournalError
+from runbook_lib.errors import JournalError, LeaseError
 from runbook_lib.journal import Journal
+from runbook_lib.lease import Lease
 from runbook_lib.parameters import Parameters
 from runbook_lib.report import write_report
-from runbook_lib.run_folder import create_run, open_journal, operator
+from runbook_lib.run_folder import create_run, open_journal
+from runbook_lib.run_lease import lease_of, open_session
 
 __all__ = ["Run", "close_run", "create_run", "open_journal", "open_run"]
 
@@ -50,23 +48,15 @@ class Run:
         self.reason = reason
         self.clock = clock
         self.run_id = journal.run_id
-        self._lease: FileLock | None = None
+        self._lease: Lease | None = None
         self._hosts: dict[str, Host] = {}
         self._probe: OutageProbe | None = None
 
     @cached_property
     def aws(self) -> Aws:
         """The session with the account of the parameters."""
-        aws = self.parameters.aws
-        return Aws(
-            region=aws.region,
-            endpoint_url=aws.endpoint_url or "",
-            profile=aws.profile or "",
-            credentials_file=Path(aws.credentials_file) if aws.credentials_file else None,
-            role_arn=aws.role_arn or "",
-            run_id=self.run_id,
-            record=lambda **fields: self.journal.append("api-call", mutating=True, **fields),
-        )
+        record = lambda **fields: self.journal.append("api-call", mutating=True, **fields)  # noqa: E731 - one place
+        return open_session(self.parameters, self.run_id, record=record)
 
     @cached_property
     def ec2(self) -> Ec2:
@@ -171,31 +161,25 @@ class Run:
         """Hold the volume for this run, so that no second run can act on it.
 
         Raises:
-            JournalError: when another run holds it; the message names the holder.
+            LeaseError: when another run holds it, or nobody can tell; the message names the holder.
 
         Changes:
-            A lock file in the archive directory; the operating system frees it when this process ends.
+            The lease, where the parameters' archive is; a `lease` event.
         """
-        volume_id = self.parameters.volume.volume_id
-        folder = self.journal.folder.parent / ".leases"
-        folder.mkdir(parents=True, exist_ok=True)
-        # every sandbox has a volume of the same id: where the API is belongs to the volume's identity
-        held = f"{volume_id}-{hashlib.sha256((self.parameters.aws.endpoint_url or '').encode()).hexdigest()[:8]}"
-        holder = folder / f"{held}.json"
-        lease = FileLock(folder / f"{held}.lock")
-        try:
-            lease.acquire(blocking=False)
-        except Timeout:
-            seen = holder.read_text() if holder.exists() else "unknown holder"
-            raise JournalError(
-                f"volume {volume_id} is held by another run: {seen.strip()}. Nothing was changed. "
-                "Wait until it ends, or end it, then run again."
-            ) from None
+        lease = lease_of(self.parameters, self.run_id)
+        taken = lease.acquire()
         self._lease = lease
-        holder.write_text(json.dumps({"run_id": self.run_id, "operator": operator(), "since": self._now()}) + "\n")
+        self.journal.append("lease", **taken)
 
-    def _now(self) -> str:
-        return self.clock.now_utc().isoformat(timespec="seconds")
+    def confirm_lease(self) -> None:
+        """Prove that this run holds the volume at this moment; `perform` asks right before every act.
+
+        Raises:
+            LeaseError: when it does not, or nobody can tell.
+        """
+        if self._lease is None:
+            raise LeaseError(f"this run does not hold {self.parameters.volume.volume_id}; open it with execute=True")
+        self._lease.confirm()
 
     def close(self) -> None:
         """Stop the probe, delete the binary plan, which holds secrets, and give the volume back."""
@@ -234,7 +218,8 @@ def open_run(
 
     Raises:
         ParameterError: when a parameter breaks a rule; nothing was contacted.
-        JournalError: when the run was opened with other parameters, or another run holds the volume.
+        JournalError: when the run was opened with other parameters.
+        LeaseError: when another run holds the volume.
 
     Changes:
         The run folder.

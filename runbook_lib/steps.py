@@ -1,6 +1,7 @@
 """What a step is, and the one function that knows the order in which a step happens.
 
-observe → already so? → check → (not executing? planned) → journal → act → observe until verified → journal.
+observe → already so? → check → (not executing? planned) → ask the lease → journal → act → observe until verified →
+journal.
 `execute` is tested here and nowhere else. It waits with the run's clock; it writes through the run's journal.
 """
 
@@ -10,7 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runbook_lib.errors import ActionError, CheckError, ObservationError, OutsideError, StepError, VerificationError
+from runbook_lib.errors import (
+    ActionError,
+    CheckError,
+    LeaseError,
+    ObservationError,
+    OutsideError,
+    StepError,
+    VerificationError,
+)
 from runbook_lib.model import Check, Facts, StepStatus
 
 if TYPE_CHECKING:
@@ -161,6 +170,7 @@ class _Performance:
         self._refuse_failed_checks()
         if not self.run.execute:
             return self._end(StepStatus.PLANNED, step.plan(self.before))
+        self._refuse_without_lease()
         self._record(StepStatus.RUNNING, plan=step.plan(self.before))
         if step.act is not None:
             self._act(step.act)
@@ -178,6 +188,16 @@ class _Performance:
         if failed:
             lines = "".join(f"\n  - {c.sentence()}" for c in failed)
             raise CheckError(self.step.step_id, f"{len(failed)} of {len(self.checks)} checks failed:{lines}")
+
+    def _refuse_without_lease(self) -> None:
+        """Ask whether this run still holds the volume; the only place that does, and right before the act."""
+        if self.step.act is None:
+            return
+        try:
+            self.run.confirm_lease()
+        except LeaseError as error:
+            text = f"not begun, because this run cannot prove that it holds the volume: {error}"
+            raise CheckError(self.step.step_id, f"{text}. `runbook lease -f FILE` shows who does") from error
 
     def _is_assumed(self, check: Check) -> bool:
         """Return whether the checked object is only planned in this run, so it cannot be there yet."""
