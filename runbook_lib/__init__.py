@@ -29,6 +29,7 @@ _PROCEDURES = {
         "check_readiness",
         "keep_volume_on_termination",
         "take_hot_manifest",
+        "hold_cutover",
         "stop_source_service",
         "complete_manifest",
         "unmount_volume",

@@ -24,7 +24,7 @@ from runbook_lib.journal import Journal
 from runbook_lib.lease import Lease
 from runbook_lib.parameters import Parameters
 from runbook_lib.report import write_report
-from runbook_lib.run_folder import create_run, open_journal
+from runbook_lib.run_folder import Terms, create_run, open_journal
 from runbook_lib.run_lease import lease_of, open_session
 
 __all__ = ["Run", "close_run", "create_run", "open_journal", "open_run"]
@@ -203,6 +203,7 @@ def open_run(
     run_id: str = "",
     reason: str = "",
     execute: bool = False,
+    way_back: bool = False,
 ) -> Run:
     """Open a run: read the parameters, make or continue its folder, hold the volume when it executes.
 
@@ -212,13 +213,15 @@ def open_run(
         run_id: Continue this run; "" opens a new one.
         reason: Why, and the ticket.
         execute: False plans, True acts.
+        way_back: Whether only the way back is taken; a library that changed since the run was opened is recorded then,
+            and refused otherwise.
 
     Returns:
         The open run.
 
     Raises:
         ParameterError: when a parameter breaks a rule; nothing was contacted.
-        JournalError: when the run was opened with other parameters.
+        JournalError: when library, notebooks or parameters changed since the run was opened.
         LeaseError: when another run holds the volume.
 
     Changes:
@@ -227,7 +230,8 @@ def open_run(
     if not isinstance(execute, bool):
         raise JournalError(f"execute must be true or false, got {execute!r}; nothing was changed")
     parameters = parameter_file.load(parameters_file, migration or None)
-    journal = create_run(parameters, reason=reason, execute=execute, run_id=run_id)
+    terms = Terms(way_back=way_back)
+    journal = create_run(parameters, reason=reason, execute=execute, run_id=run_id, terms=terms)
     run = Run(parameters, journal, execute=execute, reason=reason, clock=Clock())
     if execute:
         run.take_lease()

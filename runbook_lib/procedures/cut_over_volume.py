@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runbook_lib.procedures.hand_over import CREATE_ROLLBACK_POINT, DETACH_VOLUME, NAME_VOLUME
+from runbook_lib.procedures.hold import HOLD_CUTOVER
 from runbook_lib.procedures.prepare_source import CHECK_READINESS, KEEP_VOLUME_ON_TERMINATION, TAKE_HOT_MANIFEST
 from runbook_lib.procedures.start_target import START_TARGET_SERVICE
 from runbook_lib.procedures.stop_source import COMPLETE_MANIFEST, STOP_SOURCE_SERVICE, UNMOUNT_VOLUME
@@ -13,6 +14,7 @@ STEPS = (
     CHECK_READINESS,
     KEEP_VOLUME_ON_TERMINATION,
     TAKE_HOT_MANIFEST,
+    HOLD_CUTOVER,  # everything slow is done
     STOP_SOURCE_SERVICE,  # the outage begins
     COMPLETE_MANIFEST,
     UNMOUNT_VOLUME,
