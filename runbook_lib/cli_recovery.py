@@ -165,4 +165,46 @@ def _refuse_another_machine(folder: Path) -> None:
             )
 
 
-COMMANDS = (lease, cut_over, panic)
+@click.command("force-detach")
+@click.argument("run_id")
+@click.option("--reason", default="", help="Why losing data is accepted; goes into the record.")
+@click.option(
+    "--i-understand-data-may-be-lost",
+    "typed",
+    default="",
+    metavar="VOLUME_ID",
+    help="The volume's id, typed out.",
+)
+@cli_runs.directory_option
+def force_detach(run_id: str, reason: str, typed: str, directory: Path) -> None:
+    """Tear the volume of RUN_ID from an instance that is stopped or terminated; never from one that runs.
+
+    The last resort for an attachment that stays busy. Acts without --execute. Nobody may mount the volume afterwards
+    before its filesystem was checked: `runbook roll-back` does that.
+    """
+    import runbook_lib
+    from runbook_lib import parameters
+
+    folder = cli_runs.folder_of(run_id, directory)
+    file = folder / "parameters.yaml"
+    volume_id = parameters.load(file).volume.volume_id
+    problems = [] if reason.strip() else ["--reason: expected why losing data is accepted, got nothing"]
+    if typed != volume_id:
+        problems.append(f"--i-understand-data-may-be-lost: expected {volume_id}, typed out, got {typed or 'nothing'!r}")
+    if problems:
+        raise ParameterError(problems)
+    run = runbook_lib.open_run(str(file), run_id=folder.name, reason=reason, execute=True, way_back=True)
+    try:
+        click.echo(runbook_lib.force_detach_volume(run))
+    finally:
+        path = runbook_lib.close_run(run)
+    click.echo(
+        "next       start the source instance; stop its compose project, which may start on the empty directory;"
+    )
+    click.echo(
+        f"           then `runbook roll-back {folder.name} --execute`: it checks the filesystem before the mount"
+    )
+    click.echo(f"report     {path}")
+
+
+COMMANDS = (lease, cut_over, panic, force_detach)

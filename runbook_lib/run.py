@@ -12,6 +12,7 @@ from typing import Any
 
 from runbook_lib import parameters as parameter_file
 from runbook_lib.adapters.aws import Aws
+from runbook_lib.adapters.break_glass import BreakGlass
 from runbook_lib.adapters.clock import Clock
 from runbook_lib.adapters.ebs import Ebs
 from runbook_lib.adapters.ec2 import Ec2
@@ -67,6 +68,11 @@ class Run:
     def ebs(self) -> Ebs:
         """Volumes and snapshots."""
         return Ebs(self.aws)
+
+    @cached_property
+    def break_glass(self) -> BreakGlass:
+        """What may lose data; for `force_detach` alone."""
+        return BreakGlass(self.aws)
 
     @cached_property
     def ecs(self) -> Ecs:
