@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ _file = click.option(
 @click.pass_context
 def lease(ctx: click.Context, parameters_file: Path | None) -> None:
     """Show who holds the volume of a migration; exits 3 while somebody does, dead or alive."""
+    from runbook_lib.report_words import seconds
+
     if ctx.invoked_subcommand is not None:
         return
     one = _lease_of(parameters_file)
@@ -41,7 +44,9 @@ def lease(ctx: click.Context, parameters_file: Path | None) -> None:
         age = "" if seen.age_s is None else f", {seen.age_s:.0f} s ago"
         click.echo(f"run        {holder.run_id}\noperator   {holder.operator}")
         click.echo(f"process    {holder.pid} on {holder.host}")
-        click.echo(f"since      {holder.since_utc}\nheartbeat  {holder.heartbeat_utc}{age}")
+        held_s = (datetime.now(UTC) - datetime.fromisoformat(holder.since_utc)).total_seconds()
+        click.echo(f"since      {holder.since_utc}, {seconds(held_s)} ago by this machine's clock")
+        click.echo(f"heartbeat  {holder.heartbeat_utc}{age}")
     if holder is not None and holder.taken_over:
         said = holder.taken_over
         click.echo(f"taken over from run {said['from']} by {said['operator']} at {said['at_utc']}: {said['reason']}")
