@@ -41,6 +41,7 @@ _PROCEDURES = {
         "check_readiness",
         "keep_volume_on_termination",
         "take_hot_manifest",
+        "hold_cutover",
         "stop_source_service",
         "complete_manifest",
         "unmount_volume",
@@ -67,10 +68,12 @@ _PROCEDURES = {
         "stop_target_service",
         "rename_volume",
         "attach_volume_to_source",
+        "check_filesystem",
         "mount_volume_on_source",
         "start_source_service",
         "verify_source_data",
     ),
+    "force_detach": ("force_detach_volume",),
 }
 _VERBS = {verb: procedure for procedure, verbs in _PROCEDURES.items() for verb in verbs}
 _RUN = ("open_run", "close_run")

@@ -70,6 +70,8 @@ class Progress:
             self._move(fields["title"])
         elif event.kind == "step":
             self._line(f"  {word(fields['status'], 9)}  {fields['title']} ({seconds(fields['duration_s'])})", "")
+        elif event.kind == "wait" and "since_utc" in fields:  # hours, maybe: also where no line can move
+            self._line(f"  {word('waiting', 9)}  since {fields['since_utc']} for {fields['reason']}", fields["reason"])
         elif event.kind == "wait":
             self._move(f"waiting for {fields['reason']}")
         elif event.kind == "notebook-finished":

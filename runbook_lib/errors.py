@@ -4,7 +4,8 @@
 
     RunbookError                 exit code
     ├─ ParameterError            2   nothing was contacted
-    ├─ JournalError              3   the run folder contradicts the request, or another run holds it
+    ├─ JournalError              3   the run folder contradicts the request
+    │  └─ LeaseError             3   another run holds the volume, or nobody can tell who does
     ├─ StepError                     raised by ``steps.perform``
     │  ├─ CheckError             3   nothing changed; carries every failed check
     │  ├─ ForbiddenChangeError   3   nothing changed; the Terraform plan holds what the guard refuses
@@ -53,6 +54,10 @@ class JournalError(RunbookError):
     """The run folder contradicts the request, is damaged, or another run holds it."""
 
     exit_code = 3
+
+
+class LeaseError(JournalError):
+    """The lease on the volume is held by another run, was lost, or cannot be read or written; no act happens."""
 
 
 class StepError(RunbookError):

@@ -214,13 +214,23 @@ class Policy(Section):
     """Approvals that a plan needs; this release knows 0."""
     change_window: ChangeWindow | None = None
     """When the change may happen; without it, any time."""
+    hold_before_cutover: bool = False
+    """Whether the cutover holds before it stops the service, until `runbook cut-over` releases it."""
+    hold_limit_s: int = Field(default=28800, ge=1, le=604800)
+    """How long the cutover may hold; after that it is refused with nothing stopped."""
 
 
 class Archive(Section):
     """Where the records of runs are kept."""
 
     directory: kind.FilePath = "../runs"
-    """Folder that holds one folder per run."""
+    """Folder that holds one folder per run. Runs that share it exclude each other from a volume."""
+    bucket: kind.Bucket | None = None
+    """Bucket for the lease on the volume: with it, runs of all machines exclude each other."""
+    prefix: kind.ObjectKey = "runbook"
+    """What the keys of objects in `bucket` begin with."""
+    lease_expires_s: int = Field(default=60, ge=10, le=3600)
+    """Seconds without a heartbeat after which a holder on another machine counts as gone and may be taken over."""
 
 
 class Parameters(Section):

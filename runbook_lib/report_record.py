@@ -10,7 +10,7 @@ from typing import Any
 
 from runbook_lib.journal import encode_event
 from runbook_lib.model import SCHEMA_VERSION, Event
-from runbook_lib.report_status import StepRecord, attempts, derive_status, last_failure, step_records
+from runbook_lib.report_status import StepRecord, attempts, derive_status, find_hold, last_failure, step_records
 
 _SOURCE_PHASES = ("before", "hot")
 _CONTROL = "negative-control"  # the same comparison on an empty directory: it must find everything missing
@@ -48,7 +48,7 @@ def build_report(events: Sequence[Event], run_id: str) -> dict[str, Any]:
     steps, runs, windows = step_records(events), attempts(events), _outages(events)
     relevant = [step for step in steps if step.execute or not executed]
     failure = last_failure(relevant, [attempt for attempt in runs if attempt.execute or not executed])
-    sentinel = _newest(events, "sentinel")
+    sentinel, hold = _newest(events, "sentinel"), find_hold(events)
     return {
         "schema_version": SCHEMA_VERSION,
         "run_id": run_id,
@@ -68,6 +68,10 @@ def build_report(events: Sequence[Event], run_id: str) -> dict[str, Any]:
         "volume": _volume(events, opened),
         "sentinel": {"path": "", "sha256": ""} | sentinel if sentinel else None,
         "terraform": _terraform(events),
+        "hold": hold.fields | {"at_utc": hold.at_utc} if hold else None,
+        "changes": [e.fields | {"at_utc": e.at_utc} for e in events if e.kind == "changes"],
+        "forced_detaches": [e.fields | {"at_utc": e.at_utc} for e in events if e.kind == "forced-detach"],
+        "filesystem_checks": [e.fields | {"at_utc": e.at_utc} for e in events if e.kind == "filesystem-check"],
         "approvals": [e.fields | {"at_utc": e.at_utc} for e in events if e.kind == "approval"],
         "rollback_point": _rollback_point(events),
         "api_calls": _api_calls(events),

@@ -16,6 +16,7 @@ CUT_OVER = "30_cut_over_volume"
 ADOPT = "45_adopt_volume"
 RETIRE = "50_retire_source"
 ROLL_BACK = "90_roll_back"
+HOLD = "hold-cutover"
 _APPROVAL_EXIT_CODE = 6
 
 
@@ -167,9 +168,14 @@ def derive_status(events: Sequence[Event]) -> RunStatus:
 
     Returns:
         `rolled_back` from the end of 90_roll_back until the next cutover; `interrupted` when the last notebook was
-        stopped or its end was never recorded; `waiting` when the last failure is a missing approval; `failed` when a
+        stopped or its end was never recorded; `waiting` when the last failure is a missing approval, or the cutover
+        holds; `failed` when a
         step or notebook failed and did not succeed since; `planned` when nothing was ever executed.
     """
+    return RunStatus.WAITING if find_hold(events) is not None else _derive_status(events)
+
+
+def _derive_status(events: Sequence[Event]) -> RunStatus:
     all_steps, all_attempts = step_records(events), attempts(events)
     executed = any(event.kind == "run-opened" and event.fields.get("execute") for event in events)
     steps = [step for step in all_steps if step.execute or not executed]
@@ -188,6 +194,23 @@ def derive_status(events: Sequence[Event]) -> RunStatus:
     if rolled_back_at and not any(step.notebook == CUT_OVER and step.seq > rolled_back_at for step in steps):
         return RunStatus.ROLLED_BACK
     return RunStatus.SUCCEEDED if executed else RunStatus.PLANNED
+
+
+def find_hold(events: Sequence[Event]) -> Event | None:
+    """Return the hold that the run is in.
+
+    Args:
+        events: The journal, oldest first.
+
+    Returns:
+        Its `wait` event, or None when the run does not hold.
+    """
+    for event in reversed(events):
+        if event.kind == "wait" and event.fields.get("step_id") == HOLD:
+            return event
+        if event.kind in {"step", "hold", "notebook-started", "notebook-finished", "panic"}:
+            return None
+    return None
 
 
 def _ended_by_failure(attempt: Attempt, steps: Sequence[StepRecord]) -> bool:

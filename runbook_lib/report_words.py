@@ -153,6 +153,9 @@ def headline(report: Report) -> Headline:
         return Headline("Rolled back.", "warn", f"{_why_back(report)} {_outage_and_data(report)}")
     if status is RunStatus.SUCCEEDED:
         return _succeeded(report)
+    if report["hold"]:
+        text = f"Since {utc(report['hold']['at_utc'])} the cutover waits for {report['hold']['reason']}."
+        return Headline("Holding.", "warn", f"{text} Nothing was stopped.")
     failure = report["failure"] or {}
     where = failure.get("title") or failure.get("step_id") or failure.get("notebook") or ""
     if status is RunStatus.WAITING:
@@ -268,6 +271,9 @@ def next_steps(report: Report) -> list[tuple[str, str]]:
     if status is RunStatus.ROLLED_BACK:
         again = f"runbook run all -f runs/{run_id}/parameters.yaml"
         return [("Find out why and mend it; then begin again with a new run, planned first.", again)]
+    if report["hold"]:
+        back = ("Or give it up: end the attempt, and take whatever began back.", f"runbook panic {run_id} --yes")
+        return [("When the outage may begin, release it.", f"runbook cut-over {run_id}"), back]
     if status is RunStatus.WAITING:
         return [("Ask for the approval; then go on.", f"runbook resume {run_id}"), *way_back]
     if status is RunStatus.SUCCEEDED:

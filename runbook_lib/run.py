@@ -5,17 +5,14 @@ The only module that makes adapters. It decides nothing about the migration; pro
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from runbook_lib import parameters as parameter_file
 from runbook_lib.adapters.aws import Aws
+from runbook_lib.adapters.break_glass import BreakGlass
 from runbook_lib.adapters.clock import Clock
 from runbook_lib.adapters.ebs import Ebs
 from runbook_lib.adapters.ec2 import Ec2
@@ -24,11 +21,13 @@ from runbook_lib.adapters.host import Host
 from runbook_lib.adapters.probe import OutageProbe, answers
 from runbook_lib.adapters.rehearsal import RehearsalApi
 from runbook_lib.adapters.terraform import Terraform
-from runbook_lib.errors import JournalError
+from runbook_lib.errors import JournalError, LeaseError
 from runbook_lib.journal import Journal
+from runbook_lib.lease import Lease
 from runbook_lib.parameters import Parameters
 from runbook_lib.report import write_report
-from runbook_lib.run_folder import create_run, open_journal, operator
+from runbook_lib.run_folder import Terms, create_run, open_journal
+from runbook_lib.run_lease import lease_of, open_session
 
 __all__ = ["Run", "close_run", "create_run", "open_journal", "open_run"]
 
@@ -51,23 +50,15 @@ class Run:
         self.reason = reason
         self.clock = clock
         self.run_id = journal.run_id
-        self._lease: FileLock | None = None
+        self._lease: Lease | None = None
         self._hosts: dict[str, Host] = {}
         self._probe: OutageProbe | None = None
 
     @cached_property
     def aws(self) -> Aws:
         """The session with the account of the parameters."""
-        aws = self.parameters.aws
-        return Aws(
-            region=aws.region,
-            endpoint_url=aws.endpoint_url or "",
-            profile=aws.profile or "",
-            credentials_file=Path(aws.credentials_file) if aws.credentials_file else None,
-            role_arn=aws.role_arn or "",
-            run_id=self.run_id,
-            record=lambda **fields: self.journal.append("api-call", mutating=True, **fields),
-        )
+        record = lambda **fields: self.journal.append("api-call", mutating=True, **fields)  # noqa: E731 - one place
+        return open_session(self.parameters, self.run_id, record=record)
 
     @cached_property
     def ec2(self) -> Ec2:
@@ -78,6 +69,11 @@ class Run:
     def ebs(self) -> Ebs:
         """Volumes and snapshots."""
         return Ebs(self.aws)
+
+    @cached_property
+    def break_glass(self) -> BreakGlass:
+        """What may lose data; for `force_detach` alone."""
+        return BreakGlass(self.aws)
 
     @cached_property
     def ecs(self) -> Ecs:
@@ -177,31 +173,25 @@ class Run:
         """Hold the volume for this run, so that no second run can act on it.
 
         Raises:
-            JournalError: when another run holds it; the message names the holder.
+            LeaseError: when another run holds it, or nobody can tell; the message names the holder.
 
         Changes:
-            A lock file in the archive directory; the operating system frees it when this process ends.
+            The lease, where the parameters' archive is; a `lease` event.
         """
-        volume_id = self.parameters.volume.volume_id
-        folder = self.journal.folder.parent / ".leases"
-        folder.mkdir(parents=True, exist_ok=True)
-        # every sandbox has a volume of the same id: where the API is belongs to the volume's identity
-        held = f"{volume_id}-{hashlib.sha256((self.parameters.aws.endpoint_url or '').encode()).hexdigest()[:8]}"
-        holder = folder / f"{held}.json"
-        lease = FileLock(folder / f"{held}.lock")
-        try:
-            lease.acquire(blocking=False)
-        except Timeout:
-            seen = holder.read_text() if holder.exists() else "unknown holder"
-            raise JournalError(
-                f"volume {volume_id} is held by another run: {seen.strip()}. Nothing was changed. "
-                "Wait until it ends, or end it, then run again."
-            ) from None
+        lease = lease_of(self.parameters, self.run_id)
+        taken = lease.acquire()
         self._lease = lease
-        holder.write_text(json.dumps({"run_id": self.run_id, "operator": operator(), "since": self._now()}) + "\n")
+        self.journal.append("lease", **taken)
 
-    def _now(self) -> str:
-        return self.clock.now_utc().isoformat(timespec="seconds")
+    def confirm_lease(self) -> None:
+        """Prove that this run holds the volume at this moment; `perform` asks right before every act.
+
+        Raises:
+            LeaseError: when it does not, or nobody can tell.
+        """
+        if self._lease is None:
+            raise LeaseError(f"this run does not hold {self.parameters.volume.volume_id}; open it with execute=True")
+        self._lease.confirm()
 
     def close(self) -> None:
         """Stop the probe, delete the binary plan, which holds secrets, and give the volume back."""
@@ -225,6 +215,7 @@ def open_run(
     run_id: str = "",
     reason: str = "",
     execute: bool = False,
+    way_back: bool = False,
 ) -> Run:
     """Open a run: read the parameters, make or continue its folder, hold the volume when it executes.
 
@@ -234,13 +225,16 @@ def open_run(
         run_id: Continue this run; "" opens a new one.
         reason: Why, and the ticket.
         execute: False plans, True acts.
+        way_back: Whether only the way back is taken; a library that changed since the run was opened is recorded then,
+            and refused otherwise.
 
     Returns:
         The open run.
 
     Raises:
         ParameterError: when a parameter breaks a rule; nothing was contacted.
-        JournalError: when the run was opened with other parameters, or another run holds the volume.
+        JournalError: when library, notebooks or parameters changed since the run was opened.
+        LeaseError: when another run holds the volume.
 
     Changes:
         The run folder.
@@ -248,7 +242,8 @@ def open_run(
     if not isinstance(execute, bool):
         raise JournalError(f"execute must be true or false, got {execute!r}; nothing was changed")
     parameters = parameter_file.load(parameters_file, migration or None)
-    journal = create_run(parameters, reason=reason, execute=execute, run_id=run_id)
+    terms = Terms(way_back=way_back)
+    journal = create_run(parameters, reason=reason, execute=execute, run_id=run_id, terms=terms)
     run = Run(parameters, journal, execute=execute, reason=reason, clock=Clock())
     if execute:
         run.take_lease()

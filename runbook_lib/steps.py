@@ -1,6 +1,7 @@
 """What a step is, and the one function that knows the order in which a step happens.
 
-observe → already so? → check → (not executing? planned) → journal → act → observe until verified → journal.
+observe → already so? → check → (not executing? planned) → ask the lease → journal → act → observe until verified →
+journal.
 `execute` is tested here and nowhere else. It waits with the run's clock; it writes through the run's journal.
 """
 
@@ -10,8 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runbook_lib.errors import ActionError, CheckError, ObservationError, OutsideError, StepError, VerificationError
+from runbook_lib.errors import (
+    ActionError,
+    CheckError,
+    LeaseError,
+    ObservationError,
+    OutsideError,
+    StepError,
+    VerificationError,
+)
 from runbook_lib.model import Check, Facts, StepStatus
+from runbook_lib.steps_result import StepResult
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
@@ -78,44 +88,6 @@ class Step:
     on_failure: Callable[[Run, StepError], StepError] | None = None
 
 
-@dataclass(frozen=True)
-class StepResult:
-    """How a step ended; what a notebook cell shows.
-
-    Args:
-        step_id: The step.
-        title: What the step does.
-        status: Its state.
-        summary: One or more lines for a person.
-        duration_s: From the first observation to the end.
-        checks: Every check that was made, with its outcome.
-    """
-
-    step_id: str
-    title: str
-    status: StepStatus
-    summary: str
-    duration_s: float
-    checks: tuple[Check, ...] = ()
-
-    def __repr__(self) -> str:
-        """Return plain lines, for terminals and logs."""
-        return f"{self.status.value:<9} {self.step_id} ({self.duration_s:.1f} s)\n  {self.summary}"
-
-    def _repr_markdown_(self) -> str:
-        """Return the same for Jupyter."""
-        rows = "".join(
-            f"| {_outcome(check)} | {check.check_id} | {check.expected} | {check.observed} |\n" for check in self.checks
-        )
-        table = f"\n\n| result | check | expected | observed |\n|---|---|---|---|\n{rows}" if rows else ""
-        return f"**{self.status.value}** · {self.title} · {self.duration_s:.1f} s\n\n{self.summary}{table}"
-
-
-def _outcome(check: Check) -> str:
-    """Return the outcome in one word; a failed check in a result can only be one that was assumed."""
-    return "pass" if check.passed else "assumed"
-
-
 def perform(step: Step, run: Run) -> StepResult:
     """Bring one step to its end, or raise.
 
@@ -177,6 +149,7 @@ class _Performance:
         self._refuse_failed_checks()
         if not self.run.execute:
             return self._end(StepStatus.PLANNED, step.plan(self.before))
+        self._refuse_without_lease()
         self._record(StepStatus.RUNNING, plan=step.plan(self.before))
         if step.act is not None:
             self._act(step.act)
@@ -194,6 +167,16 @@ class _Performance:
         if failed:
             lines = "".join(f"\n  - {c.sentence()}" for c in failed)
             raise CheckError(self.step.step_id, f"{len(failed)} of {len(self.checks)} checks failed:{lines}")
+
+    def _refuse_without_lease(self) -> None:
+        """Ask whether this run still holds the volume; the only place that does, and right before the act."""
+        if self.step.act is None:
+            return
+        try:
+            self.run.confirm_lease()
+        except LeaseError as error:
+            text = f"not begun, because this run cannot prove that it holds the volume: {error}"
+            raise CheckError(self.step.step_id, f"{text}. `runbook lease -f FILE` shows who does") from error
 
     def _is_assumed(self, check: Check) -> bool:
         """Return whether the checked object is only planned in this run, so it cannot be there yet."""

@@ -33,13 +33,14 @@ MAY_IMPORT = {
     "archive": {"model", "journal", "report"},
     "history": {"model", "journal", "archive", "report"},
     "procedures": {"steps", "storage", "checks", "planfile", "manifest", "compose", "render", "model", "parameters"},
-    "run": {"adapters", "steps", "journal", "report", "parameters", "model"},
+    "lease": set(),  # who may hold a volume: it is handed its clock and its bucket, so it needs no pipe
+    "run": {"adapters", "steps", "journal", "lease", "report", "parameters", "model"},
     "engine": {"journal", "model"},
     "execute": {"engine", "journal", "parameters", "model"},
     "sandbox": {"model"},
     "cli": {
         "execute", "run", "report", "archive", "history", "approval", "sandbox", "parameters", "model", "journal",
-        "adapters",
+        "adapters", "lease",
     },
 }  # fmt: skip
 

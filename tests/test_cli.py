@@ -63,7 +63,8 @@ class TestHelp:
     def test_commands(self):
         """The help names every command and the exit codes."""
         text = invoke("--help").output
-        for command in ("run", "status", "report", "resume", "roll-back", "list", "diff", "verify", "sandbox"):
+        ordinary = ("run", "status", "report", "resume", "roll-back", "list", "diff", "verify", "sandbox")
+        for command in (*ordinary, "lease", "cut-over", "panic", "force-detach"):
             assert re.search(rf"^  {command} ", text, re.MULTILINE)
         assert "Nothing changes without --execute" in text
         for command in ("up", "down", "status", "exec"):
@@ -201,7 +202,7 @@ class TestRun:
         assert f"report    {folder / 'report.html'}" in result.output
         assert "intact" in invoke("verify", folder).output
         write_notebook(first, "1")
-        again = invoke("resume", run_id, "-d", tmp_path / "runs")
+        again = invoke("resume", run_id, "-d", tmp_path / "runs", "--accept-changes", "mended the first")
         assert again.exit_code == 0, again.output
         assert re.findall(r"^(\w+)(?: \(attempt (\d)\))?\n  completed in", again.output, re.MULTILINE) == [
             ("first", "2"),
@@ -223,6 +224,7 @@ class TestRun:
         Story(tmp_path / "runs")
         result = invoke("run", notebook, "-f", parameters_file, "--run-id", run_id)
         assert (result.exit_code, "was opened with other parameters" in result.output) == (3, True)
+        assert "volume_id 'vol-0fedcba9876543210'" in result.output
 
 
 class TestResume:

@@ -11,6 +11,7 @@ from runbook_lib.errors import (
     ActionError,
     AwsError,
     CheckError,
+    LeaseError,
     ObservationError,
     RolledBackError,
     VerificationError,
@@ -36,7 +37,7 @@ class StillClock:
 @pytest.fixture
 def run(tmp_path):
     journal = Journal(tmp_path / "run", lambda: datetime(2026, 1, 1, tzinfo=UTC))
-    return SimpleNamespace(journal=journal, clock=StillClock(), execute=True)
+    return SimpleNamespace(journal=journal, clock=StillClock(), execute=True, confirm_lease=lambda: None)
 
 
 def a_step(world, **changes):
@@ -146,6 +147,29 @@ def test_when_the_act_fails_something_may_have_changed(run):
     assert isinstance(raised.value.__cause__, AwsError)
     assert run.journal.last("step").fields["error"]["changed"] == "maybe"
     assert statuses(run) == ["running", "failed"]
+
+
+def test_an_act_is_not_begun_without_the_lease(run):
+    """When the run cannot prove that it holds the volume, the step is refused before `running`, and nothing changed."""
+
+    def lost():
+        raise LeaseError("s3://b/k names another holder: run y")
+
+    run.confirm_lease = lost
+    step = a_step({"attached": True}, act=lambda _r, _f: pytest.fail("acted"))
+    with pytest.raises(CheckError, match="cannot prove that it holds the volume: s3://b/k names another") as refused:
+        perform(step, run)
+    assert (refused.value.changed, refused.value.exit_code) == ("no", 3)
+    assert statuses(run) == ["failed"]
+
+
+def test_looking_and_planning_need_no_lease(run):
+    """A step that only reads, one that is already so, and a plan ask for no lease."""
+    run.confirm_lease = lambda: pytest.fail("asked")
+    assert perform(a_step({"attached": True}, act=None), run).status is StepStatus.SUCCEEDED
+    assert perform(a_step({"attached": False}), run).status is StepStatus.SKIPPED
+    run.execute = False
+    assert perform(a_step({"attached": True}), run).status is StepStatus.PLANNED
 
 
 def test_what_is_never_verified_fails_after_its_time(run):

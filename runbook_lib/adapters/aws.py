@@ -65,6 +65,8 @@ class Aws:
         role_arn: Role to assume, or "".
         run_id: Put into the user agent and the role session name.
         record: Called once per mutating call with `service, operation, target, request_id, outcome`.
+        attempts: How often a call is tried in all.
+        read_timeout_s: How long to wait for an answer.
     """
 
     def __init__(
@@ -77,6 +79,8 @@ class Aws:
         role_arn: str = "",
         run_id: str = "",
         record: Callable[..., Any] | None = None,
+        attempts: int = 6,
+        read_timeout_s: int = 60,
     ) -> None:
         self.region = region
         self.endpoint_url = endpoint_url
@@ -86,6 +90,8 @@ class Aws:
         self._role_arn = role_arn
         self._record = record
         self._making = threading.Lock()
+        self._attempts = attempts
+        self._read_timeout_s = read_timeout_s
         self._clients: dict[str, Any] = {}
         self._session: Any = None
 
@@ -108,9 +114,9 @@ class Aws:
     def _config(self) -> botocore.config.Config:
         return botocore.config.Config(
             user_agent_extra=f"runbook/{self.run_id}",
-            retries={"mode": "standard", "total_max_attempts": 6},
+            retries={"mode": "standard", "total_max_attempts": self._attempts},
             connect_timeout=5,
-            read_timeout=60,
+            read_timeout=self._read_timeout_s,
         )
 
     def client(self, service: str) -> Any:
@@ -148,7 +154,7 @@ class Aws:
         Changes:
             Whatever the operation changes.
         """
-        with self._mapped(operation):
+        with self.mapped(operation):
             try:
                 answer = getattr(self.client(service), operation)(**arguments)
             except botocore.exceptions.ClientError as error:
@@ -172,11 +178,19 @@ class Aws:
         Raises:
             AwsError: when AWS refuses, or no answer came.
         """
-        with self._mapped(operation):
+        with self.mapped(operation):
             for page in self.client(service).get_paginator(operation).paginate(**arguments):
                 yield from page[key]
 
-    def _mapped(self, operation: str) -> _ErrorMapping:
+    def mapped(self, operation: str) -> _ErrorMapping:
+        """Return the context in which botocore's exceptions become AwsError.
+
+        Args:
+            operation: Method name, for example `get_object`.
+
+        Returns:
+            A context manager.
+        """
         return _ErrorMapping("".join(part.title() for part in operation.split("_")))
 
     def _note(self, service: str, operation: str, target: str, answer: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runbook_lib.procedures.hand_over import CREATE_ROLLBACK_POINT, DETACH_VOLUME, NAME_VOLUME
+from runbook_lib.procedures.hold import HOLD_CUTOVER
 from runbook_lib.procedures.outage_budget import within_budget
 from runbook_lib.procedures.prepare_source import CHECK_READINESS, KEEP_VOLUME_ON_TERMINATION, TAKE_HOT_MANIFEST
 from runbook_lib.procedures.rehearsal_forecast import with_rehearsal
@@ -17,6 +18,7 @@ STEPS = tuple(
         with_rehearsal(CHECK_READINESS),
         KEEP_VOLUME_ON_TERMINATION,
         TAKE_HOT_MANIFEST,
+        HOLD_CUTOVER,  # everything slow is done
         STOP_SOURCE_SERVICE,  # the outage begins
         COMPLETE_MANIFEST,
         UNMOUNT_VOLUME,

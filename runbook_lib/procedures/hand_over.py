@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from runbook_lib import checks
 from runbook_lib.errors import AwsError
 from runbook_lib.model import Check, Facts
+from runbook_lib.procedures.filesystem_check import check_filesystem_looked_at, is_filesystem_unchecked
 from runbook_lib.procedures.observations import (
     CUT_OVER_TAG,
     FORMER_NAME_TAG,
@@ -177,10 +178,11 @@ def observe_name(run: Run) -> dict[str, Any]:
         run: The open run.
 
     Returns:
-        Keys `volume`, `names`, `volume_name`.
+        Keys `volume`, `names`, `volume_name`, `unchecked` (nobody may mount it after a forced detach).
     """
-    volume = observe_volume(run)
-    return {"volume": volume, "names": observe_names(run, volume), "volume_name": driver_of(run).volume_name}
+    volume, unchecked = observe_volume(run), is_filesystem_unchecked(run)
+    names = {"names": observe_names(run, volume), "volume_name": driver_of(run).volume_name}
+    return {"volume": volume, "unchecked": unchecked} | names
 
 
 def check_unique_name(facts: Facts) -> Check:
@@ -211,6 +213,7 @@ def _check_naming(facts: Facts) -> Sequence[Check]:
     volume = facts["volume"]
     return (
         check_unique_name(facts),
+        check_filesystem_looked_at(facts["unchecked"]),
         Check(
             "volume-available",
             passed=volume["state"] == "available",

@@ -88,6 +88,15 @@ def _check_mount(facts: Facts) -> Sequence[Check]:
             fix="run 90_roll_back from the top",
             needs="attach-volume-to-source",
         ),
+        Check(
+            "nothing-runs-without-the-volume",
+            passed=not facts["running"],
+            expected=f"no container of the service while {facts['mount_path']} is not mounted",
+            observed=", ".join(facts["running"]) or "none",
+            why="the source was restarted, and compose started by itself on the empty directory: a mount would hide "
+            "what it wrote there, and it would go on writing beside the volume",
+            fix=f"docker compose stop on the source; copy what was written below {facts['mount_path']}; then run again",
+        ),
     )
 
 

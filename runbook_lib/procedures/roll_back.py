@@ -6,6 +6,7 @@ with the volume; only a restore from the rollback point would lose them, and thi
 
 from __future__ import annotations
 
+from runbook_lib.procedures.filesystem_check import CHECK_FILESYSTEM
 from runbook_lib.procedures.release_target import CHECK_WAY_BACK, RENAME_VOLUME, STOP_TARGET_SERVICE
 from runbook_lib.procedures.restore_source import (
     ATTACH_VOLUME_TO_SOURCE,
@@ -21,6 +22,7 @@ STEPS = (
     STOP_TARGET_SERVICE,
     RENAME_VOLUME,
     ATTACH_VOLUME_TO_SOURCE,
+    CHECK_FILESYSTEM,  # only after a forced detach
     MOUNT_VOLUME_ON_SOURCE,
     START_SOURCE_SERVICE,
     VERIFY_SOURCE_DATA,

@@ -45,6 +45,7 @@ def run(tmp_path):
     return SimpleNamespace(
         run_id="r1",
         journal=journal,
+        confirm_lease=lambda: None,
         clock=clock,
         execute=True,
         parameters=SimpleNamespace(policy=policy),

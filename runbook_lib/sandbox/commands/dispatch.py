@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from runbook_lib.sandbox.commands import aws, block, docker, mounting, system
+from runbook_lib.sandbox.commands import aws, block, checkers, docker, mounting, system
 from runbook_lib.sandbox.commands.call import Call, Command, failed, printed
 from runbook_lib.sandbox.commands.options import UsageError
 from runbook_lib.sandbox.processes import CommandResult
@@ -41,6 +41,8 @@ def _commands() -> Mapping[str, Command]:
         "lsblk": block.lsblk,
         "blkid": block.blkid,
         "blockdev": block.blockdev,
+        "e2fsck": checkers.e2fsck,
+        "xfs_repair": checkers.xfs_repair,
         "sync": block.sync,
         "systemctl": system.systemctl,
         "cloud-init": system.cloud_init,

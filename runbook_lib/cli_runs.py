@@ -1,0 +1,153 @@
+# ruff: noqa: PLC0415 - what is slow to import is imported where it is used, so that `runbook --help` answers at once
+"""What commands on runs share: finding a run's folder, running notebooks in it, the options they have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runbook_lib import cli_output as output
+from runbook_lib.errors import JournalError
+
+if TYPE_CHECKING:
+    from runbook_lib.journal import Journal
+
+directory_option = click.option(
+    "-d",
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Archive of runs.",
+)
+execute_option = click.option(
+    "--execute", is_flag=True, help="Act. Without it everything is planned and nothing changes."
+)
+reason_option = click.option("--reason", default="", help="Why, and the ticket; goes into the record.")
+accept_option = click.option(
+    "--accept-changes",
+    default="",
+    metavar="REASON",
+    help="Go on although notebooks, library or parameters changed since the run was opened; goes into the record.",
+)
+take_over_option = click.option(
+    "--take-over",
+    default="",
+    metavar="REASON",
+    help="Take the volume from a run whose process is gone; refused while it lives; goes into the record.",
+)
+
+
+def folder_of(run_id: str, directory: Path) -> Path:
+    """Return a run's folder, from its id or from its path.
+
+    Args:
+        run_id: The run's id, or the path of its folder.
+        directory: The archive.
+
+    Returns:
+        The absolute folder.
+
+    Raises:
+        JournalError: when there is no such run.
+    """
+    for folder in (directory / run_id, Path(run_id)):
+        if (folder / "journal.jsonl").is_file():
+            return folder.resolve()
+    raise JournalError(f"no run {run_id!r} in {directory.resolve()}; `runbook list` shows what is there")
+
+
+def open_folder(folder: Path) -> Journal:
+    """Return the journal of a run folder.
+
+    Args:
+        folder: As `folder_of`.
+
+    Returns:
+        The journal.
+    """
+    from runbook_lib.run_folder import open_journal
+
+    return open_journal(folder.name, folder.parent)
+
+
+def run_notebooks(
+    notebooks: tuple[str, ...],
+    file: Path,
+    *,
+    execute: bool,
+    reason: str,
+    run_id: str,
+    accept_changes: str = "",
+    take_over: str = "",
+    hold: Mapping[str, Any] | None = None,
+) -> int:
+    """Run notebooks in a run, write its report, show both.
+
+    Args:
+        notebooks: As `find_notebooks`.
+        file: The parameters.
+        execute: Whether acts are carried out.
+        reason: Why, and the ticket.
+        run_id: Continue this run; "" opens a new one.
+        accept_changes: Why the run goes on with other code or parameters; "" refuses that.
+        take_over: Why a dead holder of the volume is declared gone; "" does not.
+        hold: Fields of a `hold` event to note first; none notes nothing.
+
+    Returns:
+        The exit code.
+    """
+    from runbook_lib import parameters as parameter_file
+    from runbook_lib.execute import execute_notebooks
+    from runbook_lib.execute_names import ROLL_BACK, find_notebooks
+    from runbook_lib.report import build_report, write_report
+    from runbook_lib.run_attempt import note_runner
+    from runbook_lib.run_folder import Terms, create_run, operator
+
+    paths = find_notebooks(notebooks)  # a name that fits nothing is refused before there is a run
+    way_back = [path.stem for path in paths] == [ROLL_BACK]
+    terms = Terms(accept_changes=accept_changes, way_back=way_back)
+    parameters = parameter_file.load(file)
+    journal = create_run(parameters, reason=reason, execute=execute, run_id=run_id, terms=terms, notebooks=paths)
+    if take_over:
+        _take_over(parameters, journal, take_over)
+    if hold:
+        journal.append("hold", operator=operator(), **hold)
+    click.echo(f"run {journal.run_id} {'executes' if execute else 'plans only; nothing will change'}")
+    _show_changes(journal)
+    note_runner(journal)
+    with output.progress() as progress:
+        outcome = execute_notebooks(
+            notebooks, parameters_file=file, journal=journal, execute=execute, reason=reason, on_event=progress.show
+        )
+    path = write_report(journal)
+    if outcome.not_started:
+        click.echo(f"not started: {', '.join(outcome.not_started)}")
+    output.show_report(build_report(journal.events(), journal.run_id), str(path))
+    return outcome.exit_code
+
+
+def _take_over(parameters: Any, journal: Journal, reason: str) -> None:
+    """Declare a dead holder gone in favour of this run; its notebooks then find the volume free."""
+    from runbook_lib.run_lease import lease_of
+
+    fields = lease_of(parameters, journal.run_id).take_over(reason)
+    journal.append("lease", **fields)
+    previous = fields["previous"]
+    click.echo(f"took the lease over from run {previous['run_id']}" if previous else "nobody held the volume")
+
+
+def _show_changes(journal: Journal) -> None:
+    """Say loudly what changed since the run was last opened; nothing when nothing did."""
+    opened, changes = journal.last("run-opened"), journal.last("changes")
+    if opened is None or changes is None or changes.seq != opened.seq - 1:
+        return
+    for change in changes.fields["changes"]:
+        text = f"{change['what']} changed: was {change['before'][:12] or 'not recorded'}, is {change['now'][:12]}"
+        click.echo(f"{click.style('changed', fg='yellow', bold=True)}  {text}", err=True)
+    click.echo(
+        f"         accepted {changes.fields['accepted']}: {changes.fields['reason'] or 'it is recorded'}", err=True
+    )
