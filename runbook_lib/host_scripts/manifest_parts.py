@@ -12,7 +12,7 @@ import marshal
 import os
 from typing import Iterable, Iterator
 
-from manifest_groups import group, is_changed, is_file
+from manifest_groups import band_of, group, is_changed, is_file
 from manifest_hash import hash_rows
 from manifest_rows import (
     CTIME_NS,
@@ -43,7 +43,8 @@ class Job:
         root: Descriptor of the folder that is described.
         folder: The attempt's folder.
         formers: Manifests from which digests are taken over.
-        options: `content` (`all`, or `changed` for the files of that group and the sentinel), `seed`, `since_ns`.
+        options: `content` (`all`, or `changed` for the files of that group and the sentinel), `seed`, `since_ns`,
+            `lowest_band` (remember the files of this and smaller samples, to be read later).
     """
 
     def __init__(self, root: int, folder: str, formers: list, options: dict) -> None:
@@ -53,6 +54,7 @@ class Job:
         self.all_content = options.get("content", "all") == "all"
         self.seed = options.get("seed") or ""
         self.since_ns = int(options.get("since_ns") or 0)
+        self.lowest_band = options.get("lowest_band")
 
     def path(self, number: int, kind: str) -> str:
         """Return the file that holds a part's rows or answer between two processes."""
@@ -94,11 +96,19 @@ class Job:
                 "metadata": hashlib.sha256(metadata).digest(),
                 "groups": group([row for row in rows if row[SHA256]], self.seed, self.since_ns) if self.seed else {},
                 "links": any(row[LINK_GROUP] and row[KIND] == "file" for row in rows),
+                "sampled": self.sampled(rows),
                 "sentinel": next((row[SHA256] for row in rows if row[PATH] == SENTINEL), ""),
                 "unstable": changing + gone,
                 "numbers": count(rows, fresh, gone, reused),
             },
         )
+
+    def sampled(self, rows: list) -> list:
+        """Return (sample, row) of the files that may be read for a sample later."""
+        if self.lowest_band is None:
+            return []
+        found = [(band_of(self.seed, row[PATH]), row) for row in rows if is_file(row)]
+        return [one for one in found if one[0] >= self.lowest_band]
 
     def take_over(self, rows: list) -> int:
         """Copy digests of files that cannot have changed since a former manifest; return how many."""
@@ -149,8 +159,7 @@ class Totals:
     def __init__(self, job: Job, parts: int) -> None:
         self.numbers = {}
         self.firsts, self.unstable, self.sentinel = [], [], ""
-        self.groups = {}
-        self.links = {}
+        self.groups, self.sampled, self.links = {}, {}, {}
         content, metadata = hashlib.sha256(), hashlib.sha256()
         for number in range(parts):
             done = job.take(number, "done")
@@ -170,6 +179,8 @@ class Totals:
             known[0] += files
             known[1] += size
             known[2].update(members)
+        for band, row in done["sampled"]:
+            self.sampled.setdefault(band, []).append(row)
         self.firsts.append(done["first"] or (self.firsts[-1] if self.firsts else ""))  # a part can vanish whole
         self.unstable += done["unstable"]
         self.sentinel = self.sentinel or done["sentinel"]

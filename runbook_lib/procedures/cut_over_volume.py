@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runbook_lib.procedures.gate import RELEASE_GATE, VERIFY_BEFORE_START
 from runbook_lib.procedures.hand_over import CREATE_ROLLBACK_POINT, DETACH_VOLUME, NAME_VOLUME
 from runbook_lib.procedures.prepare_source import CHECK_READINESS, KEEP_VOLUME_ON_TERMINATION, TAKE_HOT_MANIFEST
 from runbook_lib.procedures.start_target import START_TARGET_SERVICE
@@ -19,5 +20,7 @@ STEPS = (
     CREATE_ROLLBACK_POINT,
     DETACH_VOLUME,
     NAME_VOLUME,
+    VERIFY_BEFORE_START,
     START_TARGET_SERVICE,  # the outage ends when users get an answer again
+    RELEASE_GATE,
 )

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.model import Check, Facts
-from runbook_lib.procedures.hand_over import observe_rollback_points
 from runbook_lib.procedures.observations import CUT_OVER_TAG, observe_task, observe_volume
+from runbook_lib.procedures.rollback_points import rollback_points
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def _observe_retirement(run: Run) -> dict[str, Any]:
     volume, task = observe_volume(run), observe_task(run)
     source = run.ec2.describe_instance(run.parameters.source.instance_id)
     stopped = source["state"] == "stopped"
-    points = [] if stopped else [p for p in observe_rollback_points(run)["points"] if p["is_current"]]
+    points = [] if stopped else [p for p in rollback_points(run) if p["is_current"]]
     cut_over = volume["tags"].get(CUT_OVER_TAG, "")
     age_s = (run.clock.now_utc() - run.clock.parse(cut_over)).total_seconds() if cut_over else 0.0
     verified = run.journal.last("comparison", phase="after-replace")
