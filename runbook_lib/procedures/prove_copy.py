@@ -32,6 +32,7 @@ PROOF = "proof"
 COPY = "manifest-copy"
 DEVICE = "/dev/sdq"
 """Outside /dev/xvd[f-p], from which the volume plugin takes a name at random."""
+IDENTICAL, NOT_PROVED = "identical", "not proved: "
 _WAIT_S, _POLL_S = 600.0, 0.5
 
 
@@ -52,6 +53,23 @@ def _observe_copy(run: Run) -> dict[str, Any]:
         "proof_seq": current.seq if current else 0,
         "expected_sha256": recorded.fields["sha256"] if recorded else "",
     }
+
+
+def copy_verdict(run: Run) -> str:
+    """Return what this run knows of the content of its rollback copy.
+
+    Args:
+        run: The open run.
+
+    Returns:
+        `identical`, `different`, `not proved: ` with the reason, or "" when the newest manifest's copy was never read.
+    """
+    recorded, proof = run.journal.last("manifest", phase="before"), run.journal.last("copy-proof")
+    if recorded is None or proof is None or proof.seq < recorded.seq:
+        return ""
+    if proof.fields["reason"]:
+        return f"{NOT_PROVED}{proof.fields['reason']}"
+    return IDENTICAL if proof.fields["sha256"] == recorded.fields["sha256"] else "different"
 
 
 def _is_left(facts: Facts) -> bool:
@@ -189,18 +207,15 @@ def _verify_copy(before: Facts, after: Facts) -> Sequence[Check]:
     proof = after["proof"] or {"sha256": "", "reason": "not read"}
     fresh = after["proof_seq"] > before["proof_seq"]
     identical = bool(proof["sha256"]) and proof["sha256"] == after["expected_sha256"]
+    unread = f"{NOT_PROVED}{proof['reason']}" if proof["reason"] else ""
     differs = {key: value for key, value in proof.get("difference", {}).items() if value}
     return (
         Check(
             "copy-identical",
             # a copy that could not be read proves nothing, and alters nothing either: it is said, not refused
-            passed=fresh and (identical or bool(proof["reason"])),
+            passed=fresh and (identical or bool(unread)),
             expected="every entry and every byte as the manifest of the stopped source says, or why it was not read",
-            observed="identical"
-            if identical
-            else f"not proved: {proof['reason']}"
-            if proof["reason"]
-            else str(differs),
+            observed=IDENTICAL if identical else unread or str(differs),
             why="it is what a restore would bring back, made of the blocks that went to the target",
             fix="compare evidence/manifest-before.json with evidence/manifest-copy.json; keep the source and the copy",
         ),

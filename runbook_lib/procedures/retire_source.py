@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.observations import CUT_OVER_TAG, observe_task, observe_volume
+from runbook_lib.procedures.prove_copy import IDENTICAL, NOT_PROVED, copy_verdict
 from runbook_lib.procedures.rollback_points import rollback_points
 from runbook_lib.steps import Step
 
@@ -34,6 +35,7 @@ def _observe_retirement(run: Run) -> dict[str, Any]:
         "age_s": round(age_s, 1),
         "bake_time_s": run.parameters.policy.bake_time_s,
         "identical": bool(verified and verified.fields["identical"]),
+        "copy": copy_verdict(run),
     }
 
 
@@ -73,6 +75,15 @@ def _check_retirement(facts: Facts) -> Sequence[Check]:
             why="it is the only way back once the source is gone",
             fix="wait until EBS has completed it, then run again",
             needs="create-rollback-point",
+        ),
+        Check(
+            "copy-identical",
+            passed=facts["copy"] == IDENTICAL or facts["copy"].startswith(NOT_PROVED),
+            expected="the rollback copy read whole and identical, or the reason why it could not be read",
+            observed=facts["copy"] or "not read",
+            why="it is what a restore would bring back once the source is gone",
+            fix="run 40_verify_persistence with this run_id",
+            needs="verify-rollback-copy",
         ),
         Check(
             "bake-time-over",

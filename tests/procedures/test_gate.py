@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from runbook_lib import manifest
 from runbook_lib.errors import HostCommandError, JournalError
 from runbook_lib.model import Event, FileEntry
-from runbook_lib.procedures import manifest_before
+from runbook_lib.procedures import manifest_before, release_target
 from runbook_lib.procedures.gate import VERIFY_BEFORE_START, check_one_host
 from runbook_lib.procedures.gate_proof import check_proof, is_proved
 
@@ -177,3 +179,39 @@ def test_evidence_of_an_earlier_cutover_does_not_count():
     run.source_host.kept = {"manifest-before": later}
     assert not manifest_before.is_home(run)
     assert manifest_before.manifest_before(run) == later
+
+
+class Holder:
+    """A container instance that notes what was run on it."""
+
+    def __init__(self, online, error=None):
+        self.online, self.error, self.asked = online, error, []
+
+    def is_online(self):
+        return self.online
+
+    def run(self, script, *, timeout_s, volume_id, change):
+        self.asked.append((script, volume_id, change))
+        if self.error:
+            raise self.error
+
+
+@pytest.mark.parametrize(
+    ("volume", "online", "asked"),
+    [
+        ({"holder": "i-t", "on_source": False}, True, [("release_gate", "vol-1", True)]),
+        ({"holder": "i-t", "on_source": False}, False, []),
+        ({"holder": "i-s", "on_source": True}, True, []),
+        ({"holder": "", "on_source": False}, True, []),
+    ],
+    ids=["held by a target's host", "the host does not answer", "on the source", "attached nowhere"],
+)
+@pytest.mark.parametrize(
+    "error", [None, HostCommandError("release_gate", "i-t", "no answer")], ids=["answers", "fails"]
+)
+def test_the_way_back_removes_a_gate_wherever_the_volume_is_held(volume, online, asked, error):
+    """Whoever holds the volume is asked to let the gate go; a host that fails is left to what the step verifies."""
+    holder = Holder(online, error)
+    run = SimpleNamespace(host=lambda _instance_id: holder)
+    release_target._release_gate(run, {"volume": {"volume_id": "vol-1"} | volume})
+    assert holder.asked == asked

@@ -87,6 +87,7 @@ def test_every_byte_of_an_untouched_copy_is_proved_and_nothing_is_left(stopped, 
     after = after_of(stopped, taken)
     assert (after["proof"]["sha256"], after["proof"]["reason"]) == (after["expected_sha256"], "")
     assert (after["made"], after["attached"], failed(after)) == ([], False, set())
+    assert prove_copy.copy_verdict(stopped) == "identical"
     assert taken["id"] in [p["id"] for p in rollback_points(stopped)]
     mounts = stopped.source_host.run("list_open_files", mount_path="/var/lib/runbook/copy/" + taken["id"])
     assert not mounts["mounted"]
@@ -106,6 +107,7 @@ def test_one_changed_byte_of_the_copy_is_named(stopped, point, sandbox):
     after = after_of(stopped, taken)
     assert after["proof"]["difference"]["changed"] == [["shared/minutes.txt", ["sha256"]]]
     assert failed(after) == {"copy-identical"}
+    assert prove_copy.copy_verdict(stopped) == "different"
     assert (after["made"], after["attached"]) == ([], False)
 
 
@@ -136,6 +138,7 @@ def test_what_cannot_be_read_is_said_and_not_taken_for_proved(stopped, point, sa
     assert failed(after) == set()
     assert "not proved" in prove_copy._verify_copy({"proof_seq": 0}, after)[0].observed
     assert not prove_copy._is_proved(after)
+    assert prove_copy.copy_verdict(stopped).startswith("not proved: AttachVolume")
 
 
 def test_changed_blocks_are_reported_or_said_to_be_unknown(stopped, point):
