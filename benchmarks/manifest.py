@@ -32,7 +32,7 @@ LOADER = (
     'sys.exit(n["answer"](n["main"],base64.b64decode(sys.argv[2]).decode()))'
 )
 BLOCK = 1 << 20
-FLOOR, SHA256SUM, OURS = "tar to a pipe (read floor)", "find | xargs -P2 sha256sum", "build_manifest"
+FLOOR, SHA256SUM, OURS = "tar to a pipe (read floor)", "find, xargs -P2 sha256sum", "build_manifest"
 AGAIN = "build_manifest, incremental"
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 Program = Callable[[], float]
@@ -103,7 +103,7 @@ class Bench:
         lines = {
             FLOOR: ("tar", 'tar -C "$0" -cf - . | cat'),
             SHA256SUM: ("sha256sum", f"{find} sha256sum"),
-            "find | xargs -P2 b3sum": ("b3sum", f"{find} b3sum"),
+            "find, xargs -P2 b3sum": ("b3sum", f"{find} b3sum"),
             "rsync -rcn": ("rsync", f'rsync -rcn "$0"/ {empty}/'),
             "hashdeep -r": ("hashdeep", 'hashdeep -c sha256 -r "$0"'),
         }
@@ -184,15 +184,14 @@ def main() -> None:
             f"{chosen.large} files of {chosen.large_mib} MiB": (chosen.large, chosen.large_mib * BLOCK),
             f"{chosen.small} files of {chosen.small_kib} KiB": (chosen.small, chosen.small_kib * 1024),
         }
+        missing = Bench(base, base / "store").programs()[1]
+        print(f"not installed, so not compared: {', '.join(missing) or 'nothing'}")
         for number, (title, (count, size_bytes)) in enumerate(cases.items()):
             bench = Bench(base / f"files-{number}", base / f"store-{number}")
             if not count:
                 continue
             make_files(bench.folder, count, size_bytes)
             bench.verify()
-            missing = bench.programs()[1]
-            if not number:
-                print(f"not installed, so not compared: {', '.join(missing) or 'nothing'}")
             for cold in (False, True):
                 how = f"cold: {drop(bench.folder)}" if cold else "warm"
                 seconds = bench.measure(chosen.rounds, cold=cold)
