@@ -48,10 +48,13 @@ _PROCEDURES = {
         "create_rollback_point",
         "detach_volume",
         "name_volume",
+        "verify_before_start",
         "start_target_service",
+        "release_gate",
     ),
     "verify_persistence": (
         "verify_data",
+        "verify_rollback_copy",
         "write_probe",
         "restart_task",
         "verify_data_after_restart",

@@ -46,6 +46,18 @@ def parse(answer: Mapping[str, Any]) -> tuple[FileEntry, ...]:
     return entries
 
 
+def rows(entries: Iterable[FileEntry]) -> list[list[Any]]:
+    """Return entries as `parse` takes them.
+
+    Args:
+        entries: The entries.
+
+    Returns:
+        One list of ten fields each, in the order given.
+    """
+    return [list(_row(entry)) for entry in entries]
+
+
 def canonical(entries: Iterable[FileEntry]) -> bytes:
     r"""Return the one form of a manifest that digests are made of.
 

@@ -142,6 +142,9 @@ class Rexray(Section):
     """Name under which Docker knows the plugin, and so the driver name in the task definition."""
     volume_name: kind.VolumeName
     """Docker volume name. REX-Ray finds the EBS volume by this value in its Name tag, which the cutover sets."""
+    gate_image: kind.ImageReference = "amazon/amazon-ecs-pause:0.1.0"
+    """Image that container instances have anyway and that does nothing: it holds the volume while it is verified
+    before the service starts. The ECS agent loads its pause image on every host."""
     stock: bool = False
     """Accept the unmaintained stock plugin, which needs hosts without mandatory IMDSv2."""
     allow_unpinned_plugin: bool = False
@@ -208,6 +211,12 @@ class Policy(Section):
     """How long the service is watched on the target before the source may be retired."""
     snapshot_retention_days: int = Field(default=30, ge=1, le=3650)
     """How long the rollback point and the snapshots are kept."""
+    verify_budget_s: int = Field(default=5, ge=0, le=3600)
+    """How long contents are sampled on the target before the service starts, besides what must be read anyway."""
+    manifest_nice: int = Field(default=10, ge=0, le=19)
+    """Niceness of the manifest that is taken while the service still runs; inside the outage it is 0."""
+    manifest_io_class: Literal["none", "best-effort", "idle"] = "best-effort"
+    """Share of the disk for that manifest: `best-effort` at the lowest level, `idle`, or `none` for the usual one."""
     rollback_point: Literal["copy_or_snapshot", "snapshot"] = "copy_or_snapshot"
     """`copy_or_snapshot`: an EBS volume copy where the Region has it. `snapshot`: always a snapshot."""
     approvals: int = Field(default=0, ge=0, le=0)

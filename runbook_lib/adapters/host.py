@@ -27,7 +27,7 @@ _LOADER = (
 )
 _FINISHED = {"Success", "Failed", "TimedOut", "Cancelled"}
 _PAGE_CHARACTERS = 20_000
-_POLL_S = (0.05, 0.1, 0.2, 0.3, 0.5)
+_SHORTEST_POLL_S, _LONGEST_POLL_S, _POLL_SHARE = 0.05, 0.5, 0.1
 
 
 @cache
@@ -139,11 +139,10 @@ class Host:
         return str(answer["Command"]["CommandId"])
 
     def _wait(self, script: str, command_id: str, timeout_s: int) -> dict[str, Any]:
-        deadline = self._clock.monotonic() + timeout_s + 30
-        looks = 0
-        while self._clock.monotonic() < deadline:
-            self._clock.sleep(_POLL_S[min(looks, len(_POLL_S) - 1)])
-            looks += 1
+        started = self._clock.monotonic()
+        while (waited_s := self._clock.monotonic() - started) < timeout_s + 30:
+            # a pause is a tenth of what was waited: it costs little of an outage, and few calls for a long command
+            self._clock.sleep(min(max(waited_s * _POLL_SHARE, _SHORTEST_POLL_S), _LONGEST_POLL_S))
             try:
                 invocation = self._aws.call(
                     "ssm", "get_command_invocation", CommandId=command_id, InstanceId=self.instance_id

@@ -4,71 +4,90 @@ Reads everything below the root, on the host or as a container sees it. Changes:
 filesystem, stores the manifest below /var/lib/runbook; never writes onto the data volume.
 A file is taken over from a previous manifest when size, mtime, ctime and inode are equal and its ctime is older than
 the moment before which the previous run had all dirty pages written: later writes, mapped ones too, move the ctime.
+What a killed attempt at the same manifest had finished is taken over by the same rule; an attempt that still runs
+(its caller died, it did not) is waited for. One worker process per core; memory is bounded by the largest folder.
 """
 
 from __future__ import annotations
 
+import fcntl
+import gc
+import glob
+import json
 import os
+import resource
+import shutil
 import time
 
 from containers import find_container, view_path
-from manifest_hash import hash_rows
-from manifest_rows import (
-    CTIME_NS,
-    INODE,
-    KIND,
-    LINK_GROUP,
-    MTIME_NS,
-    PATH,
-    SHA256,
-    SIZE,
-    load,
-    manifest_path,
-    save,
-)
-from manifest_walk import walk
-from prelude import Refused, run
+from holders import open_files
+from manifest_parts import Job, Totals, cut
+from manifest_rows import HEADER, STARTED, VERSION, Former, load, manifest_path, write_note
+from manifest_walk import Walk
+from manifest_workers import Workers, worker_count
+from prelude import Refused, read_text, run
 
 CLOCK_TICK_NS = 100 * 1000 * 1000  # file times come from the kernel's coarse clock: ten ticks of the slowest
 LISTED = 50
 
 
 def main(arguments: dict) -> dict:
-    """Walk, take over what cannot have changed, hash the rest, store; return the numbers and the digest."""
+    """Walk, take over what cannot have changed, hash the rest, store; return the numbers and the digests.
+
+    Arguments: run_id, name; root, or container and container_path; optionally previous, exclude, workers, nice,
+    io_class, seed (then the digests of groups are returned as well), and holders (then who holds the root is too).
+    """
     started = time.monotonic()
-    os.nice(int(arguments.get("nice") or 0))
-    root_path, path = find_root(arguments), manifest_path(arguments["run_id"], arguments["name"])
-    excluded = sorted(name.strip("/") for name in arguments.get("exclude") or ())
-    trusted_before_ns = time.time_ns() - CLOCK_TICK_NS
-    run(["sync", "-f", root_path], timeout_s=600)
-    root = os.open(root_path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        rows, vanished, foreign = walk(root, set(excluded))
-        firsts = group_links(rows)
-        reused = take_over(rows, arguments) if arguments.get("previous") else 0
-        fresh = [row for row in rows if is_to_hash(row)]
-        workers = min(int(arguments.get("workers") or os.cpu_count() or 1), 64)
-        changing, gone = hash_rows(root, fresh, workers)
-    finally:
-        os.close(root)
-    rows = [row for row in rows if row[PATH] not in set(gone)]
-    copy_digests(rows, firsts)
-    header = {"root": root_path, "excluded": excluded, "trusted_before_ns": trusted_before_ns}
-    unstable = sorted(set(changing + gone + vanished))
-    return {
-        "files": sum(row[KIND] == "file" for row in rows),
-        "entries": len(rows),
-        "bytes": sum(row[SIZE] for row in rows if is_first(row)),
-        "sha256": save(path, header, rows),
-        "hashed_files": len(fresh) - len(gone),
-        "hashed_bytes": sum(row[SIZE] for row in fresh),
-        "reused_files": reused,
-        "duration_s": round(time.monotonic() - started, 3),
+    gc.disable()  # rows make no cycles; looking for some takes a tenth of the time
+    give_way(arguments)
+    path, root_path = manifest_path(arguments["run_id"], arguments["name"]), find_root(arguments)
+    former = previous_of(arguments)
+    since_ns = former.trusted_before_ns if former else 0
+    with Attempt(path) as attempt:
+        formers = ([former] if former else []) + attempt.leftovers
+        options = dict(arguments, since_ns=since_ns)
+        totals, walk = build(root_path, attempt.folder, formers, options)
+        attempt.publish(root_path, sorted(excluded_of(arguments)), totals)
+    unstable = sorted(set(totals.unstable + walk.vanished))
+    facts = {
+        "sha256": totals.sha256,
+        "metadata_sha256": totals.metadata_sha256,
+        "groups": totals.group_facts(),
+        "since_ns": since_ns,
         "path": path,
         "unstable": unstable[:LISTED],
         "unstable_count": len(unstable),
-        "other_filesystems": foreign[:LISTED],
+        "other_filesystems": walk.foreign[:LISTED],
+        "peak_rss_kib": peak_rss_kib(worker_count(arguments.get("workers"))),
     }
+    if arguments.get("holders"):
+        facts["open_files"] = open_files(root_path)[0]
+    return dict(totals.numbers, duration_s=round(time.monotonic() - started, 3), **facts)
+
+
+def give_way(arguments: dict) -> None:
+    """Lower this process's and its workers' share of processor and disk, where it is asked for."""
+    os.nice(int(arguments.get("nice") or 0))
+    classes = {"best-effort": ["-c", "2", "-n", "7"], "idle": ["-c", "3"]}
+    if arguments.get("io_class"):
+        try:
+            run(["ionice", *classes[arguments["io_class"]], "-p", str(os.getpid())], accept=tuple(range(256)))
+        except Refused:
+            pass  # no ionice on this host: the manifest is built all the same
+
+
+def peak_rss_kib(workers: int) -> int:
+    """Return at most how much memory this process and its workers had in all, in KiB."""
+    lines = read_text("/proc/self/status").splitlines()
+    # not ru_maxrss: that remembers the process that started this one
+    own = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return (own[0] if own else largest) + workers * largest
+
+
+def excluded_of(arguments: dict) -> set:
+    """Return the paths that are left out."""
+    return {name.strip("/") for name in arguments.get("exclude") or ()}
 
 
 def find_root(arguments: dict) -> str:
@@ -82,44 +101,69 @@ def find_root(arguments: dict) -> str:
     return root
 
 
-def group_links(rows: list) -> dict:
-    """Name each hard-linked inode's first path in the other rows of it; return the first rows by inode."""
-    firsts = {}
-    for row in rows:
-        if row[LINK_GROUP]:
-            first = firsts.setdefault(row[INODE], row)
-            row[LINK_GROUP] = first[PATH]
-    return firsts
+def previous_of(arguments: dict) -> Former | None:
+    """Return the manifest this one builds on, or None."""
+    if not arguments.get("previous"):
+        return None
+    path = manifest_path(arguments["run_id"], arguments["previous"])
+    return Former(path, load(path)[0])
 
 
-def is_first(row: list) -> bool:
-    """Return whether a row is the only one, or the first in path order, of its inode."""
-    return row[LINK_GROUP] in ("", row[PATH])
+def build(root_path: str, folder: str, formers: list, options: dict) -> tuple:
+    """Walk a folder and complete every part of its manifest; return (totals, walk)."""
+    trusted_before_ns = time.time_ns() - CLOCK_TICK_NS
+    run(["sync", "-f", root_path], timeout_s=600)
+    write_note(os.path.join(folder, STARTED), {"trusted_before_ns": trusted_before_ns})
+    root = os.open(root_path, os.O_RDONLY | os.O_DIRECTORY)
+    job = Job(root, folder, formers, options)
+    workers = Workers(options.get("workers"), job.complete)
+    try:
+        walk, parts = Walk(root, excluded_of(options)), 0
+        for rows in cut(walk):
+            job.put(parts, "rows", rows)
+            workers.give(parts)
+            parts += 1
+        workers.finish()
+        return Totals(job, parts), walk
+    finally:
+        workers.abandon()
+        os.close(root)
 
 
-def is_to_hash(row: list) -> bool:
-    """Return whether a row is a file whose digest is not known yet."""
-    return row[KIND] == "file" and not row[SHA256] and is_first(row)
+class Attempt:
+    """One attempt at a manifest: its folder, and what killed attempts before it left.
 
+    Args:
+        path: Where the manifest shall be.
+    """
 
-def take_over(rows: list, arguments: dict) -> int:
-    """Copy digests of files that cannot have changed since the previous manifest; return how many."""
-    header, former_rows = load(manifest_path(arguments["run_id"], arguments["previous"]))
-    former = {row[PATH]: row for row in former_rows if row[KIND] == "file"}
-    count = 0
-    for row in rows:
-        known = former.get(row[PATH]) if is_to_hash(row) else None
-        same = known and all(known[field] == row[field] for field in (SIZE, MTIME_NS, CTIME_NS, INODE))
-        if same and row[CTIME_NS] < header["trusted_before_ns"]:
-            row[SHA256] = known[SHA256]
-            count += 1
-    return count
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.folder = path + ".attempt"
+        self.leftovers = []
 
+    def __enter__(self) -> Attempt:  # noqa: PYI034 - Python 3.7 has no Self
+        """Wait for an attempt that still runs, then put aside what it left."""
+        os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+        self.lock = open(self.path + ".lock", "w")  # held until this attempt and its workers end
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        if os.path.isdir(self.folder):
+            os.rename(self.folder, "%s.left-%d" % (self.path, time.time_ns()))
+        self.leftovers = [Former(left) for left in sorted(glob.glob(glob.escape(self.path) + ".left-*"))]
+        os.mkdir(self.folder, 0o700)
+        return self
 
-def copy_digests(rows: list, firsts: dict) -> None:
-    """Give hard links what their first row learned while it was hashed."""
-    for row in rows:
-        if row[LINK_GROUP] and row[KIND] == "file":
-            first = firsts[row[INODE]]
-            for field in (SHA256, SIZE, MTIME_NS, CTIME_NS):
-                row[field] = first[field]
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Let the next attempt begin; what is there stays for it."""
+        self.lock.close()
+
+    def publish(self, root_path: str, excluded: list, totals: Totals) -> None:
+        """Write the header, put the manifest in its place, remove what killed attempts left."""
+        started = json.loads(read_text(os.path.join(self.folder, STARTED)))
+        header = dict(started, version=VERSION, root=root_path, excluded=excluded, firsts=totals.firsts)
+        write_note(os.path.join(self.folder, HEADER), header)
+        if os.path.isdir(self.path):
+            os.rename(self.path, "%s.left-%d" % (self.path, time.time_ns()))
+        os.rename(self.folder, self.path)
+        for left in glob.glob(glob.escape(self.path) + ".left-*"):
+            shutil.rmtree(left, ignore_errors=True)

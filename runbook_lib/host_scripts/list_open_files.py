@@ -1,7 +1,11 @@
-"""List who has files open below a mount. Reads /proc and findmnt; changes nothing."""
+"""List who has files open below a mount, and how the containers of a project are. Changes nothing.
+
+Reads /proc and findmnt; with `project` also docker ps and docker inspect, so that one command tells both.
+"""
 
 from __future__ import annotations
 
+from containers import compose_containers
 from holders import open_files
 from mounts import mount_at
 
@@ -10,4 +14,7 @@ def main(arguments: dict) -> dict:
     """Return whether the path is a mount, who holds it, and how many processes could not be looked into."""
     mounted = mount_at(arguments["mount_path"]) is not None
     rows, unreadable = open_files(arguments["mount_path"]) if mounted else ([], 0)
-    return {"mounted": mounted, "open_files": rows, "unreadable_processes": unreadable}
+    facts = {"mounted": mounted, "open_files": rows, "unreadable_processes": unreadable}
+    if arguments.get("project"):
+        facts["containers"] = compose_containers(arguments["project"])
+    return facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runbook_lib.procedures.gate import RELEASE_GATE, VERIFY_BEFORE_START
 from runbook_lib.procedures.hand_over import CREATE_ROLLBACK_POINT, DETACH_VOLUME, NAME_VOLUME
 from runbook_lib.procedures.hold import HOLD_CUTOVER
 from runbook_lib.procedures.outage_budget import within_budget
@@ -25,6 +26,8 @@ STEPS = tuple(
         CREATE_ROLLBACK_POINT,
         DETACH_VOLUME,
         NAME_VOLUME,
+        VERIFY_BEFORE_START,
         START_TARGET_SERVICE,  # the outage ends when users get an answer again
+        RELEASE_GATE,
     )
 )

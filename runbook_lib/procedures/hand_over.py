@@ -19,48 +19,19 @@ from runbook_lib.procedures.observations import (
     observe_names,
     observe_volume,
 )
+from runbook_lib.procedures.rollback_points import (
+    ROLLBACK,
+    is_mounted_on_source,
+    observe_rollback_points,
+    rollback_points,
+)
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
 
 NOTEBOOK = "30_cut_over_volume"
-ROLLBACK = "rollback"
 _NO_COPIES = {"InvalidAction", "UnsupportedOperation", "Unsupported", "OperationNotPermitted"}
-_FAILED = {"error", "deleting", "deleted", "recoverable", "recovering"}
-
-
-def observe_rollback_points(run: Run) -> dict[str, Any]:
-    """Return this run's rollback points, newest last.
-
-    Args:
-        run: The open run.
-
-    Returns:
-        Keys `volume` (facts), `mounted` (on the source), `points[]` {kind, id, state, created_utc, is_current}; a point
-        is current when it was taken after the manifest of the stopped volume.
-    """
-    tags = {RUN_TAG: run.run_id, POINT_TAG: ROLLBACK}
-    manifest = run.journal.last("manifest", phase="before")
-    since = run.clock.parse(manifest.at_utc) if manifest else None
-    points = [
-        {"kind": "volume", "id": v["volume_id"], "state": v["state"], "created_utc": v["created_utc"]}
-        for v in run.ebs.find_volumes(tags)
-    ] + [
-        {"kind": "snapshot", "id": s["snapshot_id"], "state": s["state"], "created_utc": s["started_utc"]}
-        for s in run.ebs.find_snapshots(tags)
-    ]
-    for point in points:
-        # whole seconds: EC2 cuts the fraction off
-        created = run.clock.parse(point["created_utc"])
-        point["is_current"] = since is not None and created >= since.replace(microsecond=0)
-    mount_path = run.parameters.volume.mount_path
-    return {
-        "volume": observe_volume(run),
-        "mounted": run.source_host.run("list_open_files", mount_path=mount_path)["mounted"],
-        "points": [p for p in points if p["state"] not in _FAILED],
-        "policy": run.parameters.policy.rollback_point,
-    }
 
 
 def _has_rollback_point(facts: Facts) -> bool:
@@ -121,7 +92,11 @@ def _verify_rollback_point(_before: Facts, after: Facts) -> Sequence[Check]:
 
 
 def _observe_detach(run: Run) -> dict[str, Any]:
-    return observe_rollback_points(run)
+    """Return volume and rollback points; the host is asked only while the volume could still be mounted there."""
+    volume = observe_volume(run)
+    states = {attachment["state"] for attachment in volume["attachments"]}
+    mounted = bool(states & {"attached", "attaching", "busy"}) and volume["on_source"] and is_mounted_on_source(run)
+    return {"volume": volume, "mounted": mounted, "points": rollback_points(run)}
 
 
 def _is_detached(facts: Facts) -> bool:

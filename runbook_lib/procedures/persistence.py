@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib import manifest
-from runbook_lib.errors import JournalError
 from runbook_lib.model import Check, Facts, FileEntry, ManifestDifference
+from runbook_lib.procedures.manifest_before import before_event, manifest_before
 from runbook_lib.procedures.observations import container_of, observe_task
 from runbook_lib.storage import SENTINEL_PATH
 
@@ -20,29 +20,27 @@ if TYPE_CHECKING:
     from runbook_lib.adapters.host import Host
     from runbook_lib.run import Run
 
-BEFORE = "manifest-before"
-HOT = "manifest-hot"
 _CONTENT = frozenset({"size_bytes", "mtime_ns", "sha256"})
 
 
-def take_manifest(run: Run, host: Host, name: str, phase: str, **where: Any) -> dict[str, Any]:
-    """Build a manifest on a host and keep it as evidence.
+def build_manifest(run: Run, host: Host, name: str, phase: str, **where: Any) -> dict[str, Any]:
+    """Build a manifest on a host and note its digests in the journal; its entries stay on the host.
 
     Args:
         run: The open run.
         host: Where the files are.
         name: Evidence name, for example `manifest-before`.
         phase: Word for the journal: `hot`, `before`, `after`, `after-restart`, `after-replace`, `after-roll-back`.
-        **where: `root`, or `container` and `container_path`; optionally `previous`, the name of an earlier manifest.
+        **where: `root`, or `container` and `container_path`; optionally `previous`, the name of an earlier manifest,
+            and the other arguments of host script `build_manifest`.
 
     Returns:
         As host script `build_manifest`.
 
     Changes:
-        Files under /var/lib/runbook on the host and in the run folder; a `manifest` event.
+        Files under /var/lib/runbook on the host; a `manifest` event.
     """
     built = host.run("build_manifest", timeout_s=6 * 3600, run_id=run.run_id, name=name, **where)
-    run.keep_evidence(name, host.run("read_manifest", run_id=run.run_id, name=name))
     run.journal.append(
         "manifest",
         phase=phase,
@@ -52,7 +50,30 @@ def take_manifest(run: Run, host: Host, name: str, phase: str, **where: Any) -> 
         hashed_bytes=built["hashed_bytes"],
         duration_s=built["duration_s"],
         path=f"evidence/{name}.json",
+        instance_id=host.instance_id,
+        **{key: built[key] for key in ("entries", "metadata_sha256", "groups", "since_ns", "peak_rss_kib")},
     )
+    return built
+
+
+def take_manifest(run: Run, host: Host, name: str, phase: str, **where: Any) -> dict[str, Any]:
+    """Build a manifest on a host and keep it as evidence.
+
+    Args:
+        run: The open run.
+        host: Where the files are.
+        name: Evidence name, for example `manifest-after`.
+        phase: Word for the journal.
+        **where: As `build_manifest`.
+
+    Returns:
+        As host script `build_manifest`.
+
+    Changes:
+        Files under /var/lib/runbook on the host and in the run folder; a `manifest` event.
+    """
+    built = build_manifest(run, host, name, phase, **where)
+    run.keep_evidence(name, host.run("read_manifest", run_id=run.run_id, name=name))
     return built
 
 
@@ -74,7 +95,7 @@ def compare_with_before(run: Run, name: str, phase: str, since_ns: int) -> dict[
     Changes:
         A `comparison` event.
     """
-    before, after = manifest.parse(run.evidence(BEFORE)), manifest.parse(run.evidence(name))
+    before, after = manifest_before(run), manifest.parse(run.evidence(name))
     difference, written = tell_apart(manifest.compare(before, after), after, since_ns)
     facts = {
         "identical": difference.identical,
@@ -183,11 +204,9 @@ def service_start_ns(run: Run) -> int:
     Raises:
         JournalError: when this run never took that manifest.
     """
-    event = run.journal.last("manifest", phase="before")
-    if event is None:
-        raise JournalError(f"run {run.run_id} has no manifest from before the cutover; run 30_cut_over_volume first")
+    event = before_event(run)
     recorded_ns = int(run.clock.parse(event.at_utc).timestamp() * 1_000_000_000)
-    newest_ns = max((entry.mtime_ns for entry in manifest.parse(run.evidence(BEFORE))), default=0)
+    newest_ns = max((entry.mtime_ns for entry in manifest_before(run)), default=0)
     return min(newest_ns, recorded_ns)
 
 

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_lib import checks
 from runbook_lib.model import Check, Facts
+from runbook_lib.procedures.gate import check_one_host
+from runbook_lib.procedures.gate_proof import check_gate_image, hosts_without_image
 from runbook_lib.procedures.inspect_source import disk_facts, read_compose
+from runbook_lib.procedures.manifest_before import HOT
 from runbook_lib.procedures.observations import (
     driver_of,
     observe_container_hosts,
     observe_names,
     observe_volume,
 )
-from runbook_lib.procedures.persistence import HOT, take_manifest
+from runbook_lib.procedures.persistence import take_manifest
 from runbook_lib.procedures.snapshot_volume import observe_hot_snapshot
 from runbook_lib.steps import Step
 
@@ -39,6 +42,7 @@ def _observe_readiness(run: Run) -> dict[str, Any]:
         "hosts": observe_container_hosts(run),
         "snapshot": observe_hot_snapshot(run)["snapshot"],
     }
+    facts["without_image"] = hosts_without_image(run, [host["instance_id"] for host in facts["hosts"]])
     if not volume["on_source"]:
         return facts | {"disk_checks": [], "open_files": [], "containers": []}
     listed = run.source_host.run(
@@ -86,6 +90,8 @@ def _check_readiness(facts: Facts) -> Sequence[Check]:
             fix="run 10_provision_target until register-container-instance is done",
             needs="register-container-instance",
         ),
+        check_one_host([host["instance_id"] for host in facts["hosts"]]),
+        check_gate_image(facts["without_image"]),
         Check(
             "hot-snapshot-taken",
             passed=snapshot is not None,
@@ -192,7 +198,11 @@ def _take_hot_manifest(run: Run, before: Facts) -> None:
         content=json.dumps(content, sort_keys=True) + "\n",
     )
     run.journal.append("sentinel", path=written["path"], sha256=written["sha256"])
-    take_manifest(run, run.source_host, HOT, "hot", root=before["mount_path"])
+    policy = run.parameters.policy
+    share: dict[str, Any] = {"nice": policy.manifest_nice}
+    if policy.manifest_io_class != "none":
+        share["io_class"] = policy.manifest_io_class
+    take_manifest(run, run.source_host, HOT, "hot", root=before["mount_path"], **share)
 
 
 CHECK_READINESS = Step(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib import checks
+from runbook_lib.errors import HostCommandError
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.observations import (
     CUT_OVER_TAG,
@@ -64,11 +66,26 @@ def _is_target_stopped(facts: Facts) -> bool:
 
 
 def _stop_target(run: Run, before: Facts) -> None:
-    """Set the desired count to 0; the plugin unmounts and detaches when the container ends."""
+    """Set the desired count to 0; the plugin unmounts and detaches when the last container ends."""
     if before["tasks"]:
         note_outage_start(run, lambda: [*target_urls(run), str(run.parameters.source.url)])
     if before["service"]["exists"]:
         run.ecs.set_desired_count(0)
+    _release_gate(run, before)
+
+
+def _release_gate(run: Run, before: Facts) -> None:
+    """Remove the container that a cutover left holding the volume; a host that is gone holds nothing.
+
+    A host that does not answer is not waited for: whether the volume is let go is what the step verifies.
+    """
+    volume = before["volume"]
+    if not volume["holder"] or volume["on_source"]:
+        return
+    host = run.host(volume["holder"])
+    with suppress(HostCommandError):
+        if host.is_online():
+            host.run("release_gate", timeout_s=400, volume_id=volume["volume_id"], change=True)
 
 
 def _verify_target_stopped(_before: Facts, after: Facts) -> Sequence[Check]:
@@ -87,7 +104,8 @@ def _verify_target_stopped(_before: Facts, after: Facts) -> Sequence[Check]:
             expected="the volume not attached to a container instance",
             observed=after["volume"]["holder"] or "attached nowhere",
             why="two hosts must never hold it",
-            fix="replace the container instance; the runbook never forces a detach",
+            fix="run again; when the host does not answer, replace the container instance. The runbook never forces a "
+            "detach",
         ),
     )
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.model import Check, Facts
-from runbook_lib.procedures.hand_over import observe_rollback_points
 from runbook_lib.procedures.observations import CUT_OVER_TAG, observe_task, observe_volume
+from runbook_lib.procedures.prove_copy import IDENTICAL, NOT_PROVED, copy_verdict
+from runbook_lib.procedures.rollback_points import rollback_points
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def _observe_retirement(run: Run) -> dict[str, Any]:
     volume, task = observe_volume(run), observe_task(run)
     source = run.ec2.describe_instance(run.parameters.source.instance_id)
     stopped = source["state"] == "stopped"
-    points = [] if stopped else [p for p in observe_rollback_points(run)["points"] if p["is_current"]]
+    points = [] if stopped else [p for p in rollback_points(run) if p["is_current"]]
     cut_over = volume["tags"].get(CUT_OVER_TAG, "")
     age_s = (run.clock.now_utc() - run.clock.parse(cut_over)).total_seconds() if cut_over else 0.0
     verified = run.journal.last("comparison", phase="after-replace")
@@ -34,6 +35,7 @@ def _observe_retirement(run: Run) -> dict[str, Any]:
         "age_s": round(age_s, 1),
         "bake_time_s": run.parameters.policy.bake_time_s,
         "identical": bool(verified and verified.fields["identical"]),
+        "copy": copy_verdict(run),
     }
 
 
@@ -73,6 +75,15 @@ def _check_retirement(facts: Facts) -> Sequence[Check]:
             why="it is the only way back once the source is gone",
             fix="wait until EBS has completed it, then run again",
             needs="create-rollback-point",
+        ),
+        Check(
+            "copy-identical",
+            passed=facts["copy"] == IDENTICAL or facts["copy"].startswith(NOT_PROVED),
+            expected="the rollback copy read whole and identical, or the reason why it could not be read",
+            observed=facts["copy"] or "not read",
+            why="it is what a restore would bring back once the source is gone",
+            fix="run 40_verify_persistence with this run_id",
+            needs="verify-rollback-copy",
         ),
         Check(
             "bake-time-over",

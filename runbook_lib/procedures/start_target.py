@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from runbook_lib import checks
 from runbook_lib.errors import HostCommandError
 from runbook_lib.model import Check, Facts
+from runbook_lib.procedures.gate_proof import is_proved, observe_proof
 from runbook_lib.procedures.hand_over import check_unique_name, is_named, observe_name
 from runbook_lib.procedures.observations import observe_task, observe_task_volume, target_urls
 from runbook_lib.procedures.outage import observe_outage
@@ -28,7 +29,8 @@ def observe_target(run: Run) -> dict[str, Any]:
 
     Returns:
         Keys `service, task, instance_id, stopped_reasons, naming, seen` (host script `inspect_target`, or None),
-        `expected` {volume_id, filesystem_uuid, sentinel_sha256, root}, `answers`, `outage_s`.
+        `expected` {volume_id, filesystem_uuid, sentinel_sha256, root}, `proved` (before the start), `answers`,
+        `outage_s`.
 
     Changes:
         Notes the end of the outage in the journal, once.
@@ -44,6 +46,7 @@ def observe_target(run: Run) -> dict[str, Any]:
         "naming": observe_name(run),
         "seen": seen,
         "expected": _expected(run),
+        "proved": is_proved(observe_proof(run)),
         **outage,
     }
 
@@ -153,6 +156,15 @@ def _check_start(facts: Facts) -> Sequence[Check]:
             why="only one host may hold the volume",
             fix="run 30_cut_over_volume from the top",
             needs="detach-volume",
+        ),
+        Check(
+            "verified-before-start",
+            passed=facts["proved"],
+            expected="the volume verified on the target's host after the manifest of the stopped source",
+            observed="verified" if facts["proved"] else "not verified",
+            why="from the first write on, a defect of the data could no longer be told from the application's work",
+            fix="run 30_cut_over_volume from the top",
+            needs="verify-before-start",
         ),
         *checks.check_single_writer(facts["service"], needs="provision-target"),
     )

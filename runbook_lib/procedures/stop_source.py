@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_lib import checks
 from runbook_lib.model import Check, Facts
-from runbook_lib.procedures.inspect_source import read_compose
+from runbook_lib.procedures.manifest_before import BEFORE, HOT
 from runbook_lib.procedures.observations import observe_volume, target_urls
 from runbook_lib.procedures.outage import note_outage_start
-from runbook_lib.procedures.persistence import BEFORE, HOT, take_manifest
+from runbook_lib.procedures.persistence import build_manifest
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -22,9 +22,10 @@ NOTEBOOK = "30_cut_over_volume"
 def _observe_source_service(run: Run) -> dict[str, Any]:
     """Return whether the compose service runs and who holds files open."""
     mount_path = run.parameters.volume.mount_path
-    listed = run.source_host.run("list_open_files", mount_path=mount_path)
+    project = run.parameters.source.compose_project
+    listed = run.source_host.run("list_open_files", mount_path=mount_path, project=project)
     return {
-        "containers": read_compose(run)["containers"],
+        "containers": listed["containers"],
         "open_files": listed["open_files"],
         "mounted": listed["mounted"],
         "mount_path": mount_path,
@@ -114,9 +115,17 @@ def _check_final_manifest(facts: Facts) -> Sequence[Check]:
 
 
 def _complete_manifest(run: Run, before: Facts) -> None:
-    """Complete the manifest: hash only what changed since the hot one."""
+    """Complete the manifest: hash only what changed since the hot one; its entries come home after the outage."""
     hot = run.journal.last("manifest", phase="hot")
-    take_manifest(run, run.source_host, BEFORE, "before", root=before["mount_path"], previous=HOT if hot else None)
+    build_manifest(
+        run,
+        run.source_host,
+        BEFORE,
+        "before",
+        root=before["mount_path"],
+        previous=HOT if hot else None,
+        seed=run.run_id,
+    )
 
 
 def _verify_final_manifest(before: Facts, after: Facts) -> Sequence[Check]:

@@ -15,6 +15,7 @@ from runbook_lib.procedures.persistence import (
     sentinel_sha256,
     take_manifest,
 )
+from runbook_lib.procedures.prove_copy import VERIFY_ROLLBACK_COPY
 from runbook_lib.procedures.start_target import START_TARGET_SERVICE
 from runbook_lib.procedures.target_root import is_root_reached, observe_root, plan_root, verify_root
 from runbook_lib.steps import Step, only_wait
@@ -129,6 +130,7 @@ def _data_step(step_id: str, title: str, name: str, phase: str) -> Step:
 
 STEPS = (
     _data_step("verify-data", "Verify sentinel and manifest inside the container", "manifest-after", "after"),
+    VERIFY_ROLLBACK_COPY,
     WRITE_PROBE,
     RESTART_TASK,
     _data_step(

@@ -40,6 +40,8 @@ CAPABILITIES = (
     "ecs.capability.secrets.asm.environment-variables",
     "ecs.capability.secrets.ssm.environment-variables",
 )
+PAUSE_IMAGE = "amazon/amazon-ecs-pause:0.1.0"
+"""Loaded by every agent when it starts, never cleaned up. Source: agent ``config.CachedImageNamePauseContainer``."""
 TERMINATED = {"shutting-down", "terminated"}
 STOPPED = {"stopping", "stopped"}
 
@@ -81,6 +83,7 @@ class Agent:
         self._registered = False
         self.start_number = (self.host.boots, self.host.ecs_agent_restarts)
         self.settings = self.host.ecs_config()
+        self.host.engine.load(PAUSE_IMAGE)
         name = self.settings.get("ECS_CLUSTER", "")
         role = self.host.launch.role_name
         attributes = {**_capabilities(self.host), **_given_attributes(self.settings)}

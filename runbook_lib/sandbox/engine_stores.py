@@ -53,6 +53,13 @@ class EngineStores:
             self._images[reference if "@" in reference else image.reference] = image
         return image
 
+    def load(self, reference: str) -> None:
+        """Put an image that comes with the machine image onto the host, as ``docker load`` does."""
+        image = self.host.world.images.find(reference)
+        if image is not None:
+            with self.lock:
+                self._images[image.reference] = image
+
     def image(self, reference: str) -> Image | None:
         """Return an image of this host by tag, digest or id; None when it is not here."""
         known = self._images.get(reference) or self._images.get(normalized(reference))

@@ -42,6 +42,13 @@ class StorageDriver(Protocol):
     def task_volume(self) -> dict[str, Any]:
         """Return the task's volume (`task_volume` of modules/ecs_service)."""
 
+    def gate(self) -> dict[str, Any]:
+        """Return how a host script reaches the volume's root before the service starts.
+
+        Keys `volume_name, plugin_alias, image`: a container that does nothing holds the volume through the plugin.
+        Key `mount_path`: the host has it mounted there already, and nothing need be started.
+        """
+
     def check_disk(self, device: Facts) -> Sequence[Check]:
         """Return whether the driver would take the disk as it is, from what blkid and lsblk said."""
 

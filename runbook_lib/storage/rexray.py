@@ -81,6 +81,23 @@ class RexRay:
         """
         return {"name": self.volume_name, "driver": self.plugin_alias, "host_path": None}
 
+    def gate(self) -> dict[str, Any]:
+        """Return how the volume is held on a container instance before the service starts.
+
+        The plugin attaches and mounts when a container starts, and detaches after the last one: a container that does
+        nothing holds the volume until the task has it, so that there is one attachment and no second detach.
+
+        Returns:
+            Arguments of host script `verify_before_start`.
+
+        Source: REX-Ray `integration/linux`: a used-count for each volume; attached here already means no new attach.
+        """
+        return {
+            "volume_name": self.volume_name,
+            "plugin_alias": self.plugin_alias,
+            "image": self._parameters.gate_image,
+        }
+
     def check_disk(self, device: Facts) -> Sequence[Check]:
         """Return whether REX-Ray would mount the disk rather than format it.
 

@@ -55,13 +55,19 @@ class HostDouble:
         """Return the command lines that began like this, oldest first."""
         return [call for call in self.state()["calls"] if call[: len(start)] == list(start)]
 
-    def run(self, script: str, **arguments: Any) -> dict[str, Any]:
-        """Run a script and return the JSON document it printed, large answers read back from the store."""
+    def command(self, script: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return how a script is started: `args` and `env`."""
         coded = [base64.b64encode(text.encode()).decode() for text in (source(script), json.dumps(arguments))]
         environment = {**os.environ, "PATH": f"{self.bin}:{os.environ['PATH']}", "RUNBOOK_STORE": str(self.store)}
-        done = subprocess.run(
-            [sys.executable, "-c", LOADER, *coded], env=environment, capture_output=True, text=True, check=False
-        )
+        return {"args": [sys.executable, "-c", LOADER, *coded], "env": environment}
+
+    def begin(self, script: str, **arguments: Any) -> subprocess.Popen[bytes]:
+        """Start a script in a process group of its own and return without waiting."""
+        return subprocess.Popen(**self.command(script, arguments), stdout=subprocess.DEVNULL, start_new_session=True)
+
+    def run(self, script: str, **arguments: Any) -> dict[str, Any]:
+        """Run a script and return the JSON document it printed, large answers read back from the store."""
+        done = subprocess.run(**self.command(script, arguments), capture_output=True, text=True, check=False)
         assert done.stderr == ""
         document = json.loads(done.stdout)
         assert done.returncode == (0 if document["ok"] else 1)

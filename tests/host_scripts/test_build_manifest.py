@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -261,3 +262,113 @@ def test_a_missing_previous_manifest_is_refused(host, tmp_path):
     error = host.refusal("build_manifest", root=str(tmp_path), run_id="r1", name="before", previous="hot")
 
     assert error["kind"] == "no-manifest"
+
+
+def test_a_killed_attempt_leaves_its_finished_parts_to_the_next(host, tmp_path):
+    """Killed half-way, the same manifest is built again without reading again what was read; the result is the same."""
+    root = tmp_path / "data"
+    root.mkdir()
+    for number in range(5):
+        (root / f"{number}").write_bytes(bytes([number]) * (130 << 20))
+    wait_until_old(root)
+    attempt = host.store / "r1" / "hot.manifest.attempt"
+    build = host.begin("build_manifest", root=str(root), run_id="r1", name="hot", workers=1)
+    deadline = time.monotonic() + 30
+    while not list(attempt.glob("*.part")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.killpg(build.pid, signal.SIGKILL)
+    build.wait(10)
+    assert attempt.exists()
+
+    again = host.result("build_manifest", root=str(root), run_id="r1", name="hot")
+    full = host.result("build_manifest", root=str(root), run_id="r1", name="full")
+
+    assert again["reused_files"] >= 1
+    assert again["reused_files"] + again["hashed_files"] == full["files"] == 5
+    assert again["sha256"] == full["sha256"]
+    assert sorted(path.name for path in (host.store / "r1").iterdir()) == [
+        "full.manifest", "full.manifest.lock", "hot.manifest", "hot.manifest.lock"
+    ]  # fmt: skip
+
+
+def test_what_changed_since_a_killed_attempt_is_read_again(host, tmp_path):
+    """Parts of a killed attempt are trusted by the rule for previous manifests: a changed file is hashed again."""
+    root = tmp_path / "data"
+    root.mkdir()
+    (root / "a").write_bytes(b"a" * 100)
+    (root / "b").write_bytes(b"b" * 100)
+    wait_until_old(root)
+    host.result("build_manifest", root=str(root), run_id="r1", name="hot")
+    (host.store / "r1" / "hot.manifest" / "header.json").unlink()
+    (host.store / "r1" / "hot.manifest").rename(host.store / "r1" / "hot.manifest.attempt")
+    (root / "b").write_bytes(b"B" * 100)
+
+    again = host.result("build_manifest", root=str(root), run_id="r1", name="hot")
+
+    found = {entry.path: entry.sha256 for entry in entries(host, "hot")}
+    assert (again["reused_files"], again["hashed_files"]) == (1, 1)
+    assert found["b"] == hashlib.sha256(b"B" * 100).hexdigest()
+
+
+def test_groups_have_the_same_digest_wherever_they_are_computed(host, tmp_path):
+    """Every file is in one sample; the changed ones are those since the previous manifest; the rule has no memory."""
+    root = tmp_path / "data"
+    root.mkdir()
+    for number in range(200):
+        (root / f"{number}").write_bytes(b"%d" % number)
+    wait_until_old(root)
+    host.result("build_manifest", root=str(root), run_id="r1", name="hot")
+    (root / "7").write_bytes(b"seven")
+
+    one = host.result("build_manifest", root=str(root), run_id="r1", name="before", previous="hot", seed="r1")
+    two = host.result("build_manifest", root=str(root), run_id="r1", name="again", previous="hot", seed="r1", workers=2)
+
+    assert one["groups"] == two["groups"]
+    assert one["groups"]["changed"]["files"] == 1
+    assert sum(group["files"] for name, group in one["groups"].items() if name != "changed") == 200
+    assert 60 < one["groups"]["sample-00"]["files"] < 140
+
+
+def test_the_digest_of_the_metadata_leaves_contents_out(host, tmp_path):
+    """Equal metadata give one digest whatever the contents are; any attribute changes it."""
+    digests = []
+    for name, content, mode in (("a", b"one", 0o644), ("b", b"two", 0o644), ("c", b"one", 0o600)):
+        root = tmp_path / name
+        root.mkdir()
+        (root / "file").write_bytes(content)
+        (root / "file").chmod(mode)
+        os.utime(root / "file", ns=(1, 1))
+        os.utime(root, ns=(1, 1))
+        digests.append(host.result("build_manifest", root=str(root), run_id="r1", name=name)["metadata_sha256"])
+
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_tree_of_many_parts_is_described_in_the_order_of_its_paths(host, tmp_path):
+    """Names that sort before a slash, names after it and the root itself stand where their bytes put them."""
+    root = tmp_path / "data"
+    (root / "a").mkdir(parents=True)
+    for name in ("a/x", "a-b", "a.b", "a0", " first", "-", "/".join(["a", "y" * 200])):
+        (root / name).touch()
+    for number in range(5000):
+        (root / "a" / f"{number}").touch()
+
+    result = host.result("build_manifest", root=str(root), run_id="r1", name="before")
+
+    assert result["entries"] == len(entries(host, "before")) == 5009  # parse refuses another order
+    assert len(list(Path(result["path"]).glob("*.part"))) > 1
+
+
+def test_memory_does_not_grow_with_the_tree(host, tmp_path):
+    """Ten times the files do not take half as much memory again."""
+    sizes = []
+    for count in (3_000, 30_000):
+        root = tmp_path / str(count)
+        for number in range(count):
+            if number % 500 == 0:
+                folder = root / f"{number}"
+                folder.mkdir(parents=True)
+            (folder / f"{number}").touch()
+        sizes.append(host.result("build_manifest", root=str(root), run_id="r1", name=f"m{count}")["peak_rss_kib"])
+
+    assert 0 < sizes[1] < sizes[0] * 1.5

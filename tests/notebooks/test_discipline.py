@@ -88,8 +88,8 @@ def test_title_says_needs_changes_way_back_and_duration(notebook):
 
 
 def test_no_logic_in_notebooks(notebook):
-    """No definition, loop, condition, operator, f-string or magic; at most five lines a cell, thirteen cells of work."""
-    assert len(cells(notebook)) <= 14  # the cutover: parameters, eleven steps, open and close
+    """No definition, loop, condition, operator, f-string or magic; at most five lines a cell, thirteen steps a notebook."""
+    assert len(cells(notebook)) <= 16  # with parameters, open-run and close-run
     for cell in cells(notebook):
         nodes = list(ast.walk(ast.parse(source(cell))))
         assert [n for n in nodes if isinstance(n, FORBIDDEN)] == []

@@ -1,0 +1,209 @@
+"""Cut the rows of a walk into parts, complete each part in a worker, and put the parts together.
+
+A part is cut by the rows alone, so that equal trees give equal parts, and with them equal digests of their metadata.
+What a part needs and what became of it are files of the attempt's folder: memory does not grow with the tree, and an
+attempt that was killed leaves its finished parts to the next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import marshal
+import os
+from typing import Iterable, Iterator
+
+from manifest_groups import band_of, group, is_changed, is_file
+from manifest_hash import hash_rows
+from manifest_rows import (
+    CTIME_NS,
+    INODE,
+    KIND,
+    LINK_GROUP,
+    MTIME_NS,
+    PATH,
+    SHA256,
+    SIZE,
+    is_first,
+    line_ends,
+    part_path,
+    read_part,
+    write_part,
+)
+
+COST_OF_ROW = 1 << 16  # bytes that could be hashed while one file is opened; balances small and large files
+COST_OF_PART = 1 << 27
+SENTINEL = ".runbook/sentinel.json"
+TAKEN_OVER = (SIZE, MTIME_NS, CTIME_NS, INODE)
+
+
+class Job:
+    """What every part of one manifest has in common.
+
+    Args:
+        root: Descriptor of the folder that is described.
+        folder: The attempt's folder.
+        formers: Manifests from which digests are taken over.
+        options: `content` (`all`, or `changed` for the files of that group and the sentinel), `seed`, `since_ns`,
+            `lowest_band` (remember the files of this and smaller samples, to be read later).
+    """
+
+    def __init__(self, root: int, folder: str, formers: list, options: dict) -> None:
+        self.root = root
+        self.folder = folder
+        self.formers = formers
+        self.all_content = options.get("content", "all") == "all"
+        self.seed = options.get("seed") or ""
+        self.since_ns = int(options.get("since_ns") or 0)
+        self.lowest_band = options.get("lowest_band")
+
+    def path(self, number: int, kind: str) -> str:
+        """Return the file that holds a part's rows or answer between two processes."""
+        return os.path.join(self.folder, "%08d.%s" % (number, kind))
+
+    def put(self, number: int, kind: str, value: object) -> None:
+        """Store a value for another process of this attempt."""
+        with open(self.path(number, kind), "wb") as stream:
+            marshal.dump(value, stream)
+
+    def take(self, number: int, kind: str) -> object:
+        """Return a stored value and remove it."""
+        with open(self.path(number, kind), "rb") as stream:
+            value = marshal.loads(stream.read())  # noqa: S302 - written by this very attempt, readable by root only
+        os.unlink(self.path(number, kind))
+        return value
+
+    def is_wanted(self, row: list) -> bool:
+        """Return whether a row's content is to be known."""
+        return is_file(row) and (self.all_content or is_changed(row, self.since_ns) or row[PATH] == SENTINEL)
+
+    def complete(self, number: int) -> None:
+        """Give the rows of a part their digests and store the part with what is to be said of it."""
+        rows = self.take(number, "rows")
+        reused = self.take_over(rows)
+        fresh = [row for row in rows if not row[SHA256] and self.is_wanted(row)]
+        changing, gone = hash_rows(self.root, fresh)
+        if gone:
+            left_out = set(gone)
+            rows = [row for row in rows if row[PATH] not in left_out]
+        ends = [line_ends(row) for row in rows]
+        metadata = "".join([head + tail for head, tail in ends]).encode("ascii")
+        self.put(
+            number,
+            "done",
+            {
+                "first": rows[0][PATH] if rows else "",
+                "canonical": write_part(self.folder, number, rows, ends),
+                "metadata": hashlib.sha256(metadata).digest(),
+                "groups": group([row for row in rows if row[SHA256]], self.seed, self.since_ns) if self.seed else {},
+                "links": any(row[LINK_GROUP] and row[KIND] == "file" for row in rows),
+                "sampled": self.sampled(rows),
+                "sentinel": next((row[SHA256] for row in rows if row[PATH] == SENTINEL), ""),
+                "unstable": changing + gone,
+                "numbers": count(rows, fresh, gone, reused),
+            },
+        )
+
+    def sampled(self, rows: list) -> list:
+        """Return (sample, row) of the files that may be read for a sample later."""
+        if self.lowest_band is None:
+            return []
+        found = [(band_of(self.seed, row[PATH]), row) for row in rows if is_file(row)]
+        return [one for one in found if one[0] >= self.lowest_band]
+
+    def take_over(self, rows: list) -> int:
+        """Copy digests of files that cannot have changed since a former manifest; return how many."""
+        reused = 0
+        for former in self.formers if rows else ():
+            known = former.between(rows[0][PATH], rows[-1][PATH])
+            for row in rows:
+                old = known.get(row[PATH]) if not row[SHA256] and row[CTIME_NS] < former.trusted_before_ns else None
+                if old and is_file(row) and all(old[field] == row[field] for field in TAKEN_OVER):
+                    row[SHA256] = old[SHA256]
+                    reused += 1
+        return reused
+
+
+def count(rows: list, fresh: list, gone: list, reused: int) -> dict:
+    """Return the numbers of one part, which are added up over all parts."""
+    return {
+        "files": sum(row[KIND] == "file" for row in rows),
+        "entries": len(rows),
+        "bytes": sum(row[SIZE] for row in rows if is_first(row)),
+        "hashed_files": len(fresh) - len(gone),
+        "hashed_bytes": sum(row[SIZE] for row in fresh),
+        "reused_files": reused,
+    }
+
+
+def cut(rows: Iterable) -> Iterator:
+    """Yield lists of rows of about the same cost."""
+    part, cost = [], 0
+    for row in rows:
+        part.append(row)
+        cost += row[SIZE] + COST_OF_ROW
+        if cost >= COST_OF_PART:
+            yield part
+            part, cost = [], 0
+    if part:
+        yield part
+
+
+class Totals:
+    """What is known of a whole manifest once every part of it is there.
+
+    Args:
+        job: The manifest.
+        parts: How many parts there are.
+    """
+
+    def __init__(self, job: Job, parts: int) -> None:
+        self.numbers = {}
+        self.firsts, self.unstable, self.sentinel = [], [], ""
+        self.groups, self.sampled, self.links = {}, {}, {}
+        content, metadata = hashlib.sha256(), hashlib.sha256()
+        for number in range(parts):
+            done = job.take(number, "done")
+            if done["links"]:
+                done["canonical"] = self.complete_links(job, number)
+            content.update(done["canonical"])
+            metadata.update(done["metadata"])
+            self.add(done)
+        self.sha256, self.metadata_sha256 = content.hexdigest(), metadata.hexdigest()
+
+    def add(self, done: dict) -> None:
+        """Add what is said of one part."""
+        for key, value in done["numbers"].items():
+            self.numbers[key] = self.numbers.get(key, 0) + value
+        for name, (files, size, members) in done["groups"].items():
+            known = self.groups.setdefault(name, [0, 0, hashlib.sha256()])
+            known[0] += files
+            known[1] += size
+            known[2].update(members)
+        for band, row in done["sampled"]:
+            self.sampled.setdefault(band, []).append(row)
+        self.firsts.append(done["first"] or (self.firsts[-1] if self.firsts else ""))  # a part can vanish whole
+        self.unstable += done["unstable"]
+        self.sentinel = self.sentinel or done["sentinel"]
+
+    def complete_links(self, job: Job, number: int) -> bytes:
+        """Give hard links what their first row learned while it was hashed; return the part's canonical lines."""
+        rows = read_part(part_path(job.folder, number))
+        for row in rows:
+            if row[KIND] != "file" or not row[LINK_GROUP]:
+                continue
+            if is_first(row):
+                self.links[row[PATH]] = row
+            elif row[LINK_GROUP] in self.links:
+                first = self.links[row[LINK_GROUP]]
+                for field in (SHA256, SIZE, MTIME_NS, CTIME_NS):
+                    row[field] = first[field]
+            else:
+                self.unstable.append(row[PATH])
+        return write_part(job.folder, number, rows, [line_ends(row) for row in rows])
+
+    def group_facts(self) -> dict:
+        """Return each group's files, bytes and digest, by name."""
+        return {
+            name: {"files": files, "bytes": size, "sha256": digest.hexdigest()}
+            for name, (files, size, digest) in sorted(self.groups.items())
+        }

@@ -1,0 +1,112 @@
+"""Forked workers, one per core, that take numbers of pieces of work from a pipe.
+
+A single piece of work is done by this very process. What a worker refuses, or how it died, becomes one refusal here.
+Changes nothing but what the work changes; ends only the processes it forked.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import tempfile
+import traceback
+from typing import Callable
+
+from prelude import Refused
+
+MOST = 64
+
+
+def worker_count(count: int | None) -> int:
+    """Return how many workers there are: as many as asked for, else one per core."""
+    return min(int(count or len(os.sched_getaffinity(0))), MOST)
+
+
+class Workers:
+    """Workers that do pieces of work while more are given.
+
+    Args:
+        count: How many; None for one per core.
+        work: Called with each number, in a worker; it must keep its results in files.
+    """
+
+    def __init__(self, count: int | None, work: Callable) -> None:
+        self.count = worker_count(count)
+        self.work = work
+        self.first = None
+        self.children = []
+        self.give_end = -1
+
+    def give(self, number: int) -> None:
+        """Hand one piece of work over; the first waits until there is a second, or until the end."""
+        if self.count <= 1:
+            self.work(number)
+        elif self.children:
+            self.send(number)
+        elif self.first is None:
+            self.first = number
+        else:
+            self.fork()
+            self.send(self.first)
+            self.send(number)
+
+    def send(self, number: int) -> None:
+        """Write a number into the pipe; workers that all died are told about at the end."""
+        try:
+            os.write(self.give_end, struct.pack("=q", number))
+        except BrokenPipeError:
+            self.finish()
+            raise
+
+    def fork(self) -> None:
+        """Start the workers."""
+        take_end, self.give_end = os.pipe()
+        for _ in range(self.count):
+            stream = tempfile.TemporaryFile("w+")  # noqa: SIM115 - parent and child both hold it
+            pid = os.fork()
+            if not pid:
+                os.close(self.give_end)
+                take(take_end, self.work, stream)
+            self.children.append((pid, stream))
+        os.close(take_end)
+
+    def finish(self) -> None:
+        """Wait until every piece of work is done; refuse with what went wrong."""
+        if not self.children and self.first is not None:
+            self.work(self.first)
+        if self.give_end >= 0:
+            os.close(self.give_end)
+            self.give_end = -1
+        problems = []
+        for pid, stream in self.children:
+            status = os.waitpid(pid, 0)[1]
+            stream.seek(0)
+            if status:
+                problems.append(stream.read() or "a worker ended with status %d" % status)
+        self.children, self.first = [], None
+        if problems:
+            raise Refused("read-error", "; ".join(sorted(set(problems))))
+
+    def abandon(self) -> None:
+        """End the workers at once: what they would do is not needed any more."""
+        for pid, _ in self.children:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        self.children = []
+
+
+def take(take_end: int, work: Callable, stream: object) -> None:
+    """Do pieces of work until the pipe is closed, then end this process."""
+    code = 1
+    try:
+        for number in iter(lambda: os.read(take_end, 8), b""):
+            work(struct.unpack("=q", number)[0])
+        code = 0
+    except Refused as refusal:
+        stream.write(refusal.message)
+    except BaseException:  # noqa: BLE001 - a defect in a worker must reach the caller
+        stream.write(traceback.format_exc()[-2000:])
+    finally:
+        stream.flush()
+        os._exit(code)
