@@ -1,4 +1,4 @@
-"""Cutover, between the hosts: take the rollback point, detach the volume, name it for the volume plugin."""
+"""Cutover, between the hosts: take the rollback point, detach the volume, hand it to the storage driver."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def check_unique_name(facts: Facts) -> Check:
 
 
 def is_named(facts: Facts) -> bool:
-    """Return whether the data volume, and no other, has the Name that the plugin looks for.
+    """Return whether the data volume, and no other, has the Name and the tag that hand it to the storage driver.
 
     Args:
         facts: As `observe_name`.
@@ -204,16 +204,31 @@ def is_named(facts: Facts) -> bool:
     Returns:
         True when so.
     """
-    return facts["volume"]["tags"].get("Name") == facts["volume_name"] and check_unique_name(facts).passed
+    tags = facts["volume"]["tags"]
+    is_ours = tags.get("Name") == facts["volume_name"] and CUT_OVER_TAG in tags
+    return is_ours and check_unique_name(facts).passed
+
+
+def _observe_hand_over(run: Run) -> dict[str, Any]:
+    """Return the naming, and whether the storage driver has taken the volume where it does so before the task."""
+    hosts = run.ecs.container_instances()
+    taken = [check.as_json() for check in driver_of(run).check_handed_over(hosts)]
+    return observe_name(run) | {"taken": taken}
+
+
+def _is_handed_over(facts: Facts) -> bool:
+    return is_named(facts) and all(check["passed"] for check in facts["taken"])
 
 
 def _check_naming(facts: Facts) -> Sequence[Check]:
     volume = facts["volume"]
+    # named already: then the storage driver may have it, or be about to
+    is_on_target = is_named(facts) and not volume["on_source"]
     return (
         check_unique_name(facts),
         Check(
             "volume-available",
-            passed=volume["state"] == "available",
+            passed=volume["state"] == "available" or is_on_target,
             expected=f"{volume['volume_id']} attached nowhere",
             observed=f"{volume['state']} {volume['holder']}".strip(),
             why="the Name hands the volume to the plugin; it is set last",
@@ -224,7 +239,7 @@ def _check_naming(facts: Facts) -> Sequence[Check]:
 
 
 def _name_volume(run: Run, before: Facts) -> None:
-    """Set the Name that the volume plugin looks for."""
+    """Set the Name and the tag by which the storage driver knows that the volume is its own."""
     now = run.clock.now_utc().isoformat(timespec="seconds")
     run.ec2.set_tags(before["volume"]["volume_id"], {"Name": before["volume_name"], CUT_OVER_TAG: now})
 
@@ -240,6 +255,7 @@ def _verify_named(_before: Facts, after: Facts) -> Sequence[Check]:
             fix="set the tag by hand, then run again",
         ),
         check_unique_name(after),
+        *(Check(**check) for check in after["taken"]),
     )
 
 
@@ -278,14 +294,16 @@ DETACH_VOLUME = Step(
 NAME_VOLUME = Step(
     "name-volume",
     NOTEBOOK,
-    "Name the volume for the target's volume plugin",
-    observe_name,
+    "Name the volume for the target's storage driver",
+    _observe_hand_over,
     lambda facts: f"Set Name {facts['volume_name']!r} on {facts['volume']['volume_id']}.",
     _name_volume,
-    is_done=is_named,
+    is_done=_is_handed_over,
     check=_check_naming,
     verify=_verify_named,
     roll_back="rename-volume",
-    timeout_s=30,
+    timeout_s=180,
+    poll_s=0.3,
+    waits_for="the storage driver takes the volume, where it does so before the task starts",
     in_outage=True,
 )

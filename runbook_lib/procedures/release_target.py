@@ -60,13 +60,15 @@ def _observe_target(run: Run) -> dict[str, Any]:
 def _is_target_stopped(facts: Facts) -> bool:
     wanted = facts["service"].get("desired_count", 0)
     held = bool(facts["volume"]["holder"]) and not facts["volume"]["on_source"]
-    return wanted == 0 and not facts["tasks"] and not held
+    return wanted == 0 and not facts["tasks"] and not held and CUT_OVER_TAG not in facts["volume"]["tags"]
 
 
 def _stop_target(run: Run, before: Facts) -> None:
-    """Set the desired count to 0; the plugin unmounts and detaches when the container ends."""
+    """Take the hand-over back and set the desired count to 0; the storage driver lets go when the container ends."""
     if before["tasks"]:
         note_outage_start(run, lambda: [*target_urls(run), str(run.parameters.source.url)])
+    if CUT_OVER_TAG in before["volume"]["tags"]:
+        run.ec2.remove_tags(before["volume"]["volume_id"], [CUT_OVER_TAG])
     if before["service"]["exists"]:
         run.ecs.set_desired_count(0)
 
@@ -141,14 +143,14 @@ CHECK_WAY_BACK = Step(
 STOP_TARGET_SERVICE = Step(
     "stop-target-service",
     NOTEBOOK,
-    "Stop the service on ECS and wait until its plugin lets the volume go",
+    "Stop the service on ECS and wait until its storage driver lets the volume go",
     _observe_target,
     lambda facts: f"Set the desired count to 0; {len(facts['tasks'])} tasks end.",
     _stop_target,
     is_done=_is_target_stopped,
     verify=_verify_target_stopped,
     timeout_s=300,
-    waits_for="the task ends, the plugin unmounts and detaches",
+    waits_for="the task ends, the storage driver unmounts and detaches",
     in_outage=True,
 )
 
