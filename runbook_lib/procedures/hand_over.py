@@ -119,10 +119,6 @@ def _verify_rollback_point(_before: Facts, after: Facts) -> Sequence[Check]:
     )
 
 
-def _observe_detach(run: Run) -> dict[str, Any]:
-    return observe_rollback_points(run)
-
-
 def _is_detached(facts: Facts) -> bool:
     return not facts["volume"]["on_source"]
 
@@ -211,13 +207,8 @@ def is_named(facts: Facts) -> bool:
 
 def _observe_hand_over(run: Run) -> dict[str, Any]:
     """Return the naming, and whether the storage driver has taken the volume where it does so before the task."""
-    hosts = run.ecs.container_instances()
-    taken = [check.as_json() for check in driver_of(run).check_handed_over(hosts)]
-    return observe_name(run) | {"taken": taken}
-
-
-def _is_handed_over(facts: Facts) -> bool:
-    return is_named(facts) and all(check["passed"] for check in facts["taken"])
+    taken = driver_of(run).check_handed_over(run.ecs.container_instances())
+    return observe_name(run) | {"taken": [check.as_json() for check in taken]}
 
 
 def _check_naming(facts: Facts) -> Sequence[Check]:
@@ -278,7 +269,7 @@ DETACH_VOLUME = Step(
     "detach-volume",
     NOTEBOOK,
     "Detach the volume from the source",
-    _observe_detach,
+    observe_rollback_points,
     lambda facts: f"Detach {facts['volume']['volume_id']} from {facts['volume']['holder']}, not forced.",
     _detach,
     is_done=_is_detached,
@@ -298,7 +289,7 @@ NAME_VOLUME = Step(
     _observe_hand_over,
     lambda facts: f"Set Name {facts['volume_name']!r} on {facts['volume']['volume_id']}.",
     _name_volume,
-    is_done=_is_handed_over,
+    is_done=lambda facts: is_named(facts) and all(check["passed"] for check in facts["taken"]),
     check=_check_naming,
     verify=_verify_named,
     roll_back="rename-volume",

@@ -159,6 +159,9 @@ def try_again(act, retries: dict) -> None:  # noqa: ANN001 - a function without 
             return
 
 
+PHASES = {"join": join, "check": check}
+
+
 def main(arguments: list, phases: dict) -> int:
     """Run the driver's `join` or `check`; exit code 0 means that the agent may start."""
     phase = arguments[-1]
@@ -183,4 +186,4 @@ def main(arguments: list, phases: dict) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv, {"join": join, "check": check}))
+    sys.exit(main(sys.argv, PHASES))
