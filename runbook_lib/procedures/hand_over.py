@@ -213,8 +213,8 @@ def _observe_hand_over(run: Run) -> dict[str, Any]:
 
 def _check_naming(facts: Facts) -> Sequence[Check]:
     volume = facts["volume"]
-    # named already: then the storage driver may have it, or be about to
-    is_on_target = is_named(facts) and not volume["on_source"]
+    # named already: then the storage driver may have it, and naming it again takes nothing from anybody
+    is_on_target = volume["tags"].get("Name") == facts["volume_name"] and not volume["on_source"]
     return (
         check_unique_name(facts),
         Check(

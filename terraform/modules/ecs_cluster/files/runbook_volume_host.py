@@ -118,12 +118,14 @@ def mounts(pid: str) -> list:
             lines = [line.split() for line in stream]
     except OSError:
         return []
-    rows = []
-    for words in lines:
-        dash = words.index("-")
-        follows = any(word.startswith(("shared:", "master:")) for word in words[6:dash])
-        rows.append({"target": words[4], "source": words[dash + 2], "follows": follows})
-    return rows
+    return [row_of(words) for words in lines]
+
+
+def row_of(words: list) -> dict:
+    """Return one line of mountinfo: where, what, and whether it follows the host's mount (proc(5))."""
+    dash = words.index("-")
+    follows = any(word.startswith(("shared:", "master:")) for word in words[6:dash])
+    return {"target": words[4], "source": words[dash + 2], "follows": follows}
 
 
 def must(argv: list, timeout_s: float = 60) -> str:

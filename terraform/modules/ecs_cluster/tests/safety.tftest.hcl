@@ -316,7 +316,7 @@ run "a_host_mount_is_prepared_by_its_own_unit_and_joins_last" {
     condition = yamldecode(base64decode(aws_launch_template.this.user_data)).runcmd == [
       ["systemctl", "daemon-reload"],
       ["python3", "/usr/local/lib/runbook/runbook_host_mount.py", "join"],
-      ["systemctl", "enable", "runbook-volume.service"],
+      ["systemctl", "enable", "--now", "runbook-volume.service"],
     ]
     error_message = "Argument lists only, and nothing that starts or restarts ecs or docker."
   }
