@@ -84,6 +84,14 @@ def _verify_target_stopped(_before: Facts, after: Facts) -> Sequence[Check]:
             fix="stop the task in ECS",
         ),
         Check(
+            "hand-over-taken-back",
+            passed=CUT_OVER_TAG not in after["volume"]["tags"],
+            expected=f"no tag {CUT_OVER_TAG} on {after['volume']['volume_id']}",
+            observed=after["volume"]["tags"].get(CUT_OVER_TAG, "none"),
+            why="with it a container instance may take the volume again",
+            fix="remove the tag, then run again",
+        ),
+        Check(
             "target-let-go",
             passed=not held,
             expected="the volume not attached to a container instance",
