@@ -377,7 +377,7 @@ run "a_host_mount_may_speak_of_its_own_cluster_only" {
   assert {
     condition = alltrue([
       for statement in jsondecode(aws_iam_role_policy.membership[0].policy).Statement :
-      statement.Resource == "arn:aws:ecs:us-east-1:012345678901:cluster/guestbook" || statement.Condition.ArnEquals["ecs:cluster"] == "arn:aws:ecs:us-east-1:012345678901:cluster/guestbook"
+      statement.Resource == "arn:aws:ecs:us-east-1:012345678901:cluster/guestbook" || try(statement.Condition.ArnEquals["ecs:cluster"], "") == "arn:aws:ecs:us-east-1:012345678901:cluster/guestbook"
     ])
     error_message = "Another cluster's hosts are none of its business."
   }
