@@ -19,6 +19,7 @@ from runbook_lib.procedures.observations import (
     observe_volume,
 )
 from runbook_lib.steps import Step
+from runbook_lib.storage import REFUSED
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
@@ -201,8 +202,7 @@ def is_named(facts: Facts) -> bool:
         True when so.
     """
     tags = facts["volume"]["tags"]
-    is_ours = tags.get("Name") == facts["volume_name"] and CUT_OVER_TAG in tags
-    return is_ours and check_unique_name(facts).passed
+    return tags.get("Name") == facts["volume_name"] and CUT_OVER_TAG in tags and check_unique_name(facts).passed
 
 
 def _observe_hand_over(run: Run) -> dict[str, Any]:
@@ -213,7 +213,6 @@ def _observe_hand_over(run: Run) -> dict[str, Any]:
 
 def _check_naming(facts: Facts) -> Sequence[Check]:
     volume = facts["volume"]
-    # named already: then the storage driver may have it, and naming it again takes nothing from anybody
     is_on_target = volume["tags"].get("Name") == facts["volume_name"] and not volume["on_source"]
     return (
         check_unique_name(facts),
@@ -255,9 +254,7 @@ CREATE_ROLLBACK_POINT = Step(
     NOTEBOOK,
     "Create the rollback point before anyone else mounts the volume",
     observe_rollback_points,
-    lambda facts: (
-        f"Copy {facts['volume']['volume_id']} where the region can, else start a snapshot; never wait for it."
-    ),
+    lambda facts: f"Copy {facts['volume']['volume_id']} where the region can, else snapshot it; never wait for it.",
     _create_rollback_point,
     is_done=_has_rollback_point,
     check=_check_rollback_point,
@@ -292,6 +289,9 @@ NAME_VOLUME = Step(
     is_done=lambda facts: is_named(facts) and all(check["passed"] for check in facts["taken"]),
     check=_check_naming,
     verify=_verify_named,
+    hopeless=lambda facts: "; ".join(
+        c["observed"] for c in facts["taken"] if c["check_id"] == REFUSED and not c["passed"]
+    ),
     roll_back="rename-volume",
     timeout_s=180,
     poll_s=0.3,

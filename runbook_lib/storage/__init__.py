@@ -12,10 +12,10 @@ from typing import Any, Protocol
 from runbook_lib.errors import ParameterError
 from runbook_lib.model import Check, Facts
 from runbook_lib.parameters import Parameters
-from runbook_lib.storage.host_mount import HANDED_OVER_TAG, HostMount
+from runbook_lib.storage.host_mount import HANDED_OVER_TAG, REFUSED, HostMount
 from runbook_lib.storage.rexray import RexRay
 
-__all__ = ["HANDED_OVER_TAG", "RESERVED_DIRECTORY", "SENTINEL_PATH", "StorageDriver", "storage_driver"]
+__all__ = ["HANDED_OVER_TAG", "REFUSED", "RESERVED_DIRECTORY", "SENTINEL_PATH", "StorageDriver", "storage_driver"]
 
 RESERVED_DIRECTORY = ".runbook"
 """Directory at the volume's root that belongs to the runbooks; it holds the sentinel."""
@@ -52,7 +52,10 @@ class StorageDriver(Protocol):
         """Return whether a container instance is set up for the driver, from what host script `read_boot` said."""
 
     def check_handed_over(self, hosts: Sequence[Facts]) -> Sequence[Check]:
-        """Return whether the target has taken the volume; nothing to check where a task's start does that."""
+        """Return whether the target has taken the volume, and as REFUSED whether waiting on makes sense.
+
+        Nothing to check where a task's start takes it.
+        """
 
 
 def storage_driver(parameters: Parameters) -> StorageDriver:

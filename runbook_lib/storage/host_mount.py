@@ -25,6 +25,9 @@ MOUNTED = "runbook.mounted"
 PROBLEM = "runbook.volume-problem"
 """Attribute of a container instance that refused the volume: why."""
 
+REFUSED = "volume-not-refused"
+"""Id of the check that a container instance will not take the volume, however long somebody waits."""
+
 DEVICE_NAME = "/dev/sdf"
 
 
@@ -152,7 +155,7 @@ class HostMount:
             hosts: As `Ecs.container_instances`: `instance_id`, `attributes`.
 
         Returns:
-            One check.
+            Two checks; the second one fails when a host refused the volume, which no waiting mends.
         """
         mounted = [h["instance_id"] for h in hosts if h["attributes"].get(MOUNTED) == self._volume_id]
         problems = [f"{h['instance_id']}: {h['attributes'][PROBLEM]}" for h in hosts if h["attributes"].get(PROBLEM)]
@@ -161,9 +164,17 @@ class HostMount:
                 "volume-mounted-on-target",
                 passed=len(mounted) == 1,
                 expected=f"{self._volume_id} mounted on one container instance",
-                observed=", ".join([*mounted, *problems]) or "mounted on none",
+                observed=", ".join(mounted) or "mounted on none",
                 why="ECS places the task only there",
                 fix="/run/runbook/volume.json on the container instance says what its unit does; runbook roll-back "
                 "takes the service back to compose",
+            ),
+            Check(
+                REFUSED,
+                passed=bool(mounted) or not problems,
+                expected="no container instance refuses the volume",
+                observed="; ".join(problems) or "none refuses it",
+                why="the unit mounts no filesystem but the one in the parameters",
+                fix="runbook roll-back takes the service back to compose; then correct section storage.host_mount",
             ),
         )

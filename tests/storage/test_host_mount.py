@@ -6,7 +6,8 @@ import pytest
 
 from runbook_lib import parameters
 from runbook_lib.parameters_model import HostMount as Options
-from runbook_lib.storage import HANDED_OVER_TAG, storage_driver
+from runbook_lib.procedures.hand_over import NAME_VOLUME
+from runbook_lib.storage import HANDED_OVER_TAG, REFUSED, storage_driver
 from runbook_lib.storage.host_mount import CAPABILITY, MOUNTED, PROBLEM, HostMount
 from tests.parameter_sets import SANDBOX, changed
 
@@ -100,14 +101,25 @@ def host(instance_id, **attributes):
         ([host("i-1", **{MOUNTED: "vol-0abc"}), host("i-2")], True, "i-1"),
         ([host("i-1", **{MOUNTED: "vol-0def"})], False, "mounted on none"),
         ([host("i-1", **{MOUNTED: "vol-0abc"}), host("i-2", **{MOUNTED: "vol-0abc"})], False, "i-1, i-2"),
-        ([host("i-1", **{PROBLEM: "the volume carries xfs"})], False, "i-1: the volume carries xfs"),
     ],
-    ids=["no host", "not yet", "taken", "another volume", "two at once", "refused"],
+    ids=["no host", "not yet", "taken", "another volume", "two at once"],
 )
 def test_the_target_has_the_volume_when_one_host_says_so(hosts, passed, observed):
-    """Exactly one host with this very volume; a host that refused says why."""
-    (check,) = DRIVER.check_handed_over(hosts)
-    assert (check.passed, check.observed) == (passed, observed)
+    """Exactly one host with this very volume."""
+    mounted, refused = DRIVER.check_handed_over(hosts)
+    assert (mounted.passed, mounted.observed) == (passed, observed)
+    assert refused.passed
+
+
+def test_a_host_that_refused_the_volume_says_why_and_ends_the_waiting():
+    """Inside the outage nobody waits for a mount that cannot come; one that came on another host is enough."""
+    refusing = host("i-1", **{PROBLEM: "the volume carries xfs"})
+    found = {check.check_id: check for check in DRIVER.check_handed_over([refusing])}
+    assert (found[REFUSED].passed, found[REFUSED].observed) == (False, "i-1: the volume carries xfs")
+    taken = [check.as_json() for check in found.values()]
+    assert NAME_VOLUME.hopeless({"taken": taken}) == "i-1: the volume carries xfs"
+    assert failed(DRIVER.check_handed_over([refusing, host("i-2", **{MOUNTED: "vol-0abc"})])) == set()
+    assert NAME_VOLUME.hopeless({"taken": []}) == ""
 
 
 def test_the_parameters_choose_the_driver():
