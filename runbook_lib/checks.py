@@ -148,7 +148,7 @@ def check_name_free(volumes: Iterable[Facts], volume_id: str, name: str) -> Chec
         expected=f"no volume but {volume_id} with Name {name!r} (any case) in the Availability Zone",
         observed=", ".join(others) or "none",
         why="the volume plugin takes the first of several volumes with that Name, without a word",
-        fix=f"rename {', '.join(others) or 'the other volume'}, or choose another storage.rexray.volume_name",
+        fix=f"rename {', '.join(others) or 'the other volume'}, or choose another volume_name in section storage",
     )
 
 

@@ -178,8 +178,7 @@ def _map_volumes(
     config: Mapping[str, Any], service: Mapping[str, Any], parameters: Parameters, draft: Draft
 ) -> tuple[str, str]:
     """Map the mounts of the service; return (container path, sub-path) of the first one on the data volume."""
-    rexray = parameters.storage.rexray
-    source_volume = rexray.volume_name if rexray else parameters.target.service_name
+    source_volume = parameters.storage.volume_name
     found: list[tuple[str, str]] = []
     for index, entry in enumerate(service.get("volumes") or ()):
         mount, key = read_mount(entry), f"volumes[{index}]"
@@ -270,7 +269,7 @@ def _note_other_services(config: Mapping[str, Any], parameters: Parameters, draf
 
 
 def _task(draft: Draft, parameters: Parameters, container_path: str, sub_path: str) -> TaskMapping:
-    definition, rexray = draft.definition, parameters.storage.rexray
+    definition = draft.definition
     definition.setdefault("stopTimeout", DEFAULT_STOP_S)
     ports = [port for port in definition.get("portMappings", ()) if port["protocol"] == "tcp"]
     return TaskMapping(
@@ -279,7 +278,7 @@ def _task(draft: Draft, parameters: Parameters, container_path: str, sub_path: s
         image=definition.get("image", ""),
         container_name=definition["name"],
         container_path=container_path,
-        source_volume=rexray.volume_name if rexray else parameters.target.service_name,
+        source_volume=parameters.storage.volume_name,
         container_port=ports[0]["containerPort"] if ports else 0,
         host_port=ports[0]["hostPort"] if ports else 0,
         stop_timeout_s=definition["stopTimeout"],

@@ -151,6 +151,21 @@ class Rexray(Section):
     """Accept a plugin reference without a digest; then what runs can change between two host boots."""
 
 
+class HostMount(Section):
+    """A unit on the container instance that attaches and mounts the volume."""
+
+    volume_name: kind.VolumeName
+    """Name tag that the cutover gives the volume, and its name in the task definition."""
+    filesystem_uuid: kind.FilesystemUuid
+    """UUID of the volume's filesystem, as `blkid` shows it; the unit mounts no other."""
+    filesystem_type: Literal["ext2", "ext3", "ext4", "xfs", "btrfs"] = "ext4"
+    """Type of the volume's filesystem; the unit mounts no other."""
+    mount_path: kind.AbsolutePath = "/mnt/runbook/data"
+    """Where the container instance mounts it; the folder above belongs to the unit and becomes immutable."""
+    poll_s: int = Field(default=3, ge=1, le=60)
+    """How often a container instance looks whether the volume is its own; a part of the outage."""
+
+
 class Storage(Section):
     """How the container gets the volume."""
 
@@ -158,6 +173,14 @@ class Storage(Section):
     """`rexray`: a Docker volume plugin attaches it. `host_mount`: a unit on the host attaches it by volume id."""
     rexray: Rexray | None = None
     """Options of the `rexray` driver."""
+    host_mount: HostMount | None = None
+    """Options of the `host_mount` driver."""
+
+    @property
+    def volume_name(self) -> str:
+        """Name of the volume in the task definition, and its Name tag on the target; "" without options."""
+        options = self.rexray if self.driver == "rexray" else self.host_mount
+        return options.volume_name if options else ""
 
 
 class LocalBackend(Section):

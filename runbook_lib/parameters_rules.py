@@ -150,14 +150,30 @@ def _variables(sections: Sections) -> Iterator[str]:
 
 def _storage(sections: Sections) -> Iterator[str]:
     storage: model.Storage = sections["storage"]
-    rexray = storage.rexray
-    if storage.driver == "rexray" and rexray is None:
-        fix = "add it with plugin_reference and volume_name"
-        yield f"migration.storage.rexray is missing; rule: driver rexray needs its options. Fix: {fix}"
-    if storage.driver != "rexray" and rexray is not None:
-        yield f"migration.storage.rexray is given; rule: driver {storage.driver} takes no such options. Fix: remove it"
-    if rexray is None:
-        return
+    needed = {"rexray": "plugin_reference and volume_name", "host_mount": "volume_name and filesystem_uuid"}
+    for driver, keys in needed.items():
+        given = getattr(storage, driver) is not None
+        if driver == storage.driver and not given:
+            fix = f"add it with {keys}"
+            yield f"migration.storage.{driver} is missing; rule: driver {driver} needs its options. Fix: {fix}"
+        if driver != storage.driver and given:
+            rule = f"driver {storage.driver} takes no such options"
+            yield f"migration.storage.{driver} is given; rule: {rule}. Fix: remove it"
+    if storage.rexray is not None:
+        yield from _rexray(storage.rexray)
+    if storage.host_mount is not None:
+        yield from _host_mount(storage.host_mount)
+
+
+def _host_mount(host_mount: model.HostMount) -> Iterator[str]:
+    if not re.fullmatch(r"/(mnt|srv|opt)/[A-Za-z0-9._-]+/[A-Za-z0-9._-]+", host_mount.mount_path):
+        yield (
+            f"migration.storage.host_mount.mount_path is {host_mount.mount_path}; rule: two folders below /mnt, /srv "
+            "or /opt, because the first of them becomes immutable. Fix: for example /mnt/runbook/data"
+        )
+
+
+def _rexray(rexray: model.Rexray) -> Iterator[str]:
     if not rexray.allow_unpinned_plugin and not re.search(r"@sha256:[0-9a-f]{64}$", rexray.plugin_reference):
         yield (
             f"migration.storage.rexray.plugin_reference is {rexray.plugin_reference}; rule: pinned by digest, "

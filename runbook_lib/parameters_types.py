@@ -134,6 +134,13 @@ ServiceName = Annotated[str, Rule(r"[a-zA-Z0-9._-]+", "a compose service name")]
 VolumeName = Annotated[
     str, Rule(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}", "a Docker volume name: letters, digits, _ . and -")
 ]
+FilesystemUuid = Annotated[
+    str,
+    Rule(
+        r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+        "the UUID of a filesystem, 8-4-4-4-12 lower-case hex digits as blkid shows it",
+    ),
+]
 PluginAlias = Annotated[
     str, Rule(r"[a-z0-9]+([./_-][a-z0-9]+)*", "a Docker plugin alias without a tag, for example rexray/ebs")
 ]

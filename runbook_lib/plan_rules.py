@@ -39,6 +39,7 @@ REPLACEABLE_TYPES = frozenset(
 FORBIDDEN_ACTIONS = ("ec2:CreateVolume", "ec2:DeleteVolume", "ec2:CreateTags", "ec2:DeleteTags", "ec2:ModifyVolume")
 """What no planned IAM policy may allow: the plugin would use it on volumes."""
 
+MOUNTED_RULE = "attribute:runbook.mounted =="  # set by the unit of storage driver host_mount
 VOLUME_SETTINGS = frozenset({"size", "type", "iops", "throughput"})
 """Attributes of a volume that ModifyVolume changes; ``final_snapshot`` may only travel with one of them."""
 
@@ -133,7 +134,10 @@ def check_task_volumes(plan: Plan, **_: bool) -> list[Check]:
     """A task definition finds an existing volume or fails; it never makes or removes one."""
     problems = []
     for address, after, _unknown in planned(plan, "aws_ecs_task_definition"):
+        rules = [str(rule.get("expression")) for rule in after.get("placement_constraints") or []]
         for volume in after.get("volume") or []:
+            if volume.get("host_path") and not any(rule.startswith(MOUNTED_RULE) for rule in rules):
+                problems.append(f"{address}: host_path = {volume['host_path']} on hosts that have not mounted it")
             for docker in volume.get("docker_volume_configuration") or []:
                 if docker.get("scope") != "shared":
                     problems.append(f"{address}: scope = {docker.get('scope')}")
@@ -141,8 +145,10 @@ def check_task_volumes(plan: Plan, **_: bool) -> list[Check]:
                     problems.append(f"{address}: autoprovision = true")
                 if docker.get("driver_opts"):
                     problems.append(f"{address}: driver_opts = {json.dumps(docker['driver_opts'], sort_keys=True)}")
-    expected = "scope = shared, autoprovision = false and no driver_opts"
-    why = "task scope deletes the volume with the task, autoprovision makes an empty one when the name is not found"
+    expected = f"scope = shared, autoprovision = false, no driver_opts; with host_path a constraint {MOUNTED_RULE} ..."
+    why = (
+        "task scope deletes the volume with the task, autoprovision and an empty folder of the host begin a second one"
+    )
     return _check("plan-finds-the-volume", problems, expected, why, "use modules/ecs_service unchanged")
 
 

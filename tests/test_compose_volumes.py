@@ -12,6 +12,11 @@ from runbook_lib.compose_values import MountedPath, Port, duration_s, read_mount
 from runbook_lib.errors import ParameterError
 from runbook_lib.model import TaskMapping
 
+HOST_MOUNT = {
+    "driver": "host_mount",
+    "host_mount": {"volume_name": "guestbook-files", "filesystem_uuid": "6f1e9a3c-52c1-4b0e-9d0a-3a1f5a7c2e10"},
+}
+
 
 def mapped(
     mounts: list[Any], data: dict[str, Any] | None = None, others: dict[str, Any] | None = None, **top: Any
@@ -105,11 +110,11 @@ def test_another_service_on_the_volume_is_refused_and_others_are_told():
     assert (cron.outcome, cron.consequence.startswith("Stays on the source host")) == ("dropped", True)
 
 
-def test_the_host_mount_driver_names_the_task_volume_after_the_service():
-    """Without a Docker volume the task's volume has the service's name."""
-    data = changed("storage", {"driver": "host_mount"})
+def test_the_task_volume_is_named_as_the_driver_names_it():
+    """The task's volume has the name that the driver's section gives, whichever driver it is."""
+    data = changed("storage", HOST_MOUNT)
 
-    assert mapped(["/srv/guestbook:/data"], data).source_volume == "guestbook"
+    assert mapped(["/srv/guestbook:/data"], data).source_volume == "guestbook-files"
 
 
 def test_an_unknown_service_is_refused_with_the_known_ones():

@@ -14,6 +14,8 @@ from parameter_sets import EXAMPLE, REMOVED, ROOT, SANDBOX, changed, file_proble
 from runbook_lib import parameters
 from runbook_lib.errors import ParameterError
 
+HOST_MOUNT = {"volume_name": "guestbook-data", "filesystem_uuid": "6f1e9a3c-52c1-4b0e-9d0a-3a1f5a7c2e10"}
+
 
 @pytest.mark.parametrize("file", [SANDBOX, EXAMPLE], ids=lambda file: file.stem)
 def test_the_committed_files_are_valid(file):
@@ -147,6 +149,12 @@ def test_a_value_that_breaks_its_rule_is_refused(path, value, expected):
         ("target.memory_mib", 1900, "t3.small has 2048 MiB"),
         ("storage.rexray", REMOVED, "driver rexray needs its options"),
         ("storage.driver", "host_mount", "takes no such options"),
+        ("storage", {"driver": "host_mount", "host_mount": HOST_MOUNT | {"filesystem_uuid": "6F1E"}}, "as blkid shows"),
+        ("storage", {"driver": "host_mount", "host_mount": HOST_MOUNT | {"filesystem_type": "zfs"}}, "'ext4'"),
+        ("storage.driver", "host_mount", "driver host_mount needs its options"),
+        ("storage.host_mount", HOST_MOUNT, "driver rexray takes no such options"),
+        ("storage", {"driver": "host_mount", "host_mount": HOST_MOUNT | {"mount_path": "/srv/data"}}, "two folders"),
+        ("storage", {"driver": "host_mount", "host_mount": HOST_MOUNT | {"mount_path": "/usr/lib/data"}}, "immutable"),
         ("storage.rexray.plugin_reference", "registry.sandbox/rexray-ebs:1", "pinned by digest"),
         ("storage.rexray.plugin_reference", "rexray/ebs@sha256:" + "0" * 64, "only with stock: true"),
         ("policy.change_window", {"opens_utc": "2026-01-02T00:00Z", "closes_utc": "2026-01-01T00:00Z"}, "after it"),

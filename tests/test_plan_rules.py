@@ -67,6 +67,11 @@ REFUSED = [
     ("plan-keeps-the-volume", plan(adopt(final_snapshot=True)), "aws_ebs_volume.data: update of final_snapshot alone"),
     (
         "plan-finds-the-volume",
+        whole(aws_ecs_task_definition={"volume": [{"name": "data", "host_path": "/mnt/runbook/data"}]}),
+        "module.m.aws_ecs_task_definition.this: host_path = /mnt/runbook/data on hosts that have not mounted it",
+    ),
+    (
+        "plan-finds-the-volume",
         whole(aws_ecs_task_definition={"volume": [{"docker_volume_configuration": [DOCKER | {"scope": "task"}]}]}),
         "module.m.aws_ecs_task_definition.this: scope = task",
     ),
@@ -226,6 +231,13 @@ def test_taking_the_target_down_may_delete_what_holds_no_data():
     down = plan(delete("aws_ecs_cluster.this"), delete("aws_ebs_volume.data"))
 
     assert list(failed(planfile.guard(down, allow_delete=True))) == ["plan-keeps-stateful"]
+
+
+def test_a_host_mount_is_accepted_with_its_constraint():
+    """A bound folder passes where the task is placed only on hosts that have mounted it."""
+    rule = {"type": "memberOf", "expression": "attribute:runbook.mounted == vol-0a"}
+    task = {"volume": [{"name": "data", "host_path": "/mnt/runbook/data"}], "placement_constraints": [rule]}
+    assert failed(planfile.guard(whole(aws_ecs_task_definition=task))) == {}
 
 
 def test_imdsv1_is_accepted_only_when_asked_for():

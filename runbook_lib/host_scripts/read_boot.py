@@ -1,9 +1,12 @@
 """Read how a container instance booted, to explain why it did not join its cluster.
 
-Reads: cloud-init status, its output log, /etc/ecs/ecs.config, systemctl is-active, docker plugin. Changes nothing.
+Reads: cloud-init status, its output log, /etc/ecs/ecs.config, the boot script's status, systemctl is-active, docker
+plugin. Changes nothing.
 """
 
 from __future__ import annotations
+
+import json
 
 from containers import plugins
 from prelude import Refused, read_text, run
@@ -21,8 +24,19 @@ def main(arguments: dict) -> dict:
         "ecs_config": ecs_config(),
         "agent": unit_state("ecs"),
         "docker": unit_state("docker"),
+        "volume_unit": unit_state("runbook-volume"),
+        "storage": status("/run/runbook/status.json"),
+        "volume": status("/run/runbook/volume.json"),
         "plugins": known_plugins(),
     }
+
+
+def status(path: str) -> dict:
+    """Return what the boot script, or the volume's unit, left for the next reader; {} when it left nothing."""
+    try:
+        return json.loads(read_text(path) or "{}")
+    except ValueError:
+        return {}
 
 
 def cloud_init() -> dict:

@@ -1,4 +1,4 @@
-"""Cutover, between the hosts: take the rollback point, detach the volume, name it for the volume plugin."""
+"""Cutover, between the hosts: take the rollback point, detach the volume, hand it to the storage driver."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from runbook_lib.procedures.rollback_points import (
     rollback_points,
 )
 from runbook_lib.steps import Step
+from runbook_lib.storage import REFUSED
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
@@ -173,7 +174,7 @@ def check_unique_name(facts: Facts) -> Check:
 
 
 def is_named(facts: Facts) -> bool:
-    """Return whether the data volume, and no other, has the Name that the plugin looks for.
+    """Return whether the data volume, and no other, has the Name and the tag that hand it to the storage driver.
 
     Args:
         facts: As `observe_name`.
@@ -181,17 +182,25 @@ def is_named(facts: Facts) -> bool:
     Returns:
         True when so.
     """
-    return facts["volume"]["tags"].get("Name") == facts["volume_name"] and check_unique_name(facts).passed
+    tags = facts["volume"]["tags"]
+    return tags.get("Name") == facts["volume_name"] and CUT_OVER_TAG in tags and check_unique_name(facts).passed
+
+
+def _observe_hand_over(run: Run) -> dict[str, Any]:
+    """Return the naming, and whether the storage driver has taken the volume where it does so before the task."""
+    taken = driver_of(run).check_handed_over(run.ecs.container_instances())
+    return observe_name(run) | {"taken": [check.as_json() for check in taken]}
 
 
 def _check_naming(facts: Facts) -> Sequence[Check]:
     volume = facts["volume"]
+    is_on_target = volume["tags"].get("Name") == facts["volume_name"] and not volume["on_source"]
     return (
         check_unique_name(facts),
         check_filesystem_looked_at(facts["unchecked"]),
         Check(
             "volume-available",
-            passed=volume["state"] == "available",
+            passed=volume["state"] == "available" or is_on_target,
             expected=f"{volume['volume_id']} attached nowhere",
             observed=f"{volume['state']} {volume['holder']}".strip(),
             why="the Name hands the volume to the plugin; it is set last",
@@ -202,7 +211,7 @@ def _check_naming(facts: Facts) -> Sequence[Check]:
 
 
 def _name_volume(run: Run, before: Facts) -> None:
-    """Set the Name that the volume plugin looks for."""
+    """Set the Name and the tag by which the storage driver knows that the volume is its own."""
     now = run.clock.now_utc().isoformat(timespec="seconds")
     run.ec2.set_tags(before["volume"]["volume_id"], {"Name": before["volume_name"], CUT_OVER_TAG: now})
 
@@ -218,6 +227,7 @@ def _verify_named(_before: Facts, after: Facts) -> Sequence[Check]:
             fix="set the tag by hand, then run again",
         ),
         check_unique_name(after),
+        *(Check(**check) for check in after["taken"]),
     )
 
 
@@ -226,9 +236,7 @@ CREATE_ROLLBACK_POINT = Step(
     NOTEBOOK,
     "Create the rollback point before anyone else mounts the volume",
     observe_rollback_points,
-    lambda facts: (
-        f"Copy {facts['volume']['volume_id']} where the region can, else start a snapshot; never wait for it."
-    ),
+    lambda facts: f"Copy {facts['volume']['volume_id']} where the region can, else snapshot it; never wait for it.",
     _create_rollback_point,
     is_done=_has_rollback_point,
     check=_check_rollback_point,
@@ -240,7 +248,7 @@ DETACH_VOLUME = Step(
     "detach-volume",
     NOTEBOOK,
     "Detach the volume from the source",
-    _observe_detach,
+    observe_rollback_points,
     lambda facts: f"Detach {facts['volume']['volume_id']} from {facts['volume']['holder']}, not forced.",
     _detach,
     is_done=_is_detached,
@@ -256,14 +264,19 @@ DETACH_VOLUME = Step(
 NAME_VOLUME = Step(
     "name-volume",
     NOTEBOOK,
-    "Name the volume for the target's volume plugin",
-    observe_name,
+    "Name the volume for the target's storage driver",
+    _observe_hand_over,
     lambda facts: f"Set Name {facts['volume_name']!r} on {facts['volume']['volume_id']}.",
     _name_volume,
-    is_done=is_named,
+    is_done=lambda facts: is_named(facts) and all(check["passed"] for check in facts["taken"]),
     check=_check_naming,
     verify=_verify_named,
+    hopeless=lambda facts: "; ".join(
+        c["observed"] for c in facts["taken"] if c["check_id"] == REFUSED and not c["passed"]
+    ),
     roll_back="rename-volume",
-    timeout_s=30,
+    timeout_s=180,
+    poll_s=0.3,
+    waits_for="the storage driver takes the volume, where it does so before the task starts",
     in_outage=True,
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.errors import AwsError
-from runbook_lib.storage import StorageDriver, storage_driver
+from runbook_lib.storage import HANDED_OVER_TAG, StorageDriver, storage_driver
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
@@ -23,8 +23,8 @@ FORMER_NAME_TAG = "runbook:former-name"
 SOURCE_DEVICE_TAG = "runbook:source-device"
 """Tag of the data volume while it is on ECS: its device name on the source instance."""
 
-CUT_OVER_TAG = "runbook:cut-over-utc"
-"""Tag of the data volume while it is on ECS: when it was named for the volume plugin."""
+CUT_OVER_TAG = HANDED_OVER_TAG
+"""Tag of the data volume while it belongs to ECS: when it was handed over; the storage driver may wait for it."""
 
 
 def found(read: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -116,17 +116,13 @@ def observe_registration(run: Run) -> dict[str, Any]:
     driver = driver_of(run)
     hosts = observe_container_hosts(run)
     boots = [run.host(host["instance_id"]).run("read_boot") for host in hosts]
-    found = [check.as_json() for boot in boots for check in driver.check_host(_plugins(boot))]
+    found = [check.as_json() for boot in boots for check in driver.check_host(boot)]
     return {
         "capability": driver.capability,
         "hosts": hosts,
         "host_checks": found,
         "boot": "" if hosts else _why_not_joined(run),
     }
-
-
-def _plugins(boot: Facts) -> list[dict[str, Any]]:
-    return [p | {"environment": p["settings"]} for p in boot["plugins"]]
 
 
 def _why_not_joined(run: Run) -> str:
@@ -141,7 +137,8 @@ def _why_not_joined(run: Run) -> str:
             continue
         errors = boot["cloud_init"].get("errors") or []
         texts.append(
-            f"{instance_id}: cloud-init {boot['cloud_init']['status']}, agent {boot['agent']}, errors {errors}"
+            f"{instance_id}: cloud-init {boot['cloud_init']['status']}, agent {boot['agent']}, errors {errors}, "
+            f"storage {boot['storage'].get('problem') or 'without problem'}"
         )
     return "; ".join(texts) or "no instance yet"
 
@@ -152,7 +149,7 @@ def _is_registered(facts: Facts) -> bool:
 
 def _plan_registration(facts: Facts) -> str:
     return (
-        f"Wait until a container instance is registered with {facts['capability']} and its plugin is as it should be."
+        f"Wait until a container instance is registered with {facts['capability']} and set up for the storage driver."
     )
 
 
@@ -274,7 +271,7 @@ STEPS = (
         verify=_verify_registration,
         timeout_s=900,
         poll_s=1.0,
-        waits_for="the instance boots, installs the volume plugin and joins the cluster",
+        waits_for="the instance boots, prepares the storage driver and joins the cluster",
     ),
     Step(
         "pull-image",

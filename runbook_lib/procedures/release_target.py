@@ -62,13 +62,15 @@ def _observe_target(run: Run) -> dict[str, Any]:
 def _is_target_stopped(facts: Facts) -> bool:
     wanted = facts["service"].get("desired_count", 0)
     held = bool(facts["volume"]["holder"]) and not facts["volume"]["on_source"]
-    return wanted == 0 and not facts["tasks"] and not held
+    return wanted == 0 and not facts["tasks"] and not held and CUT_OVER_TAG not in facts["volume"]["tags"]
 
 
 def _stop_target(run: Run, before: Facts) -> None:
-    """Set the desired count to 0; the plugin unmounts and detaches when the last container ends."""
+    """Take the hand-over back and set the desired count to 0; the driver lets go when the last container ends."""
     if before["tasks"]:
         note_outage_start(run, lambda: [*target_urls(run), str(run.parameters.source.url)])
+    if CUT_OVER_TAG in before["volume"]["tags"]:
+        run.ec2.remove_tags(before["volume"]["volume_id"], [CUT_OVER_TAG])
     if before["service"]["exists"]:
         run.ecs.set_desired_count(0)
     _release_gate(run, before)
@@ -97,6 +99,14 @@ def _verify_target_stopped(_before: Facts, after: Facts) -> Sequence[Check]:
             expected="no task of the service",
             observed=", ".join(after["tasks"]) or "none",
             fix="stop the task in ECS",
+        ),
+        Check(
+            "hand-over-taken-back",
+            passed=CUT_OVER_TAG not in after["volume"]["tags"],
+            expected=f"no tag {CUT_OVER_TAG} on {after['volume']['volume_id']}",
+            observed=after["volume"]["tags"].get(CUT_OVER_TAG, "none"),
+            why="with it a container instance may take the volume again",
+            fix="remove the tag, then run again",
         ),
         Check(
             "target-let-go",
@@ -159,14 +169,14 @@ CHECK_WAY_BACK = Step(
 STOP_TARGET_SERVICE = Step(
     "stop-target-service",
     NOTEBOOK,
-    "Stop the service on ECS and wait until its plugin lets the volume go",
+    "Stop the service on ECS and wait until its storage driver lets the volume go",
     _observe_target,
     lambda facts: f"Set the desired count to 0; {len(facts['tasks'])} tasks end.",
     _stop_target,
     is_done=_is_target_stopped,
     verify=_verify_target_stopped,
     timeout_s=300,
-    waits_for="the task ends, the plugin unmounts and detaches",
+    waits_for="the task ends, the storage driver unmounts and detaches",
     in_outage=True,
 )
 

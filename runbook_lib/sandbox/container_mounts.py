@@ -65,7 +65,7 @@ class ContainerMounts:
                 path = self._bind_source(mount) if mount.kind == "bind" else self._volume(mount, container)
                 real = self._host.real_path(path)
                 if not real.exists():
-                    real.mkdir(parents=True)
+                    self._make(path, real)
                 container.mounted.append(MountedPath(mount, path, real))
         except EngineError:
             self.unmount_all(container)
@@ -110,9 +110,16 @@ class ContainerMounts:
                 raise EngineError(
                     f'invalid mount config for type "bind": bind source path does not exist: {mount.source}'
                 )
-            real.mkdir(parents=True)
+            self._make(mount.source, real)
             self._host.world.record("bind-source-created", instance_id=self._host.instance_id, path=mount.source)
         return self._host.canonical(mount.source)
+
+    def _make(self, path: str, real: Path) -> None:
+        """Make a missing folder, as dockerd does with root's power: only the attribute ``immutable`` stops it."""
+        nearest = next(parent for parent in real.parents if parent.exists())
+        if self._host.mounts.is_immutable(nearest):
+            raise EngineError(f"error while creating mount source path '{path}': mkdir {path}: operation not permitted")
+        real.mkdir(parents=True)
 
     def _volume(self, mount: Mount, container: Container) -> str:
         return self._volumes.driver(mount.driver).mount(mount.source, container.id)

@@ -62,6 +62,7 @@ def write_container_view(container: Container, host: Host) -> None:
         "hostname": host.hostname if is_host_network else hostname_of(container),
         "address": host.address if is_host_network else container.address,
         "host_address": host.address,
+        "immutable": host.mounts.immutable,
         "ports": {} if is_host_network else ports,
     }
     root = Mount("overlay", "/", container.rootfs, "overlay")

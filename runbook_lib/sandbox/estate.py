@@ -16,6 +16,7 @@ from runbook_lib.sandbox import estate_files, estate_network, estate_parameters
 from runbook_lib.sandbox.client import Client
 from runbook_lib.sandbox.commands.mounting import mount_device
 from runbook_lib.sandbox.ec2_client import client_of
+from runbook_lib.sandbox.estate_files import FILESYSTEM_UUID
 
 if TYPE_CHECKING:
     from runbook_lib.sandbox.hosts import Host
@@ -32,7 +33,6 @@ OPTIONS = {
 ZONE, OTHER_ZONE = "us-east-1a", "us-east-1b"
 TARGET_NAME = "guestbook-data"
 SOURCE_NAME = "guestbook-legacy-data"
-FILESYSTEM_UUID = "6f1e9a3c-52c1-4b0e-9d0a-3a1f5a7c2e10"
 LABEL = "guestbook"
 SIZE_GIB = 8
 SERVICE_PORT = 8080

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from runbook_lib.sandbox.hosts import Host
 
+FILESYSTEM_UUID = "6f1e9a3c-52c1-4b0e-9d0a-3a1f5a7c2e10"
 COMPOSE_FILE = "/opt/guestbook/compose.yaml"
 COMPOSE = """# The guestbook, as it has run on this host for years.
 name: guestbook

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from runbook_lib.errors import SandboxError
+from runbook_lib.sandbox.estate_files import FILESYSTEM_UUID
 
 if TYPE_CHECKING:
     from runbook_lib.sandbox.estate import Estate
@@ -35,7 +36,9 @@ _Quoting.add_representer(str, _text)
 
 
 def write(world: World, estate: Estate) -> Path:
-    """Write ``parameters.yaml`` and ``credentials`` into the state directory; returns the former's path.
+    """Write the parameters and ``credentials`` into the state directory; returns the path of ``parameters.yaml``.
+
+    ``parameters-host-mount.yaml`` beside it is the same migration with the storage driver ``host_mount``.
 
     Raises:
         SandboxError: The checkout has no ``parameters/sandbox.yaml``.
@@ -48,9 +51,20 @@ def write(world: World, estate: Estate) -> Path:
     data = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
     _adapt(data["migration"], world, estate)
     path = world.state_dir / "parameters.yaml"
+    _write(path, data)
+    data["migration"]["storage"] = _host_mount(data["migration"]["storage"]["rexray"]["volume_name"])
+    _write(world.state_dir / "parameters-host-mount.yaml", data)
+    return path
+
+
+def _write(path: Path, data: dict[str, Any]) -> None:
     head = "# Written by the sandbox: parameters/sandbox.yaml with the ids and paths of this sandbox.\n"
     path.write_text(head + yaml.dump(data, Dumper=_Quoting, sort_keys=False, width=120), encoding="utf-8")
-    return path
+
+
+def _host_mount(volume_name: str) -> dict[str, Any]:
+    options = {"volume_name": volume_name, "filesystem_uuid": FILESYSTEM_UUID, "poll_s": 1}
+    return {"driver": "host_mount", "host_mount": options}
 
 
 def _adapt(migration: dict[str, Any], world: World, estate: Estate) -> None:

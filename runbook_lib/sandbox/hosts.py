@@ -124,6 +124,8 @@ class Host:
                 self.off.set()
             self.ssm_online = False
         self.engine.power_off(graceful=graceful)
+        if graceful and self.booted:
+            self.units.shut_down()
         self.off.set()
         end_all(self.mark)
         self.mounts.clear()

@@ -80,7 +80,24 @@ class MountTable:
         self._mark = mark
         self._lock = threading.RLock()
         self._mounts: list[Mount] = []
+        self._view.setdefault("immutable", [])
         self.write()
+
+    @property
+    def immutable(self) -> list[str]:
+        """Return the real paths that carry the attribute ``immutable``; it survives a reboot."""
+        return list(self._view["immutable"])
+
+    def is_immutable(self, real: Path) -> bool:
+        """Return whether a real path carries the attribute."""
+        return str(real) in self._view["immutable"]
+
+    def set_immutable(self, real: Path, *, on: bool) -> None:
+        """Give a real path the attribute, or take it away."""
+        with self._lock:
+            others = [one for one in self._view["immutable"] if one != str(real)]
+            self._view["immutable"] = [*others, str(real)] if on else others
+            self.write()
 
     @property
     def view_path(self) -> Path:
@@ -182,7 +199,9 @@ def write_view(folder: Path, view: dict[str, Any], root: Mount, mounts: list[Mou
     table = [[one.target, str(one.real), one.read_only, one.size_bytes] for one in mounts]
     every = [root, *mounts]
     plain = [f"{one.device} {_escaped(one.target)} {one.fstype} {one.options} 0 0\n" for one in every]
-    info = [_mountinfo(number, one) for number, one in enumerate(every, 25)]
+    # systemd makes a host's mounts shared; those of a container are private, so they outlive an umount on the host
+    propagation = "" if view.get("kind") == "container" else "shared:1 "
+    info = [_mountinfo(number, one, propagation) for number, one in enumerate(every, 25)]
     texts = {
         "view.json": json.dumps({**view, "root": str(root.real), "mounts": table}, indent=1),
         "mounts": "".join(plain),
@@ -195,10 +214,10 @@ def write_view(folder: Path, view: dict[str, Any], root: Mount, mounts: list[Mou
         beside.replace(folder / name)
 
 
-def _mountinfo(number: int, mount: Mount) -> str:
+def _mountinfo(number: int, mount: Mount, propagation: str) -> str:
     inside = mount.source.partition("[")[2].rstrip("]") or "/"
-    place = f"{_escaped(inside)} {_escaped(mount.target)}"
-    return f"{number} 1 259:{number} {place} {mount.options} shared:1 - {mount.fstype} {mount.device} {mount.options}\n"
+    place = f"{_escaped(inside)} {_escaped(mount.target)} {mount.options} {propagation}"
+    return f"{number} 1 259:{number} {place}- {mount.fstype} {mount.device} {mount.options}\n"
 
 
 def _escaped(path: str) -> str:

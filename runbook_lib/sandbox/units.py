@@ -188,6 +188,12 @@ class Units:
             self._host.ecs_agent_restarts += 1
             self.start("ecs")
 
+    def shut_down(self) -> None:
+        """Stop the services of user data, the last started first, as systemd does after Docker has ended."""
+        for name in reversed(list(self._services)):
+            with suppress(UnitError):
+                self.stop(name)
+
     def enable(self, name: str) -> None:
         """Let a unit start at boot."""
         name = full_name(name)

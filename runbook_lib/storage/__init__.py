@@ -12,7 +12,10 @@ from typing import Any, Protocol
 from runbook_lib.errors import ParameterError
 from runbook_lib.model import Check, Facts
 from runbook_lib.parameters import Parameters
+from runbook_lib.storage.host_mount import HANDED_OVER_TAG, REFUSED, HostMount
 from runbook_lib.storage.rexray import RexRay
+
+__all__ = ["HANDED_OVER_TAG", "REFUSED", "RESERVED_DIRECTORY", "SENTINEL_PATH", "StorageDriver", "storage_driver"]
 
 RESERVED_DIRECTORY = ".runbook"
 """Directory at the volume's root that belongs to the runbooks; it holds the sentinel."""
@@ -25,7 +28,7 @@ class StorageDriver(Protocol):
     """What the procedures need to know of a storage driver."""
 
     volume_name: str
-    """Value of the volume's Name tag by which the driver finds it."""
+    """Value of the volume's Name tag on the target, and its name in the task definition."""
 
     plugin_alias: str
     """Docker's name of the volume plugin, or "" without one."""
@@ -52,8 +55,14 @@ class StorageDriver(Protocol):
     def check_disk(self, device: Facts) -> Sequence[Check]:
         """Return whether the driver would take the disk as it is, from what blkid and lsblk said."""
 
-    def check_host(self, plugins: Sequence[Facts]) -> Sequence[Check]:
-        """Return whether a container instance is set up for the driver."""
+    def check_host(self, boot: Facts) -> Sequence[Check]:
+        """Return whether a container instance is set up for the driver, from what host script `read_boot` said."""
+
+    def check_handed_over(self, hosts: Sequence[Facts]) -> Sequence[Check]:
+        """Return whether the target has taken the volume, and as REFUSED whether waiting on makes sense.
+
+        Nothing to check where a task's start takes it.
+        """
 
 
 def storage_driver(parameters: Parameters) -> StorageDriver:
@@ -66,15 +75,11 @@ def storage_driver(parameters: Parameters) -> StorageDriver:
         The driver.
 
     Raises:
-        ParameterError: when this release has no such driver.
+        ParameterError: when the driver's section is missing, which the rules of the parameters refuse before.
     """
-    if parameters.storage.driver == "rexray" and parameters.storage.rexray is not None:
-        return RexRay(parameters.storage.rexray, parameters.aws.region)
-    raise ParameterError(
-        [
-            (
-                f"migration.storage.driver: {parameters.storage.driver!r} is not available in this release; "
-                "expected 'rexray'. Set storage.driver: rexray, and its section."
-            )
-        ]
-    )
+    storage, region = parameters.storage, parameters.aws.region
+    if storage.driver == "rexray" and storage.rexray is not None:
+        return RexRay(storage.rexray, region)
+    if storage.driver == "host_mount" and storage.host_mount is not None:
+        return HostMount(storage.host_mount, region, parameters.volume.volume_id)
+    raise ParameterError([f"migration.storage.{storage.driver} is missing; add the section of storage.driver"])

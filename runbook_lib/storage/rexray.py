@@ -132,15 +132,27 @@ class RexRay:
             ),
         )
 
-    def check_host(self, plugins: Sequence[Facts]) -> Sequence[Check]:
+    def check_handed_over(self, hosts: Sequence[Facts]) -> Sequence[Check]:  # noqa: ARG002 - of the interface
+        """Return nothing to check: the plugin takes the volume when the task starts.
+
+        Args:
+            hosts: Unused.
+
+        Returns:
+            No check.
+        """
+        return ()
+
+    def check_host(self, boot: Facts) -> Sequence[Check]:
         """Return whether the plugin is enabled on a container instance, of the right reference and settings.
 
         Args:
-            plugins: One mapping per Docker plugin: `name`, `enabled`, `reference`, `environment`.
+            boot: As host script `read_boot`; `plugins` has `name`, `enabled`, `reference`, `settings` of each.
 
         Returns:
             Three checks, or one when the plugin is missing.
         """
+        plugins = boot["plugins"]
         named = [p for p in plugins if p["name"].removesuffix(":latest") == self.plugin_alias.removesuffix(":latest")]
         if not named:
             return (
@@ -155,9 +167,9 @@ class RexRay:
             )
         plugin = named[0]
         different = {
-            key: plugin["environment"].get(key, "")
+            key: plugin["settings"].get(key, "")
             for key, value in self.environment().items()
-            if plugin["environment"].get(key, "") != value
+            if plugin["settings"].get(key, "") != value
         }
         return (
             self._expect("plugin-enabled", "enabled", "enabled" if plugin["enabled"] else "disabled"),

@@ -69,7 +69,7 @@ def test_the_capability_is_the_one_the_agent_registers():
 
 def plugin(**changes):
     environment = DRIVER.environment() | {"REXRAY_LOGLEVEL": "warn"}
-    settings = {"name": "rexray/ebs:latest", "enabled": True, "reference": DIGEST, "environment": environment}
+    settings = {"name": "rexray/ebs:latest", "enabled": True, "reference": DIGEST, "settings": environment}
     return settings | changes
 
 
@@ -81,14 +81,19 @@ def plugin(**changes):
         ([plugin(name="other/plugin:latest")], {"plugin-installed"}),
         ([plugin(enabled=False)], {"plugin-enabled"}),
         ([plugin(reference="docker.io/rexray/ebs:latest")], {"plugin-reference"}),
-        ([plugin(environment=DRIVER.environment() | {"REXRAY_PREEMPT": "true"})], {"plugin-settings"}),
-        ([plugin(environment={})], {"plugin-settings"}),
+        ([plugin(settings=DRIVER.environment() | {"REXRAY_PREEMPT": "true"})], {"plugin-settings"}),
+        ([plugin(settings={})], {"plugin-settings"}),
     ],
     ids=["as it should be", "none", "another", "disabled", "other reference", "preempt on", "no settings"],
 )
 def test_a_host_with_another_plugin_is_refused(plugins, refused):
     """The plugin must be enabled, of the pinned reference, with exactly our settings."""
-    assert failed(DRIVER.check_host(plugins)) == refused
+    assert failed(DRIVER.check_host({"plugins": plugins})) == refused
+
+
+def test_the_task_starts_without_waiting_for_a_mount():
+    """The plugin attaches and mounts while the task starts, so there is nothing to wait for before."""
+    assert DRIVER.check_handed_over([]) == ()
 
 
 def test_stock_plugin_needs_imdsv1():

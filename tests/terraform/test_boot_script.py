@@ -12,6 +12,7 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "terraform/modules/ecs_cluster/files/runbook_boot.py"
 REFERENCE = "registry.example/rexray-ebs@sha256:" + "a" * 64
 STORAGE = {
+    "driver": "rexray",
     "plugin_alias": "rexray/ebs",
     "plugin_reference": REFERENCE,
     "plugin_environment": {"REXRAY_PREEMPT": "false", "LINUX_VOLUME_ROOTPATH": "/.runbook"},
@@ -76,7 +77,7 @@ class Instance:
 
     def boot(self, phase):
         """Run the script and return its exit code."""
-        return self.script.main(["runbook-boot", phase])
+        return self.script.main(["runbook-boot", phase], self.script.PHASES)
 
     def asked(self, verb):
         """Return the arguments of each `docker plugin VERB`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from runbook_lib.sandbox.commands import aws, block, checkers, docker, mounting, system
+from runbook_lib.sandbox.commands import attributes, aws, block, checkers, docker, mounting, system
 from runbook_lib.sandbox.commands.call import Call, Command, failed, printed
 from runbook_lib.sandbox.commands.options import UsageError
 from runbook_lib.sandbox.processes import CommandResult
@@ -50,4 +50,6 @@ def _commands() -> Mapping[str, Command]:
         "true": lambda _call: printed(""),
         "false": lambda _call: printed("", 1),
         "aws": aws.run,
+        "chattr": attributes.chattr,
+        "lsattr": attributes.lsattr,
     }

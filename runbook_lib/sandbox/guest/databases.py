@@ -26,12 +26,16 @@ def install(module: ModuleType, files: Files) -> None:
         module: The ``_sqlite3`` extension.
         files: The path mapping of this process.
     """
-    module.connect = _connect(module.connect, files)  # type: ignore[attr-defined]
+    module.connect = _connect(module.connect, files, module.OperationalError)  # type: ignore[attr-defined]
 
 
-def _connect(original: Callable[..., Any], files: Files) -> Callable[..., Any]:
+def _connect(original: Callable[..., Any], files: Files, failed: type[Exception]) -> Callable[..., Any]:
     def connect(database: Any, *args: Any, **options: Any) -> Any:
-        connection = original(_mapped(database, files), *args, **options)
+        try:
+            mapped = _mapped(database, files)
+        except PermissionError as error:
+            raise failed("unable to open database file") from error
+        connection = original(mapped, *args, **options)
         connection.set_authorizer(_authorize)
         return connection
 
@@ -43,10 +47,13 @@ def _mapped(database: Any, files: Files) -> Any:
     if text in {"", ":memory:"}:
         return text
     if not text.startswith("file:"):
-        return files.real(database, writes=False)
+        real = files.real(database)
+        files.refuse_immutable(os.fsdecode(real), text, "content")
+        return real
     path, mark, query = text[len("file:") :].partition("?")
-    path = path.removeprefix("//")
-    return "file:" + quote(files.real(unquote(path))) + mark + query
+    path = unquote(path.removeprefix("//"))
+    files.refuse_immutable(files.real(path), path, "content")
+    return "file:" + quote(files.real(path)) + mark + query
 
 
 def _authorize(action: int, first: str | None, *_: Any) -> int:

@@ -30,10 +30,11 @@ WRITES = {"chmod": True, "chown": True, "utime": True, "truncate": True, "setxat
           "lchown": False, "mkdir": False, "mkfifo": False, "mknod": False, "remove": False, "unlink": False,
           "rmdir": False}  # fmt: skip
 TWO_PATHS = ("rename", "replace", "link")
+ENTRIES = {"mkdir", "mkfifo", "mknod", "remove", "unlink", "rmdir"}  # they change the folder that holds the path
 WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 BLOCK_BYTES = 4096
 
-_getcwd, _scandir = os.getcwd, os.scandir
+_getcwd, _scandir, _lstat = os.getcwd, os.scandir, os.lstat
 
 
 class Files:
@@ -51,7 +52,8 @@ class Files:
     def install(self) -> None:
         """Replace the functions everywhere they are reachable by name."""
         for name, follow in {**READS, **WRITES}.items():
-            self._replace(name, self._one(getattr(posix, name), follow=follow, writes=name in WRITES))
+            writes = "entry" if name in ENTRIES else "content" if name in WRITES else ""
+            self._replace(name, self._one(getattr(posix, name), follow=follow, writes=writes))
         for name in TWO_PATHS:
             self._replace(name, self._two(getattr(posix, name)))
         for name in ("listdir", "scandir", "readlink", "statvfs"):
@@ -62,17 +64,23 @@ class Files:
         self._replace("getcwdb", lambda: os.fsencode(self._cwd()))
         opened = self._open(builtins.open)
         builtins.open = io.open = _io.open = opened  # tempfile takes it from _io
+        io.open_code = _io.open_code = lambda path: opened(path, "rb")  # a script imports modules beside it
         posixpath.ismount = lambda path: self.view.is_mount(self.canonical(path))
 
     def canonical(self, path: Any) -> str:
         """Return the guest's absolute path of anything that names a file, links resolved except the last."""
         return self.view.locate(self._absolute(os.fsdecode(path)), follow=False)[0]
 
-    def real(self, path: Any, *, follow: bool = True, writes: bool = False) -> Any:
+    def real(self, path: Any, *, follow: bool = True, writes: str = "") -> Any:
         """Return the real path of a guest path, of the same type (text or bytes); descriptors stay.
 
+        Args:
+            path: The guest's path.
+            follow: Whether a symbolic link in the last component is followed.
+            writes: What the caller is about to change: ``content``, ``entry`` of the folder above, or "".
+
         Raises:
-            OSError: The path does not exist for this guest, or is on a read-only mount.
+            OSError: The path does not exist for this guest, is on a read-only mount, or is immutable.
         """
         if isinstance(path, int) or path is None:
             return path
@@ -87,9 +95,18 @@ class Files:
             guest, real = self.view.locate(absolute, follow=follow)
             if writes and self.view.mount_of(guest)[1]:
                 raise OSError(errno.EROFS, "Read-only file system", text)
+            if writes:
+                self.refuse_immutable(real, text, writes)
         if text.endswith("/") and not real.endswith("/"):
             real += "/"
         return os.fsencode(real) if isinstance(given, bytes) else real
+
+    def refuse_immutable(self, real: str, text: str, writes: str) -> None:
+        """Refuse to change an immutable path, or the entries of an immutable folder, to root too."""
+        immutable = self.view.data.get("immutable") or ()
+        above = posixpath.dirname(real) in immutable and (writes == "entry" or not _exists(real))
+        if real in immutable or above:
+            raise OSError(errno.EPERM, "Operation not permitted", text)
 
     def _absolute(self, text: str) -> str:
         return text if text.startswith("/") else self._cwd() + "/" + text
@@ -107,7 +124,7 @@ class Files:
         setattr(os, name, function)
         setattr(posix, name, function)
 
-    def _one(self, original: Callable[..., Any], *, follow: bool, writes: bool) -> Callable[..., Any]:
+    def _one(self, original: Callable[..., Any], *, follow: bool, writes: str) -> Callable[..., Any]:
         def wrapped(path: Any = ".", *args: Any, **options: Any) -> Any:
             if "path" in options:
                 path = options.pop("path")
@@ -121,10 +138,10 @@ class Files:
     def _two(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(src: Any, dst: Any, **options: Any) -> Any:
             first = (
-                src if self._is_beside(src, options.get("src_dir_fd")) else self.real(src, follow=False, writes=True)
+                src if self._is_beside(src, options.get("src_dir_fd")) else self.real(src, follow=False, writes="entry")
             )
             second = (
-                dst if self._is_beside(dst, options.get("dst_dir_fd")) else self.real(dst, follow=False, writes=True)
+                dst if self._is_beside(dst, options.get("dst_dir_fd")) else self.real(dst, follow=False, writes="entry")
             )
             return self._call(original, (src, first), first, second, second=(dst, second), **options)
 
@@ -132,7 +149,7 @@ class Files:
 
     def _symlink(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def symlink(src: Any, dst: Any, target_is_directory: bool = False, *, dir_fd: int | None = None) -> None:  # noqa: FBT001, FBT002
-            real = dst if self._is_beside(dst, dir_fd) else self.real(dst, follow=False, writes=True)
+            real = dst if self._is_beside(dst, dir_fd) else self.real(dst, follow=False, writes="entry")
             self._call(original, (dst, real), src, real, target_is_directory, dir_fd=dir_fd, second=(dst, real))
 
         return symlink
@@ -202,7 +219,7 @@ class Files:
             if self._is_beside(path, dir_fd):
                 return original(path, flags, mode, dir_fd=dir_fd)  # type: ignore[no-any-return]
             keep = flags & os.O_NOFOLLOW or (flags & os.O_CREAT and flags & os.O_EXCL)
-            real = self.real(path, follow=not keep, writes=bool(flags & WRITE_FLAGS))
+            real = self.real(path, follow=not keep, writes="content" if flags & WRITE_FLAGS else "")
             return self._call(original, (path, real), real, flags, mode)  # type: ignore[no-any-return]
 
         return os_open
@@ -212,7 +229,7 @@ class Files:
             opener = options.get("opener")
             if opener is not None:  # it opens by itself, with the mapped functions
                 options["opener"] = lambda _real, flags: opener(file, flags)
-            real = self.real(file, writes=any(letter in mode for letter in "wax+"))
+            real = self.real(file, writes="content" if any(letter in mode for letter in "wax+") else "")
             if isinstance(real, str) and real.startswith("/proc/") and real.endswith("/maps"):
                 with original(real, "rb") as maps:
                     text = self.processes.shown_maps(maps.read())
@@ -220,6 +237,14 @@ class Files:
             return self._call(original, (file, real), real, mode, *args, **options)
 
         return guest_open
+
+
+def _exists(real: str) -> bool:
+    try:
+        _lstat(real)
+    except OSError:
+        return False
+    return True
 
 
 def sized(result: os.statvfs_result, folder: str, size_bytes: int) -> os.statvfs_result:

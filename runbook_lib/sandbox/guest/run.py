@@ -129,7 +129,7 @@ def main(arguments: list[str]) -> None:
         arguments: What follows ``python3``: flags, then ``-c TEXT``, ``-m MODULE``, ``-``, or a script.
     """
     sys.dont_write_bytecode = True
-    files = install()
+    install()
     while arguments and (arguments[0] in FLAGS or arguments[0] in {"-W", "-X"}):
         arguments = arguments[2:] if arguments[0] in {"-W", "-X"} else arguments[1:]
     if arguments and arguments[0] in {"-V", "--version"}:
@@ -153,10 +153,10 @@ def main(arguments: list[str]) -> None:
     elif arguments[0].startswith("-"):
         sys.exit(f"python3: the simulated host does not know the option {arguments[0]}")
     else:
-        _run_script(arguments, module, files)
+        _run_script(arguments, module)
 
 
-def _run_script(arguments: list[str], module: ModuleType, files: Files) -> None:
+def _run_script(arguments: list[str], module: ModuleType) -> None:
     sys.argv = arguments
     script = arguments[0]
     try:
@@ -166,7 +166,7 @@ def _run_script(arguments: list[str], module: ModuleType, files: Files) -> None:
         sys.stderr.write(f"python3: can't open file {script!r}: [Errno {error.errno}] {error.strerror}\n")
         sys.exit(2)
     module.__dict__["__file__"] = script
-    sys.path.insert(0, os.path.dirname(files.real(script)))  # noqa: PTH120
+    sys.path.insert(0, os.path.dirname(script))  # noqa: PTH120 - modules beside the script
     _execute(text, script, module)
 
 

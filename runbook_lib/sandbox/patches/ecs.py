@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from runbook_lib.sandbox.patches import ecs_clusters, ecs_definitions, ecs_instances, ecs_services, ecs_tasks
+from runbook_lib.sandbox.patches import (
+    ecs_attributes,
+    ecs_clusters,
+    ecs_definitions,
+    ecs_instances,
+    ecs_services,
+    ecs_tasks,
+)
 
 
 def apply(world: Any = None) -> None:  # noqa: ARG001 - every patch of the sandbox is given the world
@@ -24,3 +31,4 @@ def apply(world: Any = None) -> None:  # noqa: ARG001 - every patch of the sandb
     ecs_services.apply()
     ecs_tasks.apply()
     ecs_instances.apply()
+    ecs_attributes.apply()

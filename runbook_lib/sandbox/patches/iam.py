@@ -120,6 +120,9 @@ def _context(resource_arn: str) -> dict[str, str]:
     """Return the condition keys of a request, with the tags of an EC2 resource under both of their names."""
     context = {"aws:requestedregion": REGION, "ec2:region": REGION}
     kind_and_id = resource_arn.rsplit(":", 1)[-1]
+    head, _, place = resource_arn.partition(":container-instance/")
+    if place:
+        context["ecs:cluster"] = f"{head}:cluster/{place.split('/', 1)[0]}"
     if ":ec2:" in resource_arn and "/" in kind_and_id:
         for tag in backend("ec2").describe_tags(filters={"resource-id": [kind_and_id.split("/", 1)[1]]}):
             for prefix in _TAG_KEYS:

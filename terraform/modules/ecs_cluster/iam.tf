@@ -128,6 +128,34 @@ resource "aws_iam_role_policy" "volume" {
   })
 }
 
+# Only for the driver host_mount: a host asks for its own place in the cluster, and says there whether it has the
+# volume mounted. ECS knows no permission for one's own container instance only.
+resource "aws_iam_role_policy" "membership" {
+  count = local.is_host_mount ? 1 : 0
+
+  name = "membership"
+  role = aws_iam_role.instance.name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "FindThisHost"
+        Effect   = "Allow"
+        Action   = ["ecs:ListContainerInstances"]
+        Resource = local.cluster_arn
+      },
+      {
+        Sid       = "SayWhetherTheVolumeIsMounted"
+        Effect    = "Allow"
+        Action    = ["ecs:DescribeContainerInstances", "ecs:PutAttributes", "ecs:DeleteAttributes"]
+        Resource  = "${local.arn_prefix}:ecs:${var.region}:${var.account_id}:container-instance/*"
+        Condition = { ArnEquals = { "ecs:cluster" = local.cluster_arn } }
+      },
+    ]
+  })
+}
+
 # Only for a volume that a customer key encrypts: the attaching principal must let EBS use the key.
 resource "aws_iam_role_policy" "volume_key" {
   count = var.volume_kms_key_arn == null ? 0 : 1

@@ -31,7 +31,29 @@ locals {
     ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE = "true"
     # With true an existing volume, which has no Docker options, mismatches and the task fails.
     ECS_SHARED_VOLUME_MATCH_FULL_CONFIG = "false"
-    ECS_INSTANCE_ATTRIBUTES             = jsonencode({ "runbook.storage" = var.storage_boot.driver, "runbook.volume" = var.volume_id })
+    ECS_INSTANCE_ATTRIBUTES = jsonencode(merge(
+      { "runbook.storage" = var.storage_boot.driver, "runbook.volume" = var.volume_id },
+      # Only a host whose boot script has verified its mount point reads this file, so the attribute is a capability.
+      local.is_host_mount ? { "runbook.host-mount" = var.volume_id } : {},
+    ))
+  })
+
+  is_host_mount = var.storage_boot.driver == "host_mount"
+
+  boot_configuration = jsonencode({
+    ecs_config = local.ecs_config
+    storage    = { for key, value in var.storage_boot : key => value if value != null }
+    retries    = { attempts = 6, delay_s = 10, install_timeout_s = 300, enable_timeout_s = 120 }
+  })
+
+  user_data = local.is_host_mount ? templatefile("${path.module}/templates/user_data_host_mount.yaml.tftpl", {
+    cluster_name       = var.name
+    boot_configuration = local.boot_configuration
+    scripts            = { for name in ["runbook_boot.py", "runbook_host_mount.py", "runbook_volume_host.py"] : name => file("${path.module}/files/${name}") }
+    }) : templatefile("${path.module}/templates/user_data.yaml.tftpl", {
+    cluster_name       = var.name
+    boot_configuration = local.boot_configuration
+    boot_script        = file("${path.module}/files/runbook_boot.py")
   })
 }
 
@@ -94,15 +116,7 @@ resource "aws_launch_template" "this" {
   update_default_version = true
   vpc_security_group_ids = [aws_security_group.instance.id]
 
-  user_data = base64encode(templatefile("${path.module}/templates/user_data.yaml.tftpl", {
-    cluster_name = var.name
-    boot_script  = file("${path.module}/files/runbook_boot.py")
-    boot_configuration = jsonencode({
-      ecs_config = local.ecs_config
-      storage    = var.storage_boot
-      retries    = { attempts = 6, delay_s = 10, install_timeout_s = 300, enable_timeout_s = 120 }
-    })
-  }))
+  user_data = base64encode(local.user_data)
 
   iam_instance_profile {
     arn = aws_iam_instance_profile.instance.arn
@@ -139,7 +153,7 @@ resource "aws_launch_template" "this" {
   }
 
   # The instances need these permissions from their first second on.
-  depends_on = [aws_iam_role_policy.agent, aws_iam_role_policy.volume, aws_iam_role_policy.denied, aws_iam_role_policy_attachment.ssm]
+  depends_on = [aws_iam_role_policy.agent, aws_iam_role_policy.volume, aws_iam_role_policy.denied, aws_iam_role_policy.membership, aws_iam_role_policy_attachment.ssm]
 }
 
 ################################################################################

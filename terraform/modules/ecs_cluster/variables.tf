@@ -248,60 +248,99 @@ variable "volume_kms_key_arn" {
 }
 
 variable "storage_boot" {
-  description = "What the storage driver needs at boot: the Docker volume plugin, its alias (the driver's name in the task definition) and its whole environment."
+  description = "What the storage driver needs at boot. rexray: the Docker volume plugin, its alias and its whole environment. host_mount: the filesystem it may mount, where, and the tag that hands the volume over."
   type = object({
-    driver             = string
-    plugin_reference   = string
-    plugin_alias       = string
-    plugin_environment = map(string)
-    volume_name        = string
-    volume_id          = string
+    driver      = string
+    volume_name = string
+    volume_id   = string
+
+    plugin_reference   = optional(string)
+    plugin_alias       = optional(string)
+    plugin_environment = optional(map(string))
+
+    region          = optional(string)
+    mount_path      = optional(string)
+    filesystem_type = optional(string)
+    filesystem_uuid = optional(string)
+    handed_over_tag = optional(string)
+    device_name     = optional(string)
+    poll_s          = optional(number)
   })
 
   validation {
-    condition     = var.storage_boot.driver == "rexray"
-    error_message = "storage_boot.driver must be rexray: it is the driver this module can prepare at boot."
+    condition     = contains(["rexray", "host_mount"], var.storage_boot.driver)
+    error_message = "storage_boot.driver must be rexray or host_mount: these are the drivers this module can prepare at boot."
   }
 
   validation {
-    condition     = can(regex("^[a-z0-9][a-z0-9._/:-]*@sha256:[0-9a-f]{64}$", var.storage_boot.plugin_reference))
+    condition     = var.storage_boot.driver != "rexray" || can(regex("^[a-z0-9][a-z0-9._/:-]*@sha256:[0-9a-f]{64}$", var.storage_boot.plugin_reference))
     error_message = "storage_boot.plugin_reference must be pinned by digest (name@sha256:...): the plugin has root's power on the host."
   }
 
   validation {
-    condition     = can(regex("^[a-z0-9]+(/[a-z0-9._-]+)+$", var.storage_boot.plugin_alias))
+    condition     = var.storage_boot.driver != "rexray" || can(regex("^[a-z0-9]+(/[a-z0-9._-]+)+$", var.storage_boot.plugin_alias))
     error_message = "storage_boot.plugin_alias must be a name without a tag such as rexray/ebs: the ECS agent registers it as the driver."
   }
 
   validation {
-    condition     = lookup(var.storage_boot.plugin_environment, "REXRAY_PREEMPT", "") == "false"
+    condition     = var.storage_boot.driver != "rexray" || try(lookup(var.storage_boot.plugin_environment, "REXRAY_PREEMPT", "") == "false", false)
     error_message = "storage_boot.plugin_environment must state REXRAY_PREEMPT = \"false\": true takes the volume from a host that still writes."
   }
 
   validation {
-    condition = alltrue([for key in ["LIBSTORAGE_INTEGRATION_VOLUME_OPERATIONS_MOUNT_ROOTPATH", "LINUX_VOLUME_ROOTPATH"] :
+    condition = var.storage_boot.driver != "rexray" || alltrue([for key in ["LIBSTORAGE_INTEGRATION_VOLUME_OPERATIONS_MOUNT_ROOTPATH", "LINUX_VOLUME_ROOTPATH"] :
       can(regex("^/", var.storage_boot.plugin_environment[key]))
     ])
     error_message = "storage_boot.plugin_environment must state LIBSTORAGE_INTEGRATION_VOLUME_OPERATIONS_MOUNT_ROOTPATH and LINUX_VOLUME_ROOTPATH: their defaults show an existing volume as empty."
   }
 
   validation {
-    condition     = can(regex("^0[0-7]{3,4}$", lookup(var.storage_boot.plugin_environment, "LINUX_VOLUME_FILEMODE", "")))
+    condition     = var.storage_boot.driver != "rexray" || try(can(regex("^0[0-7]{3,4}$", lookup(var.storage_boot.plugin_environment, "LINUX_VOLUME_FILEMODE", ""))), false)
     error_message = "storage_boot.plugin_environment must state LINUX_VOLUME_FILEMODE with a leading zero (0700): the plugin reads 700 as a decimal number."
   }
 
   validation {
-    condition     = length(setintersection(keys(var.storage_boot.plugin_environment), ["EBS_ACCESSKEY", "EBS_SECRETKEY"])) == 0
+    condition     = try(length(setintersection(keys(var.storage_boot.plugin_environment), ["EBS_ACCESSKEY", "EBS_SECRETKEY"])) == 0, true)
     error_message = "storage_boot.plugin_environment must hold no keys: the plugin uses the instance role."
   }
 
   validation {
     condition     = length(trimspace(var.storage_boot.volume_name)) > 0
-    error_message = "storage_boot.volume_name must be the Name tag that the plugin looks for."
+    error_message = "storage_boot.volume_name must be the Name tag that the driver looks for."
   }
 
   validation {
     condition     = var.storage_boot.volume_id == var.volume_id
     error_message = "storage_boot.volume_id must equal volume_id."
+  }
+
+  validation {
+    condition     = var.storage_boot.driver != "host_mount" || can(regex("^/[^/]+/[^/]+(/[^/]+)*$", var.storage_boot.mount_path))
+    error_message = "storage_boot.mount_path must be a path below a folder of its own, such as /mnt/runbook/data: the folder above it becomes immutable."
+  }
+
+  validation {
+    condition     = var.storage_boot.driver != "host_mount" || try(contains(["ext2", "ext3", "ext4", "xfs", "btrfs"], var.storage_boot.filesystem_type), false)
+    error_message = "storage_boot.filesystem_type must be ext2, ext3, ext4, xfs or btrfs: nothing else is mounted."
+  }
+
+  validation {
+    condition     = var.storage_boot.driver != "host_mount" || can(regex("^[0-9A-Fa-f-]{8,36}$", var.storage_boot.filesystem_uuid))
+    error_message = "storage_boot.filesystem_uuid must be the UUID of the data volume's filesystem: no other is mounted."
+  }
+
+  validation {
+    condition     = var.storage_boot.driver != "host_mount" || try(length(var.storage_boot.handed_over_tag) > 0 && length(var.storage_boot.region) > 0, false)
+    error_message = "storage_boot.handed_over_tag and storage_boot.region must be set: without the tag on the volume no host takes it."
+  }
+
+  validation {
+    condition     = var.storage_boot.driver != "host_mount" || can(regex("^/dev/(sd|xvd)[f-p]$", var.storage_boot.device_name))
+    error_message = "storage_boot.device_name must be /dev/sdf to /dev/sdp."
+  }
+
+  validation {
+    condition     = var.storage_boot.driver != "host_mount" || try(var.storage_boot.poll_s >= 1 && var.storage_boot.poll_s <= 60, false)
+    error_message = "storage_boot.poll_s must be 1 to 60 seconds: a longer one would be part of every outage."
   }
 }

@@ -121,6 +121,16 @@ resource "aws_ecs_task_definition" "this" {
   # The previous revision stays registered: a rollback has something to go back to.
   skip_destroy = true
 
+  # As a plugin's capability does: a host without the mount does not get the task, so it does not fail there.
+  dynamic "placement_constraints" {
+    for_each = try([var.task_volume.required_attribute.name], [])
+
+    content {
+      type       = "memberOf"
+      expression = "attribute:${var.task_volume.required_attribute.name} == ${var.task_volume.required_attribute.value}"
+    }
+  }
+
   dynamic "volume" {
     for_each = local.is_single_writer ? [var.task_volume] : []
 

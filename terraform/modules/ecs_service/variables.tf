@@ -182,11 +182,13 @@ variable "volume_id" {
 }
 
 variable "task_volume" {
-  description = "How the task refers to the data volume: its name (for a plugin also the Name tag), and either the plugin's driver or the host's mount path."
+  description = "How the task refers to the data volume: its name (also the Name tag), and either the plugin's driver, or the host's mount path with the attribute of a host that has it mounted."
   type = object({
     name      = string
     driver    = optional(string)
     host_path = optional(string)
+    # Attribute of the container instance, and its value, without which the task is not placed.
+    required_attribute = optional(object({ name = string, value = string }))
   })
   default = null
 
@@ -203,6 +205,11 @@ variable "task_volume" {
   validation {
     condition     = try(startswith(var.task_volume.host_path, "/") && length(var.task_volume.host_path) > 1, true)
     error_message = "task_volume.host_path must be an absolute path below /."
+  }
+
+  validation {
+    condition     = try(var.task_volume.host_path == null || can(regex("^[A-Za-z0-9._/-]+$", var.task_volume.required_attribute.name)) && can(regex("^[A-Za-z0-9._/:@-]+$", var.task_volume.required_attribute.value)), true)
+    error_message = "task_volume.required_attribute must be given with host_path, as name and value: without it the task could start on a host that has not mounted the volume."
   }
 
   validation {

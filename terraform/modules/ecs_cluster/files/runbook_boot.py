@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""Prepare a container instance for the data volume's plugin, and only then let it join its ECS cluster.
+"""Prepare a container instance for the data volume, and only then let it join its ECS cluster.
 
-`join` runs once, at the first boot, from user data; `check` runs at every boot before ecs.service.
+`join` runs once, at the first boot, from user data; `check` runs at every boot before ecs.service. What they do is the
+storage driver's: the volume plugin here, runbook_host_mount.py for the driver host_mount, which imports this file.
 Touches the plugin named in /etc/runbook/boot.json, /run/runbook and /etc/ecs/ecs.config. Never touches a volume,
 never starts or restarts docker or ecs: a host that fails here stays out of the cluster and is to be replaced.
 Standard library only, Python 3.7 syntax.
@@ -138,11 +139,15 @@ def check(configuration: dict) -> None:
 
 
 def join(configuration: dict) -> None:
-    """Prepare the plugin, trying again while that may help; what makes the agent join is written by main, last."""
-    retries = configuration["retries"]
+    """Prepare the plugin; what makes the agent join is written by main, last."""
+    try_again(lambda: prepare_plugin(configuration["storage"], configuration["retries"]), configuration["retries"])
+
+
+def try_again(act, retries: dict) -> None:  # noqa: ANN001 - a function without arguments
+    """Do something, again after a while as long as that may help."""
     for attempt in range(1, retries["attempts"] + 1):
         try:
-            prepare_plugin(configuration["storage"], retries)
+            act()
         except FinalBootError:
             raise
         except BootError as error:
@@ -154,12 +159,14 @@ def join(configuration: dict) -> None:
             return
 
 
-def main(arguments: list) -> int:
-    """Run `join` or `check`; exit code 0 means that the agent may start."""
-    phases = {"join": join, "check": check}
+PHASES = {"join": join, "check": check}
+
+
+def main(arguments: list, phases: dict) -> int:
+    """Run the driver's `join` or `check`; exit code 0 means that the agent may start."""
     phase = arguments[-1]
     if phase not in phases:
-        print("usage: runbook-boot join | check", file=sys.stderr)
+        print("usage: runbook-boot " + " | ".join(phases), file=sys.stderr)
         return 2
     with open(CONFIGURATION) as stream:
         configuration = json.load(stream)
@@ -174,9 +181,9 @@ def main(arguments: list) -> int:
         # Last: before this line the agent has no cluster, so a half-prepared host receives no task.
         lines = [f"{name}={value}\n" for name, value in sorted(configuration["ecs_config"].items())]
         write_file(ECS_CONFIG, "".join(lines))
-    print("runbook-boot {}: plugin {} verified".format(phase, configuration["storage"]["plugin_alias"]), flush=True)
+    print("runbook-boot {}: verified for {}".format(phase, configuration["storage"]["driver"]), flush=True)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    sys.exit(main(sys.argv, PHASES))

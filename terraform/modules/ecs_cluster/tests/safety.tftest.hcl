@@ -311,6 +311,104 @@ run "user_data_prepares_the_plugin_and_joins_last" {
   }
 }
 
+run "a_host_mount_is_prepared_by_its_own_unit_and_joins_last" {
+  command = plan
+
+  variables {
+    storage_boot = {
+      driver          = "host_mount"
+      volume_name     = "guestbook-data"
+      volume_id       = "vol-0a"
+      region          = "us-east-1"
+      mount_path      = "/mnt/runbook/data"
+      filesystem_type = "ext4"
+      filesystem_uuid = "6f1e9a3c-52c1-4b0e-9d0a-3a1f5a7c2e10"
+      handed_over_tag = "runbook:cut-over-utc"
+      device_name     = "/dev/sdf"
+      poll_s          = 3
+    }
+  }
+
+  assert {
+    condition = yamldecode(base64decode(aws_launch_template.this.user_data)).runcmd == [
+      ["systemctl", "daemon-reload"],
+      ["python3", "/usr/local/lib/runbook/runbook_host_mount.py", "join"],
+      ["systemctl", "enable", "--now", "runbook-volume.service"],
+    ]
+    error_message = "Argument lists only, and nothing that starts or restarts ecs or docker."
+  }
+
+  assert {
+    condition = {
+      for file in yamldecode(base64decode(aws_launch_template.this.user_data)).write_files : basename(file.path) => file.content == base64gzip(file("files/${basename(file.path)}"))
+      if startswith(file.path, "/usr/local/lib/runbook/")
+    } == { "runbook_boot.py" = true, "runbook_host_mount.py" = true, "runbook_volume_host.py" = true }
+    error_message = "The scripts must arrive unchanged."
+  }
+
+  assert {
+    condition = [
+      for file in yamldecode(base64decode(aws_launch_template.this.user_data)).write_files :
+      jsondecode(jsondecode(file.content).ecs_config.ECS_INSTANCE_ATTRIBUTES)["runbook.host-mount"] if file.path == "/etc/runbook/boot.json"
+    ] == ["vol-0a"]
+    error_message = "The capability is registered only by a host whose boot script wrote ecs.config."
+  }
+
+  assert {
+    condition = [
+      for file in yamldecode(base64decode(aws_launch_template.this.user_data)).write_files :
+      strcontains(file.content, "Requires=runbook-storage.service runbook-volume.service") if file.path == "/etc/systemd/system/ecs.service.d/runbook.conf"
+    ] == [true]
+    error_message = "The agent must not start without the unit that mounts the volume."
+  }
+
+  assert {
+    condition     = !strcontains(base64decode(aws_launch_template.this.user_data), "/etc/ecs/ecs.config")
+    error_message = "ecs.config is written last, by the boot script."
+  }
+
+  assert {
+    condition     = length(base64decode(aws_launch_template.this.user_data)) < 16384
+    error_message = "EC2 takes 16 KiB of user data."
+  }
+}
+
+run "a_host_mount_may_speak_of_its_own_cluster_only" {
+  command = plan
+
+  variables {
+    storage_boot = {
+      driver          = "host_mount"
+      volume_name     = "guestbook-data"
+      volume_id       = "vol-0a"
+      region          = "us-east-1"
+      mount_path      = "/mnt/runbook/data"
+      filesystem_type = "ext4"
+      filesystem_uuid = "6f1e9a3c-52c1-4b0e-9d0a-3a1f5a7c2e10"
+      handed_over_tag = "runbook:cut-over-utc"
+      device_name     = "/dev/sdf"
+      poll_s          = 3
+    }
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role_policy.membership[0].policy).Statement :
+      statement.Resource == "arn:aws:ecs:us-east-1:012345678901:cluster/guestbook" || try(statement.Condition.ArnEquals["ecs:cluster"], "") == "arn:aws:ecs:us-east-1:012345678901:cluster/guestbook"
+    ])
+    error_message = "Another cluster's hosts are none of its business."
+  }
+}
+
+run "a_plugin_needs_no_such_permission" {
+  command = plan
+
+  assert {
+    condition     = length(aws_iam_role_policy.membership) == 0
+    error_message = "Only the unit of host_mount asks ECS."
+  }
+}
+
 run "several_instance_types_make_a_mixed_instances_policy_without_spot" {
   command = plan
 

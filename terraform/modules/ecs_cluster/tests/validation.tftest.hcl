@@ -461,3 +461,127 @@ run "the_boot_configuration_is_about_the_data_volume" {
 
   expect_failures = [var.storage_boot]
 }
+
+run "a_mount_path_without_a_folder_of_its_own_is_refused" {
+  command = plan
+
+  variables {
+    storage_boot = {
+      driver          = "host_mount"
+      volume_name     = "guestbook-data"
+      volume_id       = "vol-0a"
+      region          = "us-east-1"
+      mount_path      = "/mnt"
+      filesystem_type = "ext4"
+      filesystem_uuid = "6f1e9a3c-52c1-4b0e-9d0a-3a1f5a7c2e10"
+      handed_over_tag = "runbook:cut-over-utc"
+      device_name     = "/dev/sdf"
+      poll_s          = 3
+    }
+  }
+
+  expect_failures = [var.storage_boot]
+}
+
+run "a_filesystem_of_another_type_is_refused" {
+  command = plan
+
+  variables {
+    storage_boot = {
+      driver          = "host_mount"
+      volume_name     = "guestbook-data"
+      volume_id       = "vol-0a"
+      region          = "us-east-1"
+      mount_path      = "/mnt/runbook/data"
+      filesystem_type = "zfs"
+      filesystem_uuid = "6f1e9a3c-52c1-4b0e-9d0a-3a1f5a7c2e10"
+      handed_over_tag = "runbook:cut-over-utc"
+      device_name     = "/dev/sdf"
+      poll_s          = 3
+    }
+  }
+
+  expect_failures = [var.storage_boot]
+}
+
+run "the_filesystem_must_be_named" {
+  command = plan
+
+  variables {
+    storage_boot = {
+      driver          = "host_mount"
+      volume_name     = "guestbook-data"
+      volume_id       = "vol-0a"
+      region          = "us-east-1"
+      mount_path      = "/mnt/runbook/data"
+      filesystem_type = "ext4"
+      handed_over_tag = "runbook:cut-over-utc"
+      device_name     = "/dev/sdf"
+      poll_s          = 3
+    }
+  }
+
+  expect_failures = [var.storage_boot]
+}
+
+run "the_tag_that_hands_the_volume_over_must_be_named" {
+  command = plan
+
+  variables {
+    storage_boot = {
+      driver          = "host_mount"
+      volume_name     = "guestbook-data"
+      volume_id       = "vol-0a"
+      region          = "us-east-1"
+      mount_path      = "/mnt/runbook/data"
+      filesystem_type = "ext4"
+      filesystem_uuid = "6f1e9a3c-52c1-4b0e-9d0a-3a1f5a7c2e10"
+      device_name     = "/dev/sdf"
+      poll_s          = 3
+    }
+  }
+
+  expect_failures = [var.storage_boot]
+}
+
+run "the_device_of_the_root_volume_is_refused" {
+  command = plan
+
+  variables {
+    storage_boot = {
+      driver          = "host_mount"
+      volume_name     = "guestbook-data"
+      volume_id       = "vol-0a"
+      region          = "us-east-1"
+      mount_path      = "/mnt/runbook/data"
+      filesystem_type = "ext4"
+      filesystem_uuid = "6f1e9a3c-52c1-4b0e-9d0a-3a1f5a7c2e10"
+      handed_over_tag = "runbook:cut-over-utc"
+      device_name     = "/dev/xvda"
+      poll_s          = 3
+    }
+  }
+
+  expect_failures = [var.storage_boot]
+}
+
+run "a_unit_that_hardly_ever_looks_is_refused" {
+  command = plan
+
+  variables {
+    storage_boot = {
+      driver          = "host_mount"
+      volume_name     = "guestbook-data"
+      volume_id       = "vol-0a"
+      region          = "us-east-1"
+      mount_path      = "/mnt/runbook/data"
+      filesystem_type = "ext4"
+      filesystem_uuid = "6f1e9a3c-52c1-4b0e-9d0a-3a1f5a7c2e10"
+      handed_over_tag = "runbook:cut-over-utc"
+      device_name     = "/dev/sdf"
+      poll_s          = 600
+    }
+  }
+
+  expect_failures = [var.storage_boot]
+}

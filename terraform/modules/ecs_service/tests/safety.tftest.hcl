@@ -136,21 +136,35 @@ run "the_task_finds_the_volume_or_fails" {
   }
 }
 
-run "a_host_mount_has_no_docker_volume" {
+run "a_host_mount_has_no_docker_volume_and_is_placed_only_where_the_volume_is_mounted" {
   command = plan
 
   variables {
-    task_volume = { name = "guestbook-data", host_path = "/srv/guestbook" }
+    task_volume = { name = "guestbook-data", host_path = "/mnt/runbook/data", required_attribute = { name = "runbook.mounted", value = "vol-0a" } }
   }
 
   assert {
-    condition     = one(aws_ecs_task_definition.this.volume).host_path == "/srv/guestbook"
-    error_message = "The host's mount path must be bound."
+    condition     = one(aws_ecs_task_definition.this.volume).host_path == "/mnt/runbook/data"
+    error_message = "The task binds the host's mount path."
   }
 
   assert {
     condition     = length(one(aws_ecs_task_definition.this.volume).docker_volume_configuration) == 0
-    error_message = "One way to the volume."
+    error_message = "A host mount needs no plugin."
+  }
+
+  assert {
+    condition     = [for rule in aws_ecs_task_definition.this.placement_constraints : rule.expression] == ["attribute:runbook.mounted == vol-0a"]
+    error_message = "A host that has not mounted the volume must not get the task."
+  }
+}
+
+run "a_plugin_needs_no_placement_constraint_in_the_task_definition" {
+  command = plan
+
+  assert {
+    condition     = length(aws_ecs_task_definition.this.placement_constraints) == 0
+    error_message = "The agent's capability keeps the task from other hosts."
   }
 }
 

@@ -186,6 +186,16 @@ run "the_root_of_the_host_is_no_data_volume" {
   expect_failures = [var.task_volume]
 }
 
+run "a_host_path_without_the_attribute_of_its_mount_is_refused" {
+  command = plan
+
+  variables {
+    task_volume = { name = "guestbook-data", host_path = "/mnt/runbook/data" }
+  }
+
+  expect_failures = [var.task_volume]
+}
+
 run "a_volume_name_that_ecs_refuses_is_refused" {
   command = plan
 
