@@ -90,3 +90,17 @@ def test_every_event_kind_is_documented():
 def test_no_path_of_a_developer_machine_is_committed():
     """No page names a home folder or a work folder of somebody's machine."""
     assert [str(p) for p in PAGES if re.search(r"(?<![\w.])/(home|Users|work)/", p.read_text("utf-8"))] == []
+
+
+def test_the_guards_name_tests_that_exist():
+    """Each of the seventeen dangers of docs/what-if.md names tests that are there."""
+    text = (ROOT / "docs" / "what-if.md").read_text("utf-8")
+    assert len(re.findall(r"(?m)^\| \d+ \|", text)) == 17
+    named = re.findall(r"`([\w./]+)::(\w+)`", text)
+    assert len(named) >= 17
+    missing = [
+        f"{file}::{name}"
+        for file, name in named
+        if not re.search(rf'(?m)^(def {name}\(|run "{name}")', (ROOT / file).read_text("utf-8"))
+    ]
+    assert missing == []

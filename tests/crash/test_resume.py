@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.crash.conftest import STRIKES, changing_steps, note
+from tests.crash.conftest import STRIKES, changing_steps, note, strikes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 NOTEBOOKS = ("20_snapshot_volume", "30_cut_over_volume", "40_verify_persistence", "90_roll_back")
 
 
-@pytest.mark.parametrize("strike", STRIKES)
+@pytest.mark.parametrize("strike", strikes())
 def test_every_step_goes_on_after(town, strike):
     """Struck in each step, run again each time: the migration ends, and so does the way back."""
     run_id = town.new_run()

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from tests.crash.conftest import STRIKES, changing_steps, note
+from tests.crash.conftest import changing_steps, note, strikes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 NOTEBOOKS = ("20_snapshot_volume", "30_cut_over_volume", "40_verify_persistence")
+IN_EVERY_TEST_TOO = ("unmount-volume", "detach-volume", "verify-before-start", "start-target-service")
 CASES = [(notebook, step_id) for notebook in NOTEBOOKS for step_id in changing_steps(notebook)]
 
 
-@pytest.mark.parametrize("strike", STRIKES)
-@pytest.mark.parametrize(("notebook", "step_id"), CASES, ids=[step_id for _, step_id in CASES])
+CASES_AND_STRIKES = [
+    pytest.param(*case, *strike.values, marks=strike.marks, id=f"{case[1]}-{strike.values[0]}")
+    for case in CASES
+    for strike in strikes(always=case[1] in IN_EVERY_TEST_TOO)
+]
+
+
+@pytest.mark.parametrize(("notebook", "step_id", "strike"), CASES_AND_STRIKES)
 def test_the_way_back_leads_back_after(town, notebook, step_id, strike):
     """Struck in the step, rolled back: compose serves on the same volume with every acknowledged write."""
     run_id = town.new_run()
