@@ -104,6 +104,7 @@ def exec_(ctx: click.Context, latency: str, port: int, command: tuple[str, ...])
 
     result = lifecycle.run_inside(command, latency=latency, port=port)
     click.echo(f"client    {_client_line(result.client)}")
+    click.echo("sandbox   gone, and with it what the run could go on with; `runbook sandbox up` starts one that stays")
     all_there = result.client.get("missing") == 0
     ctx.exit(result.exit_code or (0 if all_there else _LOST_WRITES_EXIT_CODE))
 
