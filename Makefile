@@ -6,17 +6,20 @@ LATENCY ?= fast
 # Terraform's provider sleeps more than it works: two workers a core
 WORKERS ?= $(shell expr 2 \* $$(nproc))
 
-.PHONY: demo test crash check lab set-up lock clean
+.PHONY: demo test thorough crash check lab set-up lock clean
 
 demo: $(READY) ## migrate the sample service in the sandbox and show the record
 	@$(BIN)/runbook sandbox exec --latency $(LATENCY) -- $(BIN)/runbook run all -f '{parameters}' --execute --reason 'make demo'
 
 test: $(READY) check ## every check and test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not matrix'
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not thorough'
+
+thorough: $(READY) ## the long variants that `test` leaves out, the whole crash matrix among them (an hour)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m thorough
 
 crash: $(READY) ## strike every step in every way, and write docs/what-if.md from what was seen (half an hour)
 	rm -f build/crash-cells.jsonl && mkdir -p build
-	RUNBOOK_CRASH_CELLS=$(CURDIR)/build/crash-cells.jsonl $(BIN)/python -m pytest -n 2 --dist loadfile tests/crash
+	RUNBOOK_CRASH_CELLS=$(CURDIR)/build/crash-cells.jsonl $(BIN)/python -m pytest -n 2 --dist load tests/crash
 	$(BIN)/python scripts/what_if build/crash-cells.jsonl
 
 check: $(READY) ## format, lint, types, notebooks, Terraform

@@ -32,9 +32,9 @@ IN_EVERY_TEST = "killed in the act"  # the other strikes belong to `make crash`:
 
 
 def strikes(*, always=True):
-    """Return the strikes as parameters of a test; those that only `make crash` runs carry the mark `matrix`."""
+    """Return the strikes as parameters of a test; those that only `make crash` runs carry the mark `thorough`."""
     return [
-        pytest.param(strike, marks=() if always and strike == IN_EVERY_TEST else pytest.mark.matrix)
+        pytest.param(strike, marks=() if always and strike == IN_EVERY_TEST else pytest.mark.thorough)
         for strike in STRIKES
     ]
 

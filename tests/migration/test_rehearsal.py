@@ -152,6 +152,7 @@ def test_the_role_can_move_a_clone_and_nothing_else(sandbox, tmp_path):
         ec2.delete_volume(VolumeId=volume_id)
 
 
+@pytest.mark.thorough
 def test_a_rehearsal_of_a_restored_snapshot(sandbox, tmp_path):
     """Where there are no volume copies, the hot snapshot is restored; what is younger than it is not compared."""
     with begun(sandbox, tmp_path, rollback_point="snapshot") as run:
@@ -181,7 +182,14 @@ def test_a_task_that_cannot_start_is_cleaned_up_after(sandbox, tmp_path):
         assert perform(cut_over_volume.STEPS[0], run).status.value == "succeeded"
 
 
-@pytest.mark.parametrize("phase", ["cloned", "requested", "stopping"])
+@pytest.mark.parametrize(
+    "phase",
+    [
+        pytest.param("cloned", marks=pytest.mark.thorough),
+        "requested",
+        pytest.param("stopping", marks=pytest.mark.thorough),
+    ],
+)
 def test_a_killed_rehearsal_is_cleaned_up_by_the_next(sandbox, tmp_path, wait_until, phase):
     """Killed with a clone, with a task, or while it stops: the cutover refuses, a second rehearsal begins anew."""
     with begun(sandbox, tmp_path) as run:
