@@ -28,15 +28,6 @@ DRIVER = Path(__file__).with_name("driver.py")
 KILLED = ("killed before the act", "killed in the act", "killed after the act")
 FAILED = ("refused by AWS", "no answer from AWS", "never verified")
 STRIKES = (*KILLED, *FAILED)
-IN_EVERY_TEST = "killed in the act"  # the other strikes belong to `make crash`: together they take half an hour
-
-
-def strikes(*, always=True):
-    """Return the strikes as parameters of a test; those that only `make crash` runs carry the mark `thorough`."""
-    return [
-        pytest.param(strike, marks=() if always and strike == IN_EVERY_TEST else pytest.mark.thorough)
-        for strike in STRIKES
-    ]
 
 
 def changing_steps(notebook):

@@ -11,7 +11,7 @@ import yaml
 
 from tests.migration.conftest import mutating_calls, only_run, report_of, run_command
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(300)]
 STOP_COMPOSE = "docker compose -f /opt/guestbook/compose.yaml -p guestbook stop"
 PACKAGE = Path(__file__).resolve().parents[2] / "runbook_lib"
 

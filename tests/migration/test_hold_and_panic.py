@@ -13,7 +13,7 @@ import yaml
 
 from tests.migration.conftest import RUNBOOK, only_run, report_of, run_command
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ __all__ = [
     "test_the_record_is_whole",
     "test_the_report_has_the_fields_of_the_contract",
 ]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from runbook_lib.steps import perform
 from tests.conftest import RunningSandbox
 from tests.migration.conftest import RUNBOOK, mutating_calls, report_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(600)]
 NEEDED = ("inspect_filesystem", "map_container", "create_hot_snapshot", "complete_hot_snapshot")
 TAG = "runbook-rehearsal"
 
