@@ -11,7 +11,7 @@ WORKERS ?= $(shell expr 2 \* $$(nproc))
 demo: $(READY) ## migrate the sample service in the sandbox and show the record
 	@$(BIN)/runbook sandbox exec --latency $(LATENCY) -- $(BIN)/runbook run all -f '{parameters}' --execute --reason 'make demo'
 
-test: $(READY) check ## every check and test
+test: $(READY) check ## every check, and every test but the long ones
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not thorough'
 
 thorough: $(READY) ## the long variants that `test` leaves out, the whole crash matrix among them (an hour)
