@@ -236,6 +236,8 @@ class Policy(Section):
     """How long the rollback point and the snapshots are kept."""
     verify_budget_s: int = Field(default=5, ge=0, le=3600)
     """How long contents are sampled on the target before the service starts, besides what must be read anyway."""
+    max_removed_by_service: int = Field(default=100, ge=0)
+    """How many entries the service may remove, once it runs again, before the proof of the data fails."""
     manifest_nice: int = Field(default=10, ge=0, le=19)
     """Niceness of the manifest that is taken while the service still runs; inside the outage it is 0."""
     manifest_io_class: Literal["none", "best-effort", "idle"] = "best-effort"

@@ -27,6 +27,8 @@ _COMPARISON: dict[str, Any] = {
     "added": [],
     "changed": [],
     "written_since_start_count": 0,
+    "removed_since_start": [],
+    "removed_since_start_count": 0,
 }
 
 

@@ -17,6 +17,7 @@ _CHANGED = {
     "maybe": "Something may have changed.",
     "yes": "Something was changed.",
 }
+_OWN = ("written", "removed")
 _BACK = "Or take the service back to the source, on the same volume, losing nothing."
 _BAKE = "Let it run for the bake time of your policy, then retire the source: there is no way back after that."
 
@@ -235,8 +236,13 @@ def _data(report: Report) -> str:
     what = f"{count(data['files'], 'file')}, {size(data['bytes'])}"
     if data["identical"] is None:
         return f"{what} before; not compared yet."
-    written = data["comparisons"][0]["written_since_start_count"]
-    own = f", apart from {count(written, 'path')} written since it started again" if written else ""
+    done = data["comparisons"][0]
+    did = [
+        f"{count(done[f'{verb}_since_start_count'], 'path')} {verb}"
+        for verb in _OWN
+        if done[f"{verb}_since_start_count"]
+    ]
+    own = f", apart from {' and '.join(did)} by the service since it started again" if did else ""
     return f"{what} identical before and after{own}." if data["identical"] else f"{what}: NOT identical afterwards."
 
 

@@ -163,7 +163,8 @@ class Story:
         """Note a comparison."""
         differs = {"missing": [], "added": [], "changed": [] if identical else [["data/guestbook.db", ["sha256"]]]}
         own = {"written_since_start": ["data/guestbook.db"], "written_since_start_count": written}
-        self.journal.append("comparison", phase=phase, identical=identical, **differs, **own)
+        gone = {"removed_since_start": [], "removed_since_start_count": 0, "may_remove": 100, "entries": 24}
+        self.journal.append("comparison", phase=phase, identical=identical, **differs, **own, **gone)
 
     def prepare(self) -> None:
         """Tell the notebooks before the cutover."""

@@ -1,8 +1,7 @@
 """The proof that data persisted: sentinel and manifest, taken on one side and compared with the other.
 
-Shared by 30, 40 and 90. A service that runs writes; so what it wrote since it started is told apart from what changed
-behind its back: an entry counts as the service's own only when its modification time is not before the start and its
-kind, mode and owner are what they were. A missing entry is never the service's own.
+Shared by 30, 40 and 90. A service that runs changes its data, and that is told apart from what changed behind its back
+(`attribution`). How much it may remove before the proof fails all the same is `policy.max_removed_by_service`.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib import manifest
-from runbook_lib.model import Check, Facts, FileEntry, ManifestDifference
+from runbook_lib.model import Check, Facts
+from runbook_lib.procedures.attribution import tell_apart
 from runbook_lib.procedures.manifest_before import before_event, manifest_before
 from runbook_lib.procedures.observations import container_of, observe_task
 from runbook_lib.storage import SENTINEL_PATH
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from runbook_lib.adapters.host import Host
     from runbook_lib.run import Run
 
-_CONTENT = frozenset({"size_bytes", "mtime_ns", "sha256"})
+_SHOWN, _NAMED = 50, 5
 
 
 def build_manifest(run: Run, host: Host, name: str, phase: str, **where: Any) -> dict[str, Any]:
@@ -87,7 +87,8 @@ def compare_with_before(run: Run, name: str, phase: str, since_ns: int) -> dict[
         since_ns: When the service that may have written since was started, nanoseconds since the epoch.
 
     Returns:
-        Keys `identical, missing, added, changed, written_since_start, files, bytes` (paths at most 50 each).
+        Keys `identical, missing, added, changed, written_since_start, removed_since_start` (paths at most 50 each),
+        the last two also with `_count`, `may_remove`, `entries`.
 
     Raises:
         JournalError: when this run never took the manifest before the cutover.
@@ -96,46 +97,21 @@ def compare_with_before(run: Run, name: str, phase: str, since_ns: int) -> dict[
         A `comparison` event.
     """
     before, after = manifest_before(run), manifest.parse(run.evidence(name))
-    difference, written = tell_apart(manifest.compare(before, after), after, since_ns)
+    result = tell_apart(manifest.compare(before, after), after, since_ns)
     facts = {
-        "identical": difference.identical,
-        "missing": list(difference.missing[:50]),
-        "added": list(difference.added[:50]),
-        "changed": [[path, list(keys)] for path, keys in difference.changed[:50]],
-        "written_since_start": written[:50],
-        "written_since_start_count": len(written),
+        "identical": result.rest.identical,
+        "missing": list(result.rest.missing[:_SHOWN]),
+        "added": list(result.rest.added[:_SHOWN]),
+        "changed": [[path, list(keys)] for path, keys in result.rest.changed[:_SHOWN]],
+        "written_since_start": list(result.written[:_SHOWN]),
+        "written_since_start_count": len(result.written),
+        "removed_since_start": list(result.removed[:_SHOWN]),
+        "removed_since_start_count": len(result.removed),
+        "may_remove": run.parameters.policy.max_removed_by_service,
         "entries": len(before),
     }
     run.journal.append("comparison", phase=phase, **facts)
     return facts
-
-
-def tell_apart(
-    difference: ManifestDifference, after: Sequence[FileEntry], since_ns: int
-) -> tuple[ManifestDifference, list[str]]:
-    """Separate what the running service wrote from what nobody should have changed.
-
-    Args:
-        difference: What differs.
-        after: The later manifest.
-        since_ns: When the service was started, nanoseconds since the epoch.
-
-    Returns:
-        The difference that remains, and the paths that the service wrote, sorted.
-    """
-    entries = {entry.path: entry for entry in after}
-    added = [path for path in difference.added if entries[path].mtime_ns >= since_ns]
-    changed = [
-        path
-        for path, keys in difference.changed
-        if entries[path].mtime_ns >= since_ns and _CONTENT.issuperset(keys) and "mtime_ns" in keys
-    ]
-    rest = ManifestDifference(
-        missing=difference.missing,
-        added=tuple(path for path in difference.added if path not in set(added)),
-        changed=tuple((path, keys) for path, keys in difference.changed if path not in set(changed)),
-    )
-    return rest, sorted({*added, *changed})
 
 
 def observe_persistence(run: Run, name: str, phase: str) -> dict[str, Any]:
@@ -217,10 +193,9 @@ def check_persistence(facts: Facts) -> Sequence[Check]:
         facts: As `observe_persistence`.
 
     Returns:
-        Three checks.
+        Four checks.
     """
-    comparison = facts.get("comparison") or {"identical": False, "missing": [], "added": [], "changed": []}
-    differs = {key: comparison[key] for key in ("missing", "added", "changed") if comparison[key]}
+    comparison = facts.get("comparison")
     return (
         Check(
             "task-running",
@@ -239,13 +214,48 @@ def check_persistence(facts: Facts) -> Sequence[Check]:
             fix="roll back; nothing on the source's volume is lost",
             needs="start-target-service",
         ),
+        *check_comparison(comparison, "start-target-service"),
+    )
+
+
+def check_comparison(comparison: Facts | None, needs: str) -> Sequence[Check]:
+    """Return whether what differs is the running service's own doing, and no more than it may.
+
+    Args:
+        comparison: As `compare_with_before`, None when nothing was compared.
+        needs: The step without which there is nothing to compare.
+
+    Returns:
+        Two checks.
+    """
+    seen = comparison or {
+        "identical": False,
+        "removed_since_start_count": 0,
+        "removed_since_start": [],
+        "may_remove": 0,
+    }
+    differs = {key: seen[key] for key in ("missing", "added", "changed") if seen.get(key)}
+    removed, paths = seen["removed_since_start_count"], ", ".join(seen["removed_since_start"][:_NAMED])
+    return (
         Check(
             "manifest-identical",
-            passed=bool(comparison["identical"]),
-            expected="every entry as it was when the source stopped, or written by the service since",
-            observed="identical" if comparison["identical"] else str(differs or "not compared"),
+            passed=bool(seen["identical"]),
+            expected="every entry as it was when the source stopped, or changed by the service since it started",
+            observed="identical" if seen["identical"] else str(differs or "not compared"),
             why="anything else is lost or altered data",
-            fix="roll back, then compare evidence/manifest-before.json with the later one",
-            needs="start-target-service",
+            fix="roll back, then compare evidence/manifest-before.json with the later one; the run's rollback point "
+            "holds the volume as it was after the stop",
+            needs=needs,
+        ),
+        Check(
+            "little-removed",
+            passed=removed <= seen["may_remove"],
+            expected=f"at most {seen['may_remove']} entries removed by the service since it started "
+            "(policy.max_removed_by_service)",
+            observed=f"{removed}: {paths}" if removed else "none",
+            why="a service that finds a wrong setting may empty its own directory when it starts",
+            fix="look at the service's log; when this is its housekeeping, raise policy.max_removed_by_service and "
+            "resume with --accept-changes; else roll back, and restore what it removed from the run's rollback point",
+            needs=needs,
         ),
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_lib import manifest
 from runbook_lib.model import Check, Facts, FileEntry, ManifestDifference
-from runbook_lib.procedures.persistence import tell_apart
+from runbook_lib.procedures.attribution import tell_apart
 from runbook_lib.procedures.rehearsal_clone import AFTER_COPY, BEFORE_COPY, take_rehearsal_manifest
 from runbook_lib.procedures.rehearsal_facts import NOTEBOOK, RUN_TASK, events, is_over, note
 from runbook_lib.procedures.rehearsal_task import observe_rehearsal
@@ -64,14 +64,13 @@ def compare_clone(
     since_ns = max((entry.mtime_ns for entry in after), default=0)
     on_clone = [entry for entry in clone if entry.path in stable]
     known = [entry for entry in after if entry.path in stable]
-    rest, written = tell_apart(manifest.compare(known, on_clone), on_clone, since_ns)
-    removed = _removed(rest.missing, {entry.path: entry for entry in clone}, since_ns)
+    result = tell_apart(manifest.compare(known, on_clone), clone, since_ns)
     return CloneComparison(
         compared=len(stable),
         not_compared=tuple(sorted({e.path for e in (*before, *after)} - stable)),
-        written=tuple(written),
-        removed=removed,
-        difference=dataclasses.replace(rest, missing=tuple(p for p in rest.missing if p not in set(removed))),
+        written=result.written,
+        removed=result.removed,
+        difference=result.rest,
     )
 
 
@@ -84,20 +83,6 @@ def _stable(before: Sequence[FileEntry], after: Sequence[FileEntry], snapshot_ns
     latest = snapshot_ns - _SNAPSHOT_MARGIN_NS
     old = {path for path, entry in later.items() if entry.mtime_ns < latest}
     return {path for path in same & old if path == "." or _parent(path) in old}
-
-
-def _removed(missing: Sequence[str], clone: dict[str, FileEntry], since_ns: int) -> tuple[str, ...]:
-    """Return the missing paths that somebody removed on the clone: their directory was modified since the start.
-
-    A copy that had lost them would have lost them with their directory's old date. What lies below a removed directory
-    went with it.
-    """
-    gone: set[str] = set()
-    for path in missing:  # sorted: a directory comes before what it holds
-        parent = _parent(path)
-        if parent in gone or (parent in clone and clone[parent].mtime_ns > since_ns):
-            gone.add(path)
-    return tuple(sorted(gone))
 
 
 def _parent(path: str) -> str:

@@ -11,7 +11,7 @@ from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.inspect_source import read_compose
 from runbook_lib.procedures.observations import SOURCE_DEVICE_TAG, observe_volume
 from runbook_lib.procedures.outage import observe_outage, open_outage_utc
-from runbook_lib.procedures.persistence import compare_with_before, service_start_ns, take_manifest
+from runbook_lib.procedures.persistence import check_comparison, compare_with_before, service_start_ns, take_manifest
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -195,8 +195,6 @@ def _observe_source_data(run: Run) -> dict[str, Any]:
 
 
 def _check_source_data(facts: Facts) -> Sequence[Check]:
-    comparison = facts["comparison"] or {"identical": True, "missing": [], "added": [], "changed": []}
-    differs = {key: comparison[key] for key in ("missing", "added", "changed") if comparison[key]}
     return (
         Check(
             "volume-mounted",
@@ -206,16 +204,7 @@ def _check_source_data(facts: Facts) -> Sequence[Check]:
             fix="run 90_roll_back from the top",
             needs="mount-volume-on-source",
         ),
-        Check(
-            "manifest-identical",
-            passed=bool(comparison["identical"]),
-            expected="every entry as it was when the source stopped, or written by the service since",
-            observed="identical" if not differs else str(differs),
-            why="anything else is lost or altered data",
-            fix="compare evidence/manifest-before.json with evidence/manifest-after-roll-back.json; "
-            "the rollback point of the run holds the volume as it was after the stop",
-            needs="mount-volume-on-source",
-        ),
+        *(check_comparison(facts["comparison"], "mount-volume-on-source") if facts["comparison"] else ()),
     )
 
 

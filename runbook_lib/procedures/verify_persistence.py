@@ -13,6 +13,7 @@ from runbook_lib.procedures.persistence import (
     compare_with_before,
     observe_persistence,
     sentinel_sha256,
+    service_start_ns,
     take_manifest,
 )
 from runbook_lib.procedures.prove_copy import VERIFY_ROLLBACK_COPY
@@ -55,7 +56,7 @@ def _observe_negative(run: Run) -> dict[str, Any]:
         "task": facts["task"],
         "expected_sentinel_sha256": expected,
         "sentinel_sha256": sentinel_sha256(run, NEGATIVE),
-        "comparison": compare_with_before(run, NEGATIVE, "negative-control", since_ns=0),
+        "comparison": compare_with_before(run, NEGATIVE, "negative-control", service_start_ns(run)),
     }
     return {"task": facts["task"]["task_arn"], "control": [c.as_json() for c in check_persistence(seen)]}
 
