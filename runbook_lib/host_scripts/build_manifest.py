@@ -20,7 +20,7 @@ import shutil
 import time
 
 from containers import find_container, view_path
-from holders import open_files
+from list_open_files import look
 from manifest_parts import Job, Totals, cut
 from manifest_rows import HEADER, STARTED, VERSION, Former, load, manifest_path, write_note
 from manifest_walk import Walk
@@ -35,7 +35,7 @@ def main(arguments: dict) -> dict:
     """Walk, take over what cannot have changed, hash the rest, store; return the numbers and the digests.
 
     Arguments: run_id, name; root, or container and container_path; optionally previous, exclude, workers, nice,
-    io_class, seed (then the digests of groups are returned as well), and holders (then who holds the root is too).
+    io_class, seed (then the digests of groups are returned as well), and look (then list_open_files looks at the end).
     """
     started = time.monotonic()
     gc.disable()  # rows make no cycles; looking for some takes a tenth of the time
@@ -60,8 +60,8 @@ def main(arguments: dict) -> dict:
         "other_filesystems": walk.foreign[:LISTED],
         "peak_rss_kib": peak_rss_kib(worker_count(arguments.get("workers"))),
     }
-    if arguments.get("holders"):
-        facts["open_files"] = open_files(root_path)[0]
+    if arguments.get("look"):
+        facts["look"] = look(arguments["look"])
     return dict(totals.numbers, duration_s=round(time.monotonic() - started, 3), **facts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.procedures.observations import POINT_TAG, RUN_TAG, observe_volume
+from runbook_lib.procedures.source_look import look_at_source
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
@@ -49,8 +50,7 @@ def is_mounted_on_source(run: Run) -> bool:
     Returns:
         True when so.
     """
-    mount_path = run.parameters.volume.mount_path
-    return bool(run.source_host.run("list_open_files", mount_path=mount_path)["mounted"])
+    return bool(look_at_source(run)["mounted"])
 
 
 def observe_rollback_points(run: Run) -> dict[str, Any]:
