@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import Any
 
 PATH = "critical path"
+PROVED_PATH = "critical path with the proof before the start"
+BEST_OTHER = "best other"
 OURS = "runbook"
 PHASE_OF_STEP = {
     "stop-source-service": "stop and unmount",
@@ -79,10 +81,12 @@ class Results:
 
     Args:
         path_s: The critical path in seconds.
+        proved_path_s: That of a cutover that proves the data on the target before the application starts.
         cutovers: Way to its cutovers, one a round.
     """
 
     path_s: float
+    proved_path_s: float
     cutovers: dict[str, list[Cutover]] = field(default_factory=dict)
 
     def median_s(self, way: str) -> float:
@@ -90,19 +94,20 @@ class Results:
         return statistics.median(one.gap.seconds for one in self.cutovers[way])
 
     def ratios(self) -> dict[str, float]:
-        """Return how ours compares: with the critical path, and with the best other way where one was measured."""
+        """Return how ours compares: with both critical paths, and with the best other way where one was measured."""
         ours = self.median_s(OURS)
         others = [self.median_s(way) for way in self.cutovers if way != OURS]
-        return {PATH: ours / self.path_s} | ({"best other": ours / min(others)} if others else {})
+        paths = {PATH: ours / self.path_s, PROVED_PATH: ours / self.proved_path_s}
+        return paths | ({BEST_OTHER: ours / min(others)} if others else {})
 
     def misses(self) -> list[str]:
         """Return what is not as it must be, in words: the two ratios, and every lost write."""
         ratios = self.ratios()
-        limits = {PATH: WITHIN_PATH, "best other": OF_THE_BEST_OTHER}
+        limits = {PATH: WITHIN_PATH, BEST_OTHER: OF_THE_BEST_OTHER}
         wrong = [
-            f"{ratios[name]:.2f} x the {name}, at most {limits[name]} wanted"
-            for name in ratios
-            if ratios[name] > limits[name]
+            f"{ratios[name]:.2f} x the {name}, at most {limit} wanted"
+            for name, limit in limits.items()
+            if ratios.get(name, 0.0) > limit
         ]
         lost = [one for rounds in self.cutovers.values() for one in rounds if one.missing]
         return wrong + [f"{one.way} lost {one.missing} acknowledged writes" for one in lost]
@@ -197,6 +202,7 @@ def table(results: Results) -> str:
         "| way | outage s (median) | each round s | of it the sandbox's own s | runbook takes |",
         "|---|---|---|---|---|",
         f"| {PATH} | {results.path_s:.2f} | | | {ours / results.path_s:.2f} x |",
+        f"| {PROVED_PATH} | {results.proved_path_s:.2f} | | | {ours / results.proved_path_s:.2f} x |",
     ]
     for way, rounds in results.cutovers.items():
         each = ", ".join(f"{one.gap.seconds:.2f}" for one in rounds)
