@@ -204,20 +204,9 @@ def _compare_report(folder: Path, events: list[Event]) -> Iterator[str]:
 
 def _compare_with_sums(folder: Path) -> tuple[int, list[str]]:
     """Return how many files fit SHA256SUMS, and every file that is altered, missing or added."""
-    path = folder / SUMS_NAME
-    if path.is_symlink():
-        return 0, [f"{SUMS_NAME}: altered; it is a link to somewhere else"]
-    if not path.is_file():
-        return 0, [f"{SUMS_NAME}: missing; the run was never sealed, or it was taken away"]
-    sealed: dict[str, str] = {}
-    *lines, rest = path.read_text("utf-8", "surrogateescape").split("\n")
-    for number, line in enumerate([*lines, rest] if rest else lines, start=1):
-        match = _SUM.fullmatch(line)
-        if match is None or ".." in match["name"].split("/"):
-            return 0, [f"{SUMS_NAME} line {number}: altered: expected a digest and a path, found {line[:80]!r}"]
-        if match["name"] in sealed:
-            return 0, [f"{SUMS_NAME} line {number}: altered: {match['name']} stands there twice"]
-        sealed[match["name"]] = match["digest"]
+    sealed, problem = _read_sums(folder / SUMS_NAME)
+    if problem:
+        return 0, [problem]
     problems = []
     for name in sorted({*sealed, *_record_files(folder)}):
         if name not in sealed:
@@ -229,6 +218,24 @@ def _compare_with_sums(folder: Path) -> tuple[int, list[str]]:
         elif _digest(folder / name) != sealed[name]:
             problems.append(f"{name}: altered; {SUMS_NAME} has digest {sealed[name][:12]}…")
     return len(sealed), problems
+
+
+def _read_sums(path: Path) -> tuple[dict[str, str], str]:
+    """Return the digests by path, and what is wrong with the list itself, "" when nothing is."""
+    if path.is_symlink():
+        return {}, f"{SUMS_NAME}: altered; it is a link to somewhere else"
+    if not path.is_file():
+        return {}, f"{SUMS_NAME}: missing; the run was never sealed, or it was taken away"
+    sealed: dict[str, str] = {}
+    *lines, rest = path.read_text("utf-8", "surrogateescape").split("\n")
+    for number, line in enumerate([*lines, rest] if rest else lines, start=1):
+        match = _SUM.fullmatch(line)
+        if match is None or ".." in match["name"].split("/"):
+            return {}, f"{SUMS_NAME} line {number}: altered: expected a digest and a path, found {line[:80]!r}"
+        if match["name"] in sealed:
+            return {}, f"{SUMS_NAME} line {number}: altered: {match['name']} stands there twice"
+        sealed[match["name"]] = match["digest"]
+    return sealed, ""
 
 
 def _record_files(folder: Path) -> Iterator[str]:
