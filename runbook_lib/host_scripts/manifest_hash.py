@@ -126,7 +126,13 @@ class Reader:
             with contextlib.suppress(OSError):  # advice only: a real error comes back when the file is read
                 os.posix_fadvise(descriptor, 0, min(row[SIZE], BUFFER_BYTES), os.POSIX_FADV_WILLNEED)
         else:
-            self.hash_file(row, descriptor, count)
+            if count != row[SIZE] or self.to_end:
+                self.hash_file(row, descriptor, count)
+                return
+            digest = self.nothing.copy()  # the short way: most files are small, and in memory whole
+            digest.update(self.buffer[:count])
+            self.settle(row, digest.hexdigest(), count, os.fstat(descriptor))
+            os.close(descriptor)
 
     def finish(self, number: int) -> None:
         """Hash the files that have waited longest."""
@@ -162,14 +168,13 @@ class Reader:
 
     def settle(self, row: list, digest: str, size: int, after: os.stat_result) -> None:
         """Give a row its digest; equal facts in the walk and after the last byte say that nothing changed."""
+        size_mtime_ctime = [after.st_size, after.st_mtime_ns, after.st_ctime_ns]
         if after.st_ino != row[INODE] or not stat.S_ISREG(after.st_mode):
             self.vanished.append(row[PATH])
             return
-        times = (after.st_mtime_ns, after.st_ctime_ns)
-        stable = size == after.st_size == row[SIZE] and times == (row[MTIME_NS], row[CTIME_NS])
         row[SHA256] = digest
-        if not stable:
-            row[SIZE], row[MTIME_NS], row[CTIME_NS] = after.st_size, *times
+        if size != after.st_size or size_mtime_ctime != [row[SIZE], row[MTIME_NS], row[CTIME_NS]]:
+            row[SIZE], row[MTIME_NS], row[CTIME_NS] = size_mtime_ctime
             self.changing.append(row)
 
 

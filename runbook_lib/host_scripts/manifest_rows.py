@@ -35,12 +35,10 @@ def manifest_path(run_id: str, name: str) -> str:
 
 def line_of(row: list) -> tuple:
     """Return a row's canonical line in two parts, between which its digest stands, and the line a part keeps of it."""
-    head = '[%s,"%s",%d,%d,%d,%d,%d,"' % (quote(row[PATH]), row[KIND], *row[SIZE : MTIME_NS + 1])
-    if row[LINK_TARGET] or row[LINK_GROUP]:
-        tail = '",%s,%s' % (quote(row[LINK_TARGET]), quote(row[LINK_GROUP]))
-    else:
-        tail = '","",""'
-    return head, tail + "]\n", "%s%s,%d,%d]" % (head, tail, row[INODE], row[CTIME_NS])
+    path, kind, size, mode, uid, gid, mtime_ns, _, link_target, link_group, inode, ctime_ns = row
+    head = f'[{quote(path)},"{kind}",{size},{mode},{uid},{gid},{mtime_ns},"'
+    tail = f'",{quote(link_target)},{quote(link_group)}' if link_target or link_group else '","",""'
+    return head, tail + "]\n", f"{head}{tail},{inode},{ctime_ns}]"
 
 
 def path_bytes(path: str) -> bytes:

@@ -76,11 +76,11 @@ class Walk:
                 found = self.look(folder, prefix, items[start : start + SLICE], inner)
                 os.close(folder)
                 folder = -1  # not held while its subtrees are walked: a tree may be deeper than descriptors are many
-                for item in items[start : start + SLICE]:
-                    name = item[NAME]
-                    if name in found:
-                        yield found[name]
-                    elif name[-1:] == b"/" and inner[name[:-1]]:
+                for name in [item[NAME] for item in items[start : start + SLICE]]:
+                    row = found.get(name)
+                    if row:
+                        yield row
+                    elif inner.get(name[:-1]) and name.endswith(b"/"):
                         yield (*parts, name[:-1])
                 start += SLICE
                 if start < len(items):
@@ -96,18 +96,18 @@ class Walk:
         found = {}
         for item in sorted(items, key=inode_of):
             name = item[NAME]
-            path = prefix + path_of(name)
-            if name[-1:] == b"/" or path in self.excluded:
+            path = prefix + name.decode("utf-8", "surrogateescape")
+            if path in self.excluded or name.endswith(b"/"):
                 continue
             try:
                 facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
-                link = os.readlink(name, dir_fd=folder) if stat.S_ISLNK(facts.st_mode) else b""
+                link = path_of(os.readlink(name, dir_fd=folder)) if stat.S_ISLNK(facts.st_mode) else ""
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.EINVAL):  # EINVAL: the symlink became something else
                     raise
                 self.vanished.append(path)
                 continue
-            row = found[name] = make_row(path, facts, path_of(link))
+            row = found[name] = make_row(path, facts, link)
             if row[KIND] != "directory":
                 continue
             if facts.st_dev != self.device:
@@ -125,21 +125,16 @@ def list_items(folder: int, inner: dict, *, is_root: bool) -> list:
     The folders among them are put into `inner`, not yet to be entered. An item is the name, a zero byte, which comes
     before all that names are made of, and the inode: one object a name.
     """
-    items = [as_item(b".", os.fstat(folder).st_ino)] if is_root else []
+    items = [b".\0" + bytes(INODE_BYTES)] if is_root else []
     with os.scandir(folder) as found:
         for entry in found:
-            name, inode = entry.name.encode(ENCODING, "surrogateescape"), entry.inode()
-            items.append(as_item(name, inode))
+            name, inode = entry.name.encode(ENCODING, "surrogateescape"), entry.inode().to_bytes(INODE_BYTES, "big")
+            items.append(name + b"\0" + inode)
             if entry.is_dir(follow_symlinks=False):
                 inner[name] = False
-                items.append(as_item(name + b"/", inode))
+                items.append(name + b"/\0" + inode)
     items.sort()
     return items
-
-
-def as_item(name: bytes, inode: int) -> bytes:
-    """Return a name with its inode."""
-    return name + b"\0" + inode.to_bytes(INODE_BYTES, "big")
 
 
 def inode_of(item: bytes) -> bytes:
@@ -151,21 +146,19 @@ def make_row(path: str, found: os.stat_result, link_target: str) -> list:
     """Return the row of one entry, its digest still empty."""
     mode = found.st_mode
     kind = KINDS[stat.S_IFMT(mode)]
-    size = found.st_size if kind == "file" else 0
-    group = "?" if found.st_nlink > 1 and kind != "directory" else ""
-    times = (found.st_ino, found.st_ctime_ns)
     return [
         path,
         kind,
-        size,
+        found.st_size if kind == "file" else 0,
         mode & 0o7777,
         found.st_uid,
         found.st_gid,
         found.st_mtime_ns,
         "",
         link_target,
-        group,
-        *times,
+        "?" if found.st_nlink > 1 and kind != "directory" else "",
+        found.st_ino,
+        found.st_ctime_ns,
     ]
 
 
