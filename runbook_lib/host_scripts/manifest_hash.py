@@ -13,7 +13,7 @@ import stat
 import subprocess
 import time
 
-from digests import IS_PYTHON, sha256, sha256sum_of
+from digests import IS_PYTHON, hashed_with, sha256, sha256sum_of
 from manifest_rows import CTIME_NS, INODE, MTIME_NS, PATH, SHA256, SIZE, path_bytes
 from manifest_walk import open_below
 from prelude import Refused
@@ -28,6 +28,15 @@ ANY_SIZE = -1
 
 class TooLateError(Exception):
     """The time for reading is over."""
+
+
+def find_hashing() -> str:
+    """Return what makes the digests on this host, in words for the evidence; refuse a host that has nothing."""
+    try:
+        return hashed_with()
+    except FileNotFoundError:
+        message = "neither this host's Python nor a sha256sum makes SHA-256; nothing was read; install coreutils"
+        raise Refused("cannot-hash", message) from None
 
 
 def hash_rows(root: int, rows: list, deadline: float = 0.0) -> tuple:
