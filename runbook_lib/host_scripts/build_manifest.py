@@ -5,7 +5,8 @@ filesystem, stores the manifest below /var/lib/runbook; never writes onto the da
 A file is taken over from a previous manifest when size, mtime, ctime and inode are equal and its ctime is older than
 the moment before which the previous run had all dirty pages written: later writes, mapped ones too, move the ctime.
 What a killed attempt at the same manifest had finished is taken over by the same rule; an attempt that still runs
-(its caller died, it did not) is waited for. One worker process per core; memory is bounded by the largest folder.
+(its caller died, it did not) is waited for. One worker process per core; memory is bounded by the largest folder's
+names. Digests are made by Python's hashlib, or by coreutils where this Python cannot; the answer says which.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import time
 
 from containers import find_container, view_path
 from list_open_files import look
+from manifest_hash import find_hashing
 from manifest_parts import Job, Totals, cut
 from manifest_rows import HEADER, STARTED, VERSION, Former, load, manifest_path, write_note
 from manifest_walk import Walk
@@ -40,6 +42,7 @@ def main(arguments: dict) -> dict:
     started = time.monotonic()
     gc.disable()  # rows make no cycles; looking for some takes a tenth of the time
     give_way(arguments)
+    hashed_with = find_hashing()
     path, root_path = manifest_path(arguments["run_id"], arguments["name"]), find_root(arguments)
     former = previous_of(arguments)
     since_ns = former.trusted_before_ns if former else 0
@@ -54,6 +57,7 @@ def main(arguments: dict) -> dict:
         "metadata_sha256": totals.metadata_sha256,
         "groups": totals.group_facts(),
         "since_ns": since_ns,
+        "hashed_with": hashed_with,
         "path": path,
         "unstable": unstable[:LISTED],
         "unstable_count": len(unstable),
