@@ -5,19 +5,27 @@ from __future__ import annotations
 import pytest
 
 from tests.crash.journey import Journey
-from tests.crash.strikes import FAILED
+from tests.crash.strikes import KILLED
 from tests.crash.town import Town
 
+# each cell is a migration of its own, or Terraform's minute
 COSTLY = {"test_the_way_back_leads_back", "test_a_step_goes_on"}
-"""Each cell a migration, or Terraform, of its own: without `thorough`, one of the two strikes that leave the same."""
+WITH_TERRAFORM = {"provision-target", "adopt-volume"}
 
 
 def pytest_generate_tests(metafunc):
     """Strike in each way that the module names."""
-    if "strike" in metafunc.fixturenames:
-        marks = [pytest.mark.thorough] if metafunc.function.__name__ in COSTLY else []
-        found = [pytest.param(one, marks=marks if one in FAILED else []) for one in metafunc.module.STRIKES]
-        metafunc.parametrize("strike", found, scope="module")
+    if "strike" in metafunc.fixturenames and hasattr(metafunc.module, "STRIKES"):
+        metafunc.parametrize("strike", metafunc.module.STRIKES, scope="module")
+
+
+def pytest_itemcollected(item):
+    """Leave costly cells to `thorough` when another strike leaves the same world, or Terraform takes part."""
+    if item.originalname in COSTLY:
+        values = item.callspec.params
+        kept = KILLED if values["step_id"] not in WITH_TERRAFORM else {"killed in the act"}
+        if values["strike"] not in kept:
+            item.add_marker(pytest.mark.thorough)
 
 
 @pytest.fixture(scope="module")
