@@ -26,6 +26,7 @@ from tests.migration.conftest import only_run, run_command
 
 DRIVER = Path(__file__).with_name("driver.py")
 REFUSALS = 4
+PROVISION_S = 900
 PLACES = {"source": "on the source", "target": "on the target", "nobody": "attached nowhere"}
 
 
@@ -81,7 +82,7 @@ class Town:
 
     def provision(self):
         """Run 00 and 10, so that every run of a case begins with a target."""
-        ended = run_command("run", "00", "10", "-f", self.parameters, "--execute")
+        ended = run_command("run", "00", "10", "-f", self.parameters, "--execute", timeout_s=PROVISION_S)
         assert ended.exit_code == 0, ended.output
         self.first_run = only_run(self.archive)
 
