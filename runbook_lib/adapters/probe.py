@@ -98,6 +98,20 @@ class OutageProbe:
             self._found = (now, self._urls())
         return self._found[1]
 
+    def answered_unseen(self, last_success: datetime) -> None:
+        """Take in an answer that somebody else had, when no look of the watch fell into the outage.
+
+        Looks can be held up, or fail to find an address, for longer than an outage lasts. The outage is then counted
+        from when the service was last known to be up until now, so that it is not shown shorter than it was.
+
+        Args:
+            last_success: When the service was last known to be up, before it was stopped.
+        """
+        with self._lock:
+            if self._failures == 0:
+                self._last_success, self._failures = last_success, 1
+                self._first_success = self._clock.now_utc()
+
     def facts(self) -> dict[str, Any]:
         """Return what was seen so far.
 
