@@ -49,6 +49,9 @@ UNCOUNTED = {
 }  # fmt: skip
 """Kinds of faults that last until they are cleared, or are over at once."""
 
+NOW = {"power of the source lost", "volume to go with its instance"}
+"""What may happen at some moments only, and therefore does not wait for calls."""
+
 BY_HAND = {
     "detach from whoever has it",
     "attach to the source",
@@ -66,6 +69,8 @@ def switch_on(town, fault, after_calls, times):
     """
     options = dict(FAULTS[fault])
     kind = options.pop("name")
+    if not is_fair(town, fault):
+        return False
     hosts = town.hosts()
     targets = {"volume": town.volume_id, "source": town.source_id, "target": hosts[0] if hosts else ""}
     if "target" in options:
@@ -74,7 +79,22 @@ def switch_on(town, fault, after_calls, times):
             return False
     if kind not in UNCOUNTED:
         options["times"] = times
-    return town.fault(kind, after_calls=after_calls or None, **options)
+    later = 0 if fault in NOW else after_calls
+    return town.fault(kind, after_calls=later or None, **options)
+
+
+def is_fair(town, fault):
+    """Return whether a runbook can do anything about it: not when two outside acts lose data between themselves.
+
+    A source that starts without its volume starts compose on the empty directory, unless a cutover has switched that
+    off; and an instance that is terminated with its volume takes the volume along.
+    """
+    states = [(instance_id == town.source_id, state) for instance_id, _, state in town.attachments()]
+    if fault == "power of the source lost":
+        return (True, "busy") not in states
+    if fault == "volume to go with its instance":
+        return [on_source for on_source, _ in states] == [True]
+    return True
 
 
 def by_hand(town, what):
@@ -85,7 +105,8 @@ def by_hand(town, what):
     """
     hosts, attached = town.hosts(), town.attachments()
     if what == "detach from whoever has it":
-        return bool(attached) and town.by_hand("detach_volume", VolumeId=town.volume_id)
+        without_power = bool(attached) and not town.is_online(attached[0][0])  # as `is_fair` says
+        return bool(attached) and not without_power and town.by_hand("detach_volume", VolumeId=town.volume_id)
     if what == "attach to the source":
         return town.by_hand("attach_volume", VolumeId=town.volume_id, InstanceId=town.source_id, Device=DEVICE)
     if what == "attach to the target":

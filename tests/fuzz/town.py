@@ -238,6 +238,7 @@ class FuzzTown(Town):
     def as_at_first(self):
         """Bring back what the estate had at first, once compose serves again: no tags, no points, no lease."""
         ec2 = self.sandbox.client("ec2")
+        self.by_hand("create_tags", Resources=[self.volume_id], Tags=[{"Key": "Name", "Value": LEGACY_NAME}])
         own = [{"Key": key} for key in self.tags() if key.startswith("runbook:")]
         if own:
             ec2.delete_tags(Resources=[self.volume_id], Tags=own)
