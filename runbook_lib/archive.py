@@ -7,19 +7,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runbook_lib.errors import JournalError
-from runbook_lib.journal import FIRST_PREVIOUS, JOURNAL_NAME, SUMS_NAME, decode_event, encode_event, read_events
+from runbook_lib.journal import (
+    FIRST_PREVIOUS,
+    JOURNAL_NAME,
+    SIGNATURE_NAME,
+    SUMS_NAME,
+    decode_event,
+    encode_event,
+    read_events,
+)
 from runbook_lib.model import Event
 from runbook_lib.report import build_report
 
 DAMAGED = "damaged"
 _PARTIAL = ".partial"
-_NO_RECORD = frozenset({SUMS_NAME, ".lock"})
+_SUM = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^/].*)")
+_RUN_ID = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+-[0-9a-f]{4}")
+_NO_RECORD = frozenset({SUMS_NAME, SIGNATURE_NAME, ".lock"})
 _WORKING_FOLDER = ".terraform"
 
 
@@ -57,12 +68,14 @@ class Verification:
         problems: What is altered, missing or added, the first one first; empty when the record is intact.
         files: How many files were compared with their digests.
         events: How many journal lines were followed.
+        digest: SHA-256 of SHA256SUMS in hex, which stands for the whole record; "" when it is missing.
     """
 
     folder: Path
     problems: tuple[str, ...]
     files: int
     events: int
+    digest: str = ""
 
     @property
     def intact(self) -> bool:
@@ -97,7 +110,7 @@ def verify(folder: Path) -> Verification:
 
     Follows the journal's chain line by line, compares parameters and evidence with the digests in the journal, the
     report with the journal, and every file with SHA256SUMS. Somebody who rewrites everything and seals it anew is not
-    noticed; for that, keep the digest of SHA256SUMS elsewhere.
+    noticed here; for that, keep the record's digest elsewhere, or sign it.
 
     Args:
         folder: The run folder.
@@ -110,9 +123,20 @@ def verify(folder: Path) -> Verification:
         return Verification(folder, (f"{journal}: missing; expected a run folder with a journal",), 0, 0)
     events, problems = _follow_chain(journal)
     if not problems:
-        problems = [*_compare_with_journal(folder, events), *_compare_report(folder, events)]
+        problems = [
+            *_compare_name(folder, events),
+            *_compare_with_journal(folder, events),
+            *_compare_report(folder, events),
+        ]
     sums, more = _compare_with_sums(folder)
-    return Verification(folder, tuple(dict.fromkeys([*problems, *more])), sums, len(events))
+    path = folder / SUMS_NAME
+    return Verification(
+        folder,
+        tuple(dict.fromkeys([*problems, *more])),
+        sums,
+        len(events),
+        _digest(path) if path.is_file() else "",
+    )
 
 
 def _follow_chain(path: Path) -> tuple[list[Event], list[str]]:
@@ -136,6 +160,14 @@ def _follow_chain(path: Path) -> tuple[list[Event], list[str]]:
     if rest:
         return events, [f"{path.name} line {len(lines) + 1}: cut off; a write did not finish"]
     return events, [] if events else [f"{path.name}: empty"]
+
+
+def _compare_name(folder: Path, events: list[Event]) -> Iterator[str]:
+    """Yield whether the folder has the name of another run; a record that was copied to a name of its own is fine."""
+    name = folder.resolve().name
+    run_id = events[0].fields.get("run_id", name)
+    if _RUN_ID.fullmatch(name) and name != run_id:
+        yield f"{JOURNAL_NAME}: the record of another run: expected {name}, found {run_id}"
 
 
 def _compare_with_journal(folder: Path, events: list[Event]) -> Iterator[str]:
@@ -172,24 +204,38 @@ def _compare_report(folder: Path, events: list[Event]) -> Iterator[str]:
 
 def _compare_with_sums(folder: Path) -> tuple[int, list[str]]:
     """Return how many files fit SHA256SUMS, and every file that is altered, missing or added."""
-    path = folder / SUMS_NAME
-    if not path.is_file():
-        return 0, [f"{SUMS_NAME}: missing; the run was never sealed, or it was taken away"]
-    sealed: dict[str, str] = {}
-    for number, line in enumerate(path.read_text("utf-8", "surrogateescape").splitlines(), start=1):
-        digest, separator, name = line.partition("  ")
-        if not separator:
-            return 0, [f"{SUMS_NAME} line {number}: altered: expected a digest and a path, found {line[:80]!r}"]
-        sealed[name] = digest
+    sealed, problem = _read_sums(folder / SUMS_NAME)
+    if problem:
+        return 0, [problem]
     problems = []
     for name in sorted({*sealed, *_record_files(folder)}):
         if name not in sealed:
             problems.append(f"{name}: added; it is not in {SUMS_NAME}")
         elif not (folder / name).is_file():
             problems.append(f"{name}: missing; {SUMS_NAME} names it")
+        elif (folder / name).is_symlink():
+            problems.append(f"{name}: altered; it is a link to somewhere else, and the run wrote a file")
         elif _digest(folder / name) != sealed[name]:
             problems.append(f"{name}: altered; {SUMS_NAME} has digest {sealed[name][:12]}…")
     return len(sealed), problems
+
+
+def _read_sums(path: Path) -> tuple[dict[str, str], str]:
+    """Return the digests by path, and what is wrong with the list itself, "" when nothing is."""
+    if path.is_symlink():
+        return {}, f"{SUMS_NAME}: altered; it is a link to somewhere else"
+    if not path.is_file():
+        return {}, f"{SUMS_NAME}: missing; the run was never sealed, or it was taken away"
+    sealed: dict[str, str] = {}
+    *lines, rest = path.read_text("utf-8", "surrogateescape").split("\n")
+    for number, line in enumerate([*lines, rest] if rest else lines, start=1):
+        match = _SUM.fullmatch(line)
+        if match is None or ".." in match["name"].split("/"):
+            return {}, f"{SUMS_NAME} line {number}: altered: expected a digest and a path, found {line[:80]!r}"
+        if match["name"] in sealed:
+            return {}, f"{SUMS_NAME} line {number}: altered: {match['name']} stands there twice"
+        sealed[match["name"]] = match["digest"]
+    return sealed, ""
 
 
 def _record_files(folder: Path) -> Iterator[str]:

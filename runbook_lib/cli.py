@@ -11,12 +11,10 @@ from typing import Any
 
 import click
 
+from runbook_lib import cli_archive, cli_recovery, cli_runs
 from runbook_lib import cli_output as output
-from runbook_lib import cli_recovery, cli_runs
 from runbook_lib.cli_sandbox import sandbox
 from runbook_lib.errors import ParameterError, RunbookError
-
-_DAMAGED_EXIT_CODE = 1
 
 
 class _Group(click.Group):
@@ -43,7 +41,7 @@ def main() -> None:
 
 
 main.add_command(sandbox)
-for command in cli_recovery.COMMANDS:
+for command in (*cli_recovery.COMMANDS, *cli_archive.COMMANDS):
     main.add_command(command)
 
 
@@ -191,61 +189,3 @@ def report(run_id: str, directory: Path) -> None:
     from runbook_lib.report import write_report
 
     click.echo(write_report(cli_runs.open_folder(cli_runs.folder_of(run_id, directory))))
-
-
-@main.command("list")
-@cli_runs.directory_option
-def list_(directory: Path) -> None:
-    """Show every run of the archive, newest first."""
-    from runbook_lib.archive import list_runs
-    from runbook_lib.report_words import seconds
-
-    runs = list_runs(directory)
-    if not runs:
-        click.echo(f"no runs in {directory}")
-        return
-    head = ("run", "status", "outage", "evidence", "operator")
-    rows = [
-        (r.run_id, r.status, "" if r.outage_s is None else seconds(r.outage_s), r.evidence_grade, r.operator)
-        for r in runs
-    ]
-    output.show_table(head, rows)
-
-
-@main.command()
-@click.argument("first")
-@click.argument("second")
-@cli_runs.directory_option
-def diff(first: str, second: str, directory: Path) -> None:
-    """Show how run SECOND differs from run FIRST."""
-    from runbook_lib.history import compare_runs
-
-    found = compare_runs(cli_runs.folder_of(first, directory), cli_runs.folder_of(second, directory))
-    changed = [(d.name, d.first or "-", d.second or "-") for d in (*found.facts, *found.steps)]
-    if changed:
-        output.show_table(("what", "first", "second"), changed)
-    if found.durations:
-        rows = [(name, f"{a:.1f}", f"{b:.1f}", f"{b - a:+.1f}") for name, a, b in found.durations]
-        click.echo()
-        output.show_table(("step (seconds)", "first", "second", "change"), rows)
-    if found.parameters:
-        click.echo("\n" + "\n".join(found.parameters))
-    if not changed and not found.parameters:
-        click.echo("\nno difference but the times" if found.durations else "no difference")
-
-
-@main.command()
-@click.argument("path", type=click.Path(path_type=Path))
-@click.pass_context
-def verify(ctx: click.Context, path: Path) -> None:
-    """Check that the record in PATH (a run folder) is what was written; name the first thing that is not."""
-    from runbook_lib import archive
-
-    result = archive.verify(path)
-    if result.intact:
-        click.echo(f"intact: {result.files} files and {result.events} journal lines are as they were sealed")
-        return
-    click.echo(f"{click.style('not intact', fg='red', bold=True)}: {result.problems[0]}", err=True)
-    for problem in result.problems[1:]:
-        click.echo(f"  also: {problem}", err=True)
-    ctx.exit(_DAMAGED_EXIT_CODE)

@@ -15,7 +15,8 @@
     ├─ OutsideError                  raised by adapters; the ``__cause__`` of the above
     │  ├─ AwsError
     │  ├─ TerraformError
-    │  └─ HostCommandError
+    │  ├─ HostCommandError
+    │  └─ SignatureError
     ├─ SandboxError              3   the local sandbox cannot start, or is not what was asked for
     └─ NotebookError             5   the notebook or its kernel failed
 
@@ -178,6 +179,10 @@ class HostCommandError(OutsideError):
         self.instance_id = instance_id
         self.details = details or {}
         super().__init__(f"{script} on {instance_id}: {message}")
+
+
+class SignatureError(OutsideError):
+    """A record could not be signed, or a signature could not be checked; the record itself is as it was."""
 
 
 class SandboxError(RunbookError):

@@ -22,9 +22,10 @@ from runbook_lib.model import Event, StepStatus
 
 JOURNAL_NAME = "journal.jsonl"
 SUMS_NAME = "SHA256SUMS"
+SIGNATURE_NAME = "SHA256SUMS.sig"
 FIRST_PREVIOUS = "0" * 64
 _RESERVED = {"seq", "at_utc", "kind", "previous_sha256"}
-_UNSEALED = {SUMS_NAME, ".lock"}
+_UNSEALED = {SUMS_NAME, SIGNATURE_NAME, ".lock"}
 
 
 def encode_event(event: Event) -> bytes:
@@ -251,17 +252,21 @@ class Journal:
         """Write SHA256SUMS over every file of the run, in `sha256sum -c` format.
 
         Returns:
-            SHA-256 of the SHA256SUMS file in hex.
+            SHA-256 of the SHA256SUMS file in hex: the digest of the whole record.
 
         Changes:
-            SHA256SUMS.
+            SHA256SUMS. A signature of another SHA256SUMS is taken away: it would say that the record was altered.
         """
         lines = []
         for file in sorted(p for p in self.folder.rglob("*") if p.is_file() and not self._is_left_out(p)):
             with file.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
             lines.append(f"{digest}  {file.relative_to(self.folder).as_posix()}\n")
-        return self.write(SUMS_NAME, "".join(lines))
+        sums = "".join(lines).encode("utf-8", "surrogateescape")
+        path = self.folder / SUMS_NAME
+        if not path.is_file() or path.read_bytes() != sums:
+            self.remove(SIGNATURE_NAME)
+        return self.write(SUMS_NAME, sums)
 
     def _is_left_out(self, file: Path) -> bool:
         """Return whether a file is no part of the record: locks, partial writes, Terraform's working data."""

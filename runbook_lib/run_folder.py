@@ -125,6 +125,7 @@ def create_run(
         journal.write("parameters.yaml", parameter_file.dump(parameters))
     journal.append(
         "run-opened",
+        run_id=journal.run_id,
         name=parameters.name,
         operator=operator(),
         reason=reason,

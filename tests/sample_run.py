@@ -95,6 +95,7 @@ class Story:
         self.execute = self.execute if execute is None else execute
         self.journal.append(
             "run-opened",
+            run_id=self.journal.run_id,
             name="guestbook",
             operator="ops@bastion",
             reason="CHG-1042: move the guestbook to ECS",

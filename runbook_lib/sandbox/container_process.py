@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,9 +17,10 @@ from runbook_lib.sandbox.copying import copy_tree
 from runbook_lib.sandbox.guest.mapping import PROGRAM_FOLDERS, View
 from runbook_lib.sandbox.guest.programs import command_for
 from runbook_lib.sandbox.mounts import Mount, write_view
-from runbook_lib.sandbox.processes import CommandResult, end_all, run
+from runbook_lib.sandbox.processes import CommandResult, end_all
 
 if TYPE_CHECKING:
+    from runbook_lib.sandbox.guest_processes import GuestProcess
     from runbook_lib.sandbox.hosts import Host
     from runbook_lib.sandbox.images import Image
 
@@ -77,25 +77,24 @@ def _as_mount(mounted: MountedPath, host: Host) -> Mount:
     return Mount(source, mounted.mount.target, mounted.real, below.fstype, options, below.volume_id, below.size_bytes)
 
 
-def start(container: Container, image: Image, host: Host) -> subprocess.Popen[bytes]:
+def start(container: Container, image: Image, host: Host) -> GuestProcess:
     """Start a container's main process.
 
     Raises:
         EngineError: The program is not in the image, or not one that containers of the sandbox run.
     """
     argv = command_line(container, image)
-    with container.log_path.open("ab") as log:
-        return subprocess.Popen(
+    with container.log_path.open("ab") as log, Path(os.devnull).open("rb") as nothing:
+        return host.world.forks.start_process(
             real_command(container, argv),
             env={
                 **environment(container, image, host),
                 **({} if container.spec.init else {"RUNBOOK_SANDBOX_MAIN": "1"}),
             },
             cwd=inside(container, working_dir(container, image)),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+            stdin=nothing.fileno(),
+            stdout=log.fileno(),
+            stderr=log.fileno(),
         )
 
 
@@ -109,7 +108,7 @@ def execute(
         EngineError: The program cannot be started.
         TimeoutError: The time passed.
     """
-    return run(
+    return host.world.forks.run(
         real_command(container, argv),
         env={**environment(container, image, host), **(env or {}), **host.marks(container.view_path)},
         cwd=inside(container, workdir or working_dir(container, image)),

@@ -36,6 +36,7 @@ def install_guest(folder: Path) -> Path:
     entry(library, "python3", "run")
     entry(library, "client", "client")
     entry(library, "tools", "tools")
+    entry(library, "forks", "fork_server")
     compileall.compile_dir(library, quiet=1)
     for name in ("host-bin", "container-bin"):
         programs = folder / name
@@ -53,8 +54,8 @@ def install_guest(folder: Path) -> Path:
 
 def entry(library: Path, name: str, module: str) -> None:
     """Write the small script that the interpreter starts with."""
-    call = "sys.exit(tools.main(sys.argv[1:]))" if module == "tools" else f"{module}.main(sys.argv[1:])"
-    install = "from sandbox_guest import run\nrun.install()\n" if module == "tools" else ""
+    call = f"sys.exit({module}.main(sys.argv[1:]))"
+    install = "from sandbox_guest import run\nrun.install()\n" if module in {"run", "tools"} else ""
     lines = f"import sys\nsys.path.insert(0, {str(library)!r})\n{install}from sandbox_guest import {module}\n{call}\n"
     (library / f"{name}.py").write_text(lines, encoding="utf-8")
 

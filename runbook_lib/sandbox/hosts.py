@@ -24,7 +24,7 @@ from runbook_lib.sandbox.guest.programs import command_for
 from runbook_lib.sandbox.guest.words import Refused, split_lines, split_simple
 from runbook_lib.sandbox.instance_launch import InstanceLaunch
 from runbook_lib.sandbox.mounts import Mount, MountTable
-from runbook_lib.sandbox.processes import CommandResult, end_all, run
+from runbook_lib.sandbox.processes import CommandResult, end_all
 from runbook_lib.sandbox.units import Units
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class Host:
             return CommandResult("", f"{argv[0]}: command not found\n", NOT_FOUND)
         except OSError as error:
             return CommandResult("", f"{argv[0]}: {error.strerror}\n", NOT_EXECUTABLE)
-        return run(
+        return self.world.forks.run(
             real,
             env=self.environment(env),
             cwd=self.real_path(cwd),

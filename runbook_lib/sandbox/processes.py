@@ -1,4 +1,4 @@
-"""Start, watch, freeze and end the processes of simulated hosts; find who holds a folder.
+"""Watch, freeze and end the processes of simulated hosts; find who holds a folder.
 
 Processes carry their host in their environment; only such processes are ever signalled.
 """
@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,39 +131,6 @@ def holders(mark: str, folder: Path) -> list[tuple[int, str]]:
                     if target == inside or target.startswith(inside + "/"):
                         found.append((pid, target))
     return found
-
-
-def run(
-    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout_s: float, stdin: bytes = b""
-) -> CommandResult:
-    """Run a program to its end, in a session of its own.
-
-    Args:
-        argv: Real program and arguments.
-        env: Its whole environment.
-        cwd: Real folder to start in.
-        timeout_s: How long it may take.
-        stdin: What it reads.
-
-    Raises:
-        TimeoutError: The time passed; the program and its session were killed.
-    """
-    started = time.monotonic()
-    with subprocess.Popen(
-        argv, env=dict(env), cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:  # fmt: skip
-        try:
-            stdout, stderr = process.communicate(stdin, timeout=timeout_s)
-        except subprocess.TimeoutExpired as error:
-            kill_session(process.pid)
-            process.communicate()
-            raise TimeoutError(f"the command did not end within {timeout_s:g} s and was killed") from error
-        code = process.returncode
-    duration_s = time.monotonic() - started
-    return CommandResult(
-        stdout.decode(errors="replace"), stderr.decode(errors="replace"), code if code >= 0 else 128 - code, duration_s
-    )
 
 
 def kill_session(pid: int) -> None:

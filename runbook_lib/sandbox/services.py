@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from contextlib import suppress
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from runbook_lib.sandbox.processes import kill_session
 
 if TYPE_CHECKING:
+    from runbook_lib.sandbox.guest_processes import GuestProcess
     from runbook_lib.sandbox.hosts import Host
     from runbook_lib.sandbox.unit_files import Unit
 
@@ -28,7 +30,7 @@ class Service:
     def __init__(self, host: Host, environment: dict[str, str]) -> None:
         self._host = host
         self._environment = environment
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: GuestProcess | None = None
         self._remains = False
         self.exit_code = 0
 
@@ -44,16 +46,14 @@ class Service:
             self._remains = unit.last("Service.RemainAfterExit") in {"yes", "true", "1", "on"}
         else:
             (_, argv), *_ = unit.commands("Service.ExecStart")
-            log = self._log(unit.name).open("ab")
-            with log:
-                self._process = subprocess.Popen(
+            with self._log(unit.name).open("ab") as log, Path(os.devnull).open("rb") as nothing:
+                self._process = self._host.world.forks.start_process(
                     self._host.command(argv),
                     env=self._host.environment(self._environment),
                     cwd=self._host.real_path(unit.last("Service.WorkingDirectory", "/")),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
+                    stdin=nothing.fileno(),
+                    stdout=log.fileno(),
+                    stderr=log.fileno(),
                 )
         self._run_all(unit, "Service.ExecStartPost", timeout_s)
 

@@ -7,7 +7,6 @@ then does the container count as stopped.
 from __future__ import annotations
 
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from runbook_lib.sandbox.processes import CommandResult
 
 if TYPE_CHECKING:
     from runbook_lib.sandbox.engine import Engine
+    from runbook_lib.sandbox.guest_processes import GuestProcess
     from runbook_lib.sandbox.images import Image
 
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S, STEADY_S = 0.1, 60.0, 10.0
@@ -94,7 +94,7 @@ class Supervisor:
             engine.host.off.wait(engine.host.world.latency.container_start_s)
             self._record("container-started", mounts=self._mounts())  # before it can write
             try:
-                popen = process.start(container, self._image, engine.host)
+                started = process.start(container, self._image, engine.host)
             except EngineError:
                 self._record("container-ended")
                 engine.container_mounts.unmount_all(container)
@@ -104,12 +104,12 @@ class Supervisor:
             container.error, container.exit_code = str(error), CANNOT_START
             raise
         container.error = ""
-        self._note(status="running", pid=popen.pid)
+        self._note(status="running", pid=started.pid)
         container.started_utc = now_utc()
         self._watch_health()
-        threading.Thread(target=self._watch, args=(popen,), name=f"container-{container.name}", daemon=True).start()
+        threading.Thread(target=self._watch, args=(started,), name=f"container-{container.name}", daemon=True).start()
         if self._strikes("crash-loop"):
-            process.terminate(popen.pid, signal.SIGKILL)
+            process.terminate(started.pid, signal.SIGKILL)
 
     def _watch_health(self) -> None:
         check = check_of(self.container, self._image)
@@ -126,9 +126,9 @@ class Supervisor:
         host, container = self._engine.host, self.container
         return host.world.strikes(fault, host.instance_id, container.name, container.spec.image)
 
-    def _watch(self, popen: subprocess.Popen[bytes]) -> None:
-        started = time.monotonic()
-        code = popen.wait()
+    def _watch(self, started: GuestProcess) -> None:
+        began = time.monotonic()
+        code = started.wait()
         container = self.container
         if self._health is not None:
             self._health.stop()
@@ -143,7 +143,7 @@ class Supervisor:
         container.mounted = []
         container.exit_code = code if code >= 0 else 128 - code
         container.finished_utc = now_utc()
-        if time.monotonic() - started > STEADY_S:
+        if time.monotonic() - began > STEADY_S:
             self._backoff_s = FIRST_BACKOFF_S
         self._restart() if self._should_restart() else self._note(status="exited", pid=0)
 

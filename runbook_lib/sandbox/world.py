@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.sandbox.guest_files import install_guest
+from runbook_lib.sandbox.guest_processes import ForkServer
 from runbook_lib.sandbox.hosts import Host, InstanceLaunch
 from runbook_lib.sandbox.images import ImageRegistry
 from runbook_lib.sandbox.processes import CommandResult, Freezer, Lifeline
@@ -56,6 +57,7 @@ class World:
         self.state_dir.mkdir(parents=True, exist_ok=True)
         self.guest_dir = install_guest(self.state_dir / "guest")
         self.lifeline = Lifeline(self.guest_dir / "lifeline")
+        self.forks = ForkServer(self.guest_dir, self.state_dir, f"127.0.0.1:{port}")
         self.images = ImageRegistry()
         self.volumes = VolumeStore(self.state_dir / "volumes", Freezer(self.hosts))
         self.client: Any = None
@@ -177,6 +179,7 @@ class World:
         for host in list(self.hosts.values()):
             with suppress(LookupError):
                 host.power_off(graceful=False)
+        self.forks.close()
         self.lifeline.close()
 
 

@@ -18,7 +18,8 @@ PATH_ARGUMENTS = {
     "os.utime": (0,), "os.setxattr": (0,), "os.removexattr": (0,), "os.rename": (0, 1), "os.link": (0, 1),
     "os.symlink": (1,), "sqlite3.connect": (0,),
 }  # fmt: skip
-HARMLESS = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/stdout", "/dev/stderr", "/proc/self/fd/")
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/stdout", "/dev/stderr")
+HARMLESS = (*DEVICES, "/proc/self/fd/", "/proc/self/mem")  # its own memory, in which it notes what it is
 REFUSED = {"os.system": "there is no shell on a simulated host; pass an argument list to subprocess"}
 
 _getcwd = os.getcwd

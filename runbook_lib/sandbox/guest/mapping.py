@@ -26,7 +26,7 @@ class View:
     """The path table of one host or container, read again when its file changes.
 
     Args:
-        path: The view's JSON file.
+        path: The view's JSON file; "" for the machine as it is, which the fork server sees.
         passthrough: Real paths that mean themselves: the interpreter and its library.
     """
 
@@ -36,12 +36,15 @@ class View:
         self._stamp: tuple[int, int] = (0, 0)
         self._cache: dict[str, tuple[str, str]] = {}
         self._cache_ends = 0.0
-        self.data: dict[str, Any] = {}
+        self.data: dict[str, Any] = {"root": "/.", "mark": "", "bin": "/nonexistent"}
         self._mounts: dict[str, tuple[str, bool, int]] = {}
         self.refresh()
 
     def refresh(self) -> None:
         """Read the table again if it was replaced since, and forget old look-ups."""
+        if not self.path:
+            self._cache = {}
+            return
         found = _stat(self.path)
         stamp = (found.st_mtime_ns, found.st_ino)
         now = time.monotonic()

@@ -21,15 +21,18 @@ class Network:
     """The addresses of one guest.
 
     Args:
-        data: The guest's view: ``address``, ``ports`` (container port to [address, port]), ``hostname``.
         api: Address and port of the sandbox's server, for instance metadata.
-        files: The path mapping, for sockets in the file system.
+        files: The path mapping, whose view has ``address``, ``ports`` (container port to [address, port]) and
+            ``hostname``; sockets in the file system need it too.
     """
 
-    def __init__(self, data: dict[str, Any], api: tuple[str, int], files: Any) -> None:
-        self._data = data
+    def __init__(self, api: tuple[str, int], files: Any) -> None:
         self._api = api
         self._files = files
+
+    @property
+    def _data(self) -> dict[str, Any]:
+        return self._files.view.data  # type: ignore[no-any-return]
 
     def install(self, module: ModuleType) -> None:
         """Replace the methods of ``socket.socket`` that take an address."""

@@ -10,7 +10,7 @@ import os
 import sys
 from types import ModuleType
 
-from . import children, confine
+from . import children, confine, lifeline
 from .files import Files
 from .mapping import View
 from .procview import Processes
@@ -21,12 +21,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 FLAGS = ("-u", "-B", "-E", "-I", "-s", "-S", "-O", "-OO", "-b", "-q", "-P")
-SET_SIGNAL = 10  # fcntl's F_SETSIG on Linux
-KILL = 9
-KILLED = 137
-
-
-_open, _read = os.open, os.read  # before the mapping is in place
 
 
 class ImportHook:
@@ -60,47 +54,44 @@ def _then(execute: Callable[[ModuleType], None], patch: Callable[[ModuleType], N
     return exec_module
 
 
-def hold_lifeline(path: str) -> None:
-    """Let the kernel kill this process when nobody holds the lifeline for writing any more."""
-    import fcntl  # noqa: PLC0415 - before the mapping is in place
-
-    descriptor = _open(path, os.O_RDONLY | os.O_NONBLOCK)
-    fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(descriptor, SET_SIGNAL, KILL)
-    fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_ASYNC)
-    try:
-        _read(descriptor, 1)
-    except BlockingIOError:  # nothing to read: somebody holds the other end
-        pass
-    else:
-        os._exit(KILLED)
-    os.register_at_fork(after_in_child=lambda: _hold_again(path, descriptor))
-
-
-def _hold_again(path: str, descriptor: int) -> None:
-    os.close(descriptor)
-    hold_lifeline(path)
-
-
-def install() -> Files:
-    """Put the guest's view into this interpreter; returns the path mapping."""
+def prepare() -> Files:
+    """Put the path mapping into this interpreter, which still sees the machine as it is; return the mapping."""
     guest_lib = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - start fast
     guest_dir = os.path.dirname(guest_lib)  # noqa: PTH120
     confine.install(os.environ["RUNBOOK_SANDBOX_STATE"])
-    hold_lifeline(guest_dir + "/lifeline")
-    view = View(os.environ["RUNBOOK_SANDBOX_VIEW"], (*sys.path, sys.executable, guest_lib))
-    processes = Processes(view)
-    files = Files(view, processes)
+    lifeline.hold(guest_dir + "/lifeline")
+    view = View("", (*sys.path, sys.executable, guest_lib))
+    files = Files(view, Processes(view))
     files.install()
-    children.install(files, processes)
+    children.install(files)
+    patches = {"socket": _socket_patch(files), "_sqlite3": _sqlite_patch(files)}
+    for name in sys.modules.keys() & patches:
+        patches.pop(name)(sys.modules[name])
+    sys.meta_path.insert(0, ImportHook(patches))
+    sys.dont_write_bytecode = True
+    return files
+
+
+def enter(files: Files) -> None:
+    """Become a process of the guest that the environment names.
+
+    Args:
+        files: The path mapping of this interpreter.
+    """
+    files.view = View(os.environ["RUNBOOK_SANDBOX_VIEW"], files.view.passthrough)
+    files.processes = Processes(files.view)
+    children.enter()
     sys.executable = "/usr/bin/python3"
     if os.environ.pop("RUNBOOK_SANDBOX_MAIN", ""):
         import signal  # noqa: PLC0415 - only in the main process of a container
 
         # The kernel drops signals that process 1 of a container does not handle; children start with the defaults.
         signal.signal(signal.SIGTERM, lambda *_: None)
-    sys.meta_path.insert(0, ImportHook({"socket": _socket_patch(files), "_sqlite3": _sqlite_patch(files)}))
-    return files
+
+
+def install() -> None:
+    """Make this interpreter one of the guest's from its start."""
+    enter(prepare())
 
 
 def _socket_patch(files: Files) -> Callable[[ModuleType], None]:
@@ -108,7 +99,7 @@ def _socket_patch(files: Files) -> Callable[[ModuleType], None]:
         from .network import Network  # noqa: PLC0415 - only when sockets are used
 
         address, _, port = os.environ["RUNBOOK_SANDBOX_API"].partition(":")
-        Network(files.view.data, (address, int(port)), files).install(module)
+        Network((address, int(port)), files).install(module)
 
     return patch
 
@@ -126,10 +117,9 @@ def main(arguments: list[str]) -> None:
     """Run Python as the command line says.
 
     Args:
-        arguments: What follows ``python3``: flags, then ``-c TEXT``, ``-m MODULE``, ``-``, or a script.
+        arguments: What follows ``python3``: flags, then ``-c TEXT``, ``-m MODULE``, ``-``, or a script. The
+            interpreter is the guest's already.
     """
-    sys.dont_write_bytecode = True
-    install()
     while arguments and (arguments[0] in FLAGS or arguments[0] in {"-W", "-X"}):
         arguments = arguments[2:] if arguments[0] in {"-W", "-X"} else arguments[1:]
     if arguments and arguments[0] in {"-V", "--version"}:
@@ -171,4 +161,4 @@ def _run_script(arguments: list[str], module: ModuleType) -> None:
 
 
 def _execute(text: str | bytes, name: str, module: ModuleType) -> None:
-    exec(compile(text, name, "exec"), module.__dict__)  # noqa: S102 - running code is what python3 is for
+    exec(compile(text, name, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - running code is what python3 is for
