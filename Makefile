@@ -3,10 +3,14 @@ SHELL := /bin/sh
 BIN := .venv/bin
 READY := .venv/.ready
 LATENCY ?= fast
+SEQUENCES ?= 500
+ifndef SEED
+SEED := $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
+endif
 # Terraform's provider sleeps more than it works: two workers a core
 WORKERS ?= $(shell expr 2 \* $$(nproc))
 
-.PHONY: demo test thorough crash check lab set-up lock clean
+.PHONY: demo test thorough crash fuzz check lab set-up lock clean
 
 demo: $(READY) ## migrate the sample service in the sandbox and show the record
 	@$(BIN)/runbook sandbox exec --latency $(LATENCY) -- $(BIN)/runbook run all -f '{parameters}' --execute --reason 'make demo'
@@ -21,6 +25,11 @@ crash: $(READY) ## strike every step in every way, and write docs/what-if.md fro
 	rm -f build/crash-cells.jsonl && mkdir -p build
 	RUNBOOK_CRASH_CELLS=$(CURDIR)/build/crash-cells.jsonl $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/crash
 	$(BIN)/python scripts/what_if build/crash-cells.jsonl
+
+fuzz: $(READY) ## SEQUENCES=500 random ones of runs, kills, faults and operators, from SEED or one that is printed
+	@echo "make fuzz SEQUENCES=$(SEQUENCES) SEED=$(SEED)"
+	@RUNBOOK_FUZZ_SEQUENCES=$(SEQUENCES) RUNBOOK_FUZZ_SEED=$(SEED) \
+	  $(BIN)/python -m pytest -n 2 --dist load tests/fuzz/test_many_sequences.py
 
 check: $(READY) ## format, lint, types, notebooks, Terraform
 	$(BIN)/python scripts/check

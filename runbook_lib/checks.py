@@ -80,6 +80,14 @@ def check_instance_running(instance: Facts, *, ssm_online: bool) -> Sequence[Che
     )
 
 
+FINISH_DETACHMENT = (
+    "somebody asked for this detachment while the volume was in use; it cannot be called off, and ends when nothing "
+    "uses the volume: stop the compose project and unmount the volume on the source, then `runbook roll-back RUN_ID "
+    "--execute` attaches, mounts and starts again. When it stays busy although unmounted, stop the instance cleanly"
+)
+"""What to do about a detachment from the source that hangs."""
+
+
 def check_attached(volume: Facts, instance_id: str) -> Check:
     """Return whether a volume is attached to one instance and to nothing else.
 
@@ -91,13 +99,16 @@ def check_attached(volume: Facts, instance_id: str) -> Check:
         The check.
     """
     holders = [f"{a['instance_id']} ({a['state']})" for a in volume["attachments"]]
+    leaving = any(
+        a["instance_id"] == instance_id and a["state"] in {"busy", "detaching"} for a in volume["attachments"]
+    )
     return Check(
         "volume-attached-to-source",
         passed=[(a["instance_id"], a["state"]) for a in volume["attachments"]] == [(instance_id, "attached")],
         expected=f"volume {volume['volume_id']} attached to {instance_id} only",
         observed=", ".join(holders) or f"not attached ({volume['state']})",
         why="the volume that is migrated must be the one the service writes to",
-        fix="correct volume.volume_id or source.instance_id",
+        fix=FINISH_DETACHMENT if leaving else "correct volume.volume_id or source.instance_id",
     )
 
 

@@ -242,7 +242,9 @@ def last_failure(steps: Sequence[StepRecord], runs: Sequence[Attempt], *, since_
     Returns:
         Keys `step_id, cell_id, notebook, title, kind, message, changed, exit_code`, or None.
     """
-    failed = [step for step in steps if step.status == "failed" and step.seq > since_seq]
+    # a step that was killed later is what the run stopped at, and nobody knows whether that one changed anything
+    killed_at = max((step.seq for step in steps if step.status == "running"), default=0)
+    failed = [step for step in steps if step.status == "failed" and step.seq > max(since_seq, killed_at)]
     if failed:
         step = max(failed, key=lambda record: record.seq)
         names = {"step_id": step.step_id, "cell_id": step.step_id, "notebook": step.notebook}
@@ -250,7 +252,8 @@ def last_failure(steps: Sequence[StepRecord], runs: Sequence[Attempt], *, since_
     newest = {attempt.fields["notebook"]: attempt for attempt in runs if "notebook" in attempt.fields}
     for attempt in sorted(newest.values(), key=lambda record: -record.seq):
         mended = any(s.notebook == attempt.fields["notebook"] and s.seq > attempt.end_seq for s in steps)
-        if attempt.status == "failed" and attempt.seq > since_seq and not mended:
+        newer = attempt.seq > since_seq and attempt.end_seq > killed_at
+        if attempt.status == "failed" and newer and not mended:
             error = dict(attempt.fields.get("error") or {})
             within = [s for s in steps if s.seq > attempt.seq and s.notebook == attempt.fields["notebook"]]
             changed = "maybe" if any(s.status == "running" for s in within) else "no"

@@ -38,7 +38,8 @@ class OutageProbe:
     """Watches the service from outside, from before it stops until it answers again.
 
     The outage runs from the last good answer before the first bad one to the first good answer after it, so it is
-    never shown shorter than users saw it. Resolution: the 0.2 s between two probes.
+    never shown shorter than users saw it; where no good answer was seen, because the service was down already, it runs
+    from the moment the watch began. Resolution: the 0.2 s between two probes.
 
     Args:
         clock: For times and pauses.
@@ -54,6 +55,7 @@ class OutageProbe:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._began: datetime | None = None
         self._last_success: datetime | None = None
         self._first_success: datetime | None = None
         self._failures = 0
@@ -68,6 +70,7 @@ class OutageProbe:
             return
         if last_success is not None:
             self._last_success, self._failures = last_success, 1
+        self._began = self._clock.now_utc()
         self._thread = threading.Thread(target=self._watch, name="outage-probe", daemon=True)
         self._thread.start()
 
@@ -116,12 +119,13 @@ class OutageProbe:
         """Return what was seen so far.
 
         Returns:
-            Keys `last_success_utc`, `first_success_utc` (each RFC 3339 or ""), `failures`, and `outage_s`, which is
-            None until the service answered again.
+            Keys `last_success_utc` ("" when the service was down from the beginning), `first_success_utc` (each RFC
+            3339 or ""), `failures`, and `outage_s`, which is None until the service answered again.
         """
         with self._lock:
             last, first, failures = self._last_success, self._first_success, self._failures
-        outage_s = round((first - last).total_seconds(), 3) if first and last else None
+        since = last or self._began
+        outage_s = round((first - since).total_seconds(), 3) if first and since else None
         return {
             "last_success_utc": last.isoformat() if last else "",
             "first_success_utc": first.isoformat() if first else "",

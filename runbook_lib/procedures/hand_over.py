@@ -15,6 +15,7 @@ from runbook_lib.procedures.observations import (
     POINT_TAG,
     RUN_TAG,
     SOURCE_DEVICE_TAG,
+    detach_by_hand,
     driver_of,
     observe_names,
     observe_volume,
@@ -187,6 +188,7 @@ def _observe_hand_over(run: Run) -> dict[str, Any]:
 def _check_naming(facts: Facts) -> Sequence[Check]:
     volume = facts["volume"]
     is_on_target = volume["tags"].get("Name") == facts["volume_name"] and not volume["on_source"]
+    stranger = "" if volume["on_source"] or is_on_target else volume["holder"]
     return (
         check_unique_name(facts),
         check_filesystem_looked_at(facts["unchecked"]),
@@ -196,7 +198,7 @@ def _check_naming(facts: Facts) -> Sequence[Check]:
             expected=f"{volume['volume_id']} attached nowhere",
             observed=f"{volume['state']} {volume['holder']}".strip(),
             why="the Name hands the volume to the plugin; it is set last",
-            fix="run 30_cut_over_volume from the top",
+            fix=f"{detach_by_hand(volume)}; then run again" if stranger else "run 30_cut_over_volume from the top",
             needs="detach-volume",
         ),
     )

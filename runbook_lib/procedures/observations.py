@@ -73,6 +73,19 @@ def observe_volume(run: Run) -> dict[str, Any]:
     return volume | {"holder": holder, "on_source": holder == run.parameters.source.instance_id}
 
 
+def detach_by_hand(volume: dict[str, Any]) -> str:
+    """Return what to do about an attachment that no storage driver made, and that therefore none ends.
+
+    Args:
+        volume: As `observe_volume`.
+
+    Returns:
+        Part of a sentence, with the command.
+    """
+    command = f"aws ec2 detach-volume --volume-id {volume['volume_id']} --instance-id {volume['holder']}"
+    return f"when somebody attached it by hand and nothing uses it there, `{command}`"
+
+
 def observe_names(run: Run, volume: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the id and tags of every volume in the data volume's Availability Zone.
 

@@ -13,6 +13,7 @@ from runbook_lib.procedures.observations import (
     CUT_OVER_TAG,
     FORMER_NAME_TAG,
     SOURCE_DEVICE_TAG,
+    detach_by_hand,
     driver_of,
     observe_volume,
     target_urls,
@@ -114,8 +115,8 @@ def _verify_target_stopped(_before: Facts, after: Facts) -> Sequence[Check]:
             expected="the volume not attached to a container instance",
             observed=after["volume"]["holder"] or "attached nowhere",
             why="two hosts must never hold it",
-            fix="run again; when the host does not answer, replace the container instance. The runbook never forces a "
-            "detach",
+            fix=f"run again; {detach_by_hand(after['volume'])}; when the host does not answer, replace the container "
+            "instance. The runbook never forces a detach",
         ),
     )
 

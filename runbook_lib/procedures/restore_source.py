@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NOTEBOOK = "90_roll_back"
 AFTER = "manifest-after-roll-back"
+_DETACHES_S, _POLL_S = 60.0, 0.3
 
 
 def _observe_attachment(run: Run) -> dict[str, Any]:
@@ -29,9 +30,21 @@ def _is_attached(facts: Facts) -> bool:
     return checks.check_attached(facts["volume"], facts["instance_id"]).passed
 
 
+def _has_attachment(volume: Facts, state: str) -> bool:
+    return any(attachment["state"] == state for attachment in volume["attachments"])
+
+
 def _check_attachment(facts: Facts) -> Sequence[Check]:
     volume = facts["volume"]
     return (
+        Check(
+            "no-detachment-hangs",
+            passed=not (volume["on_source"] and _has_attachment(volume, "busy")),
+            expected=f"{volume['volume_id']} attached to {facts['instance_id']}, or attached nowhere",
+            observed=", ".join(f"{a['instance_id']} ({a['state']})" for a in volume["attachments"]) or "nowhere",
+            why="a detachment that is busy neither ends nor goes back by itself",
+            fix=checks.FINISH_DETACHMENT,
+        ),
         Check(
             "volume-free",
             passed=volume["state"] == "available" or volume["on_source"],
@@ -46,9 +59,18 @@ def _check_attachment(facts: Facts) -> Sequence[Check]:
 
 def _attach(run: Run, before: Facts) -> None:
     """Attach the volume to the source under the device name it had; it survives that instance from now on."""
-    volume = before["volume"]
+    volume = _await_detachment(run, before["volume"])
     if volume["state"] == "available":
         run.ebs.attach_volume(volume["volume_id"], before["instance_id"], volume["tags"][SOURCE_DEVICE_TAG])
+
+
+def _await_detachment(run: Run, volume: dict[str, Any]) -> dict[str, Any]:
+    """Return the volume once a detachment is over that was under way: one that a killed cutover began, for example."""
+    deadline = run.clock.monotonic() + _DETACHES_S
+    while _has_attachment(volume, "detaching") and run.clock.monotonic() < deadline:
+        run.clock.sleep(_POLL_S)
+        volume = observe_volume(run)
+    return volume
 
 
 def _verify_attached(_before: Facts, after: Facts) -> Sequence[Check]:

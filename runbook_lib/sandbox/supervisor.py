@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runbook_lib.sandbox import container_process as process
 from runbook_lib.sandbox.containers import Container, EngineError, now_utc
@@ -92,9 +92,11 @@ class Supervisor:
             engine.check_ports(container)
             engine.container_mounts.mount_all(container)
             engine.host.off.wait(engine.host.world.latency.container_start_s)
+            self._record("container-started", mounts=self._mounts())  # before it can write
             try:
                 started = process.start(container, self._image, engine.host)
             except EngineError:
+                self._record("container-ended")
                 engine.container_mounts.unmount_all(container)
                 raise
         except EngineError as error:
@@ -131,6 +133,7 @@ class Supervisor:
         if self._health is not None:
             self._health.stop()
         process.end_rest(container)
+        self._record("container-ended")  # nothing of it writes any more, and its volumes are still mounted
         with container.changed:
             container.pid = 0
             container.changed.notify_all()
@@ -143,6 +146,23 @@ class Supervisor:
         if time.monotonic() - began > STEADY_S:
             self._backoff_s = FIRST_BACKOFF_S
         self._restart() if self._should_restart() else self._note(status="exited", pid=0)
+
+    def _record(self, kind: str, **fields: Any) -> None:
+        """Note in the sandbox's event log from when to when a container ran, so that overlaps can be seen later."""
+        names = {"container": self.container.id, "name": self.container.name, "image": self.container.image}
+        self._engine.host.world.record(kind, instance_id=self._engine.host.instance_id, **names, **fields)
+
+    def _mounts(self) -> list[dict[str, Any]]:
+        """Return what the container sees where: volume id ("" is the root disk), path, and whether it may write."""
+        table = self._engine.host.mounts
+        return [
+            {
+                "volume_id": table.by_real(one.real).volume_id,
+                "target": one.mount.target,
+                "read_only": one.mount.read_only,
+            }
+            for one in self.container.mounted
+        ]
 
     def _should_restart(self) -> bool:
         container = self.container

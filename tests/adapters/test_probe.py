@@ -66,3 +66,20 @@ def test_the_addresses_are_not_asked_for_at_every_look(wait_until):
     finally:
         probe.stop()
     assert len(asked) == 1
+
+
+def test_a_service_that_was_down_from_the_beginning_is_seen_to_answer(url, wait_until):
+    """A way back may begin when the service hangs already; its end must be seen, or the step waits for nothing."""
+    looks = []
+
+    def urls():
+        looks.append(1)
+        return ["http://127.0.0.1:9/"] if len(looks) < 3 else [url]
+
+    probe = OutageProbe(Clock(), urls, urls_every_s=0)
+    probe.start()
+    try:
+        facts = wait_until(lambda: probe.facts()["outage_s"] is not None and probe.facts(), "the service answers")
+    finally:
+        probe.stop()
+    assert (facts["last_success_utc"], facts["failures"], facts["outage_s"] > 0) == ("", 2, True)
