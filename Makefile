@@ -18,12 +18,12 @@ demo: $(READY) ## migrate the sample service in the sandbox and show the record
 test: $(READY) check ## every check, and every test but the long ones
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not thorough'
 
-thorough: $(READY) ## the long variants that `test` leaves out, the whole crash matrix among them (an hour)
+thorough: $(READY) ## the long variants that `test` leaves out
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m thorough
 
-crash: $(READY) ## strike every step in every way, and write docs/what-if.md from what was seen (half an hour)
+crash: $(READY) ## strike every step in every way, and write docs/what-if.md from what was seen
 	rm -f build/crash-cells.jsonl && mkdir -p build
-	RUNBOOK_CRASH_CELLS=$(CURDIR)/build/crash-cells.jsonl $(BIN)/python -m pytest -n 2 --dist load tests/crash
+	RUNBOOK_CRASH_CELLS=$(CURDIR)/build/crash-cells.jsonl $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/crash
 	$(BIN)/python scripts/what_if build/crash-cells.jsonl
 
 fuzz: $(READY) ## SEQUENCES=500 random ones of runs, kills, faults and operators, from SEED or one that is printed

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -79,10 +80,13 @@ def read_events(path: Path) -> list[Event]:
     Raises:
         JournalError: when a line is not an event, or its number or previous digest does not fit.
     """
+    return _decode_events(path, path.read_bytes() if path.exists() else b"", 0, FIRST_PREVIOUS)
+
+
+def _decode_events(path: Path, content: bytes, known: int, previous: str) -> list[Event]:
+    """Return the events of a journal's last lines, which follow `known` events and the line with digest `previous`."""
     events: list[Event] = []
-    previous = FIRST_PREVIOUS
-    content = path.read_bytes() if path.exists() else b""
-    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+    for number, line in enumerate(content.split(b"\n")[:-1], start=known + 1):
         try:
             event = decode_event(line)
         except ValueError as error:
@@ -115,6 +119,8 @@ class Journal:
         self.path = folder / JOURNAL_NAME
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(folder / ".lock")
+        self._read_lock = threading.Lock()
+        self._read, self._read_events = b"", list[Event]()  # whole lines that were checked, and the events in them
 
     def append(self, kind: str, /, **fields: Any) -> Event:
         """Add one event and wait until it is on the disk.
@@ -159,15 +165,21 @@ class Journal:
         return bytes(whole.rpartition(b"\n")[2])
 
     def events(self) -> list[Event]:
-        """Return every event, oldest first.
-
-        Returns:
-            One Event per line, oldest first.
+        """Return every event, oldest first; only lines after those that were checked before are decoded.
 
         Raises:
             JournalError: when the chain does not hold.
         """
-        return read_events(self.path)
+        content = self.path.read_bytes() if self.path.exists() else b""
+        with self._read_lock:
+            if not content.startswith(self._read):  # not byte for byte what was checked: all of it is checked again
+                self._read, self._read_events = b"", []
+            more = content[len(self._read) : content.rfind(b"\n") + 1]
+            last = self._read.rstrip(b"\n").rpartition(b"\n")[2]
+            previous = hashlib.sha256(last).hexdigest() if last else FIRST_PREVIOUS
+            self._read_events += _decode_events(self.path, more, len(self._read_events), previous)
+            self._read += more
+            return list(self._read_events)
 
     def find(self, kind: str, /, **match: Any) -> Iterator[Event]:
         """Yield events of one kind whose fields have the given values, newest first.

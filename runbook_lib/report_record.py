@@ -19,7 +19,7 @@ _CONTROL = "negative-control"  # the same comparison on an empty directory: it m
 _CHECK = {"check_id": "", "passed": False, "expected": "", "observed": "", "why": "", "fix": "", "assumed": False}
 _ERROR = {"kind": "", "message": "", "changed": "unknown", "exit_code": None}
 _FAILURE = _ERROR | {"step_id": "", "cell_id": "", "notebook": "", "title": ""}
-_MANIFEST = {"phase": "", "files": None, "bytes": None, "sha256": "", "path": ""}
+_MANIFEST = {"phase": "", "files": None, "bytes": None, "sha256": "", "path": "", "hashed_with": ""}
 _COMPARISON: dict[str, Any] = {
     "phase": "",
     "identical": False,

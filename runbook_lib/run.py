@@ -53,6 +53,7 @@ class Run:
         self._lease: Lease | None = None
         self._hosts: dict[str, Host] = {}
         self._probe: OutageProbe | None = None
+        self._look: tuple[float, dict[str, Any]] | None = None
 
     @cached_property
     def aws(self) -> Aws:
@@ -114,6 +115,27 @@ class Run:
             record = lambda **fields: self.journal.append("host-command", **fields)  # noqa: E731 - one place, one line
             self._hosts[instance_id] = Host(self.aws, self.clock, instance_id, record)
         return self._hosts[instance_id]
+
+    def keep_look(self, facts: dict[str, Any] | None) -> None:
+        """Keep in this process what a command saw on the source host when it had acted.
+
+        Args:
+            facts: What it saw; None when something is about to act, so that what was seen before holds no longer.
+        """
+        self._look = None if facts is None else (self.clock.monotonic(), facts)
+
+    def newest_look(self, max_age_s: float) -> dict[str, Any] | None:
+        """Return what the last command saw on the source host.
+
+        Args:
+            max_age_s: How old it may be, in seconds.
+
+        Returns:
+            The facts, or None when there are none or they are older.
+        """
+        if self._look is None or self.clock.monotonic() - self._look[0] > max_age_s:
+            return None
+        return dict(self._look[1])
 
     def outage_probe(self, urls: Callable[[], list[str]]) -> OutageProbe:
         """Return the run's view of the service from outside.

@@ -120,6 +120,7 @@ class _Performance:
         self.before: dict[str, Any] = {}
         self.after: dict[str, Any] = {}
         self.checks: tuple[Check, ...] = ()
+        self.acting = False
 
     def perform(self) -> StepResult:
         try:
@@ -131,7 +132,7 @@ class _Performance:
                 raise
             raise answer from error
         except BaseException as error:  # a defect or an interrupt: the journal must not stay at `running`
-            self._record(StepStatus.FAILED, error=error, changed="maybe")
+            self._record(StepStatus.FAILED, error=error, changed="maybe" if self.acting else "no")
             raise
 
     def _answer(self, error: StepError) -> StepError:
@@ -151,6 +152,7 @@ class _Performance:
             return self._end(StepStatus.PLANNED, step.plan(self.before))
         self._refuse_without_lease()
         self._record(StepStatus.RUNNING, plan=step.plan(self.before))
+        self.acting = step.act is not None and step.act is not only_wait
         if step.act is not None:
             self._act(step.act)
             self._wait_until_verified()

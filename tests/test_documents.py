@@ -12,6 +12,7 @@ import yaml
 
 from runbook_lib import errors
 from runbook_lib.execute_names import MIGRATION
+from tests.crash import strikes
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("parameters/*.md")])
@@ -104,3 +105,26 @@ def test_the_guards_name_tests_that_exist():
         if not re.search(rf'(?m)^(def {name}\(|run "{name}")', (ROOT / file).read_text("utf-8"))
     ]
     assert missing == []
+
+
+def rows_of(text, step_id):
+    """Return the rows of a step of the crash matrix, as lists of cells."""
+    section = text.partition(f"\n#### `{step_id}`: ")[2].partition("\n#")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ")][1:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_page_answers_what_if_it_stops_here_for_every_step():
+    """Each changing step has a full row for each strike; each other step is named as one that only reads or waits."""
+    text = (ROOT / "docs" / "what-if.md").read_text("utf-8")
+    if text.endswith("by `make crash` -->\n"):
+        assert "no row follows" in text, "a matrix that was not run whole must say so"
+        return
+    for _, step_id in strikes.cases():
+        rows = rows_of(text, step_id)
+        assert [row[0] for row in rows] == list(strikes.STRIKES), step_id
+        assert [row for row in rows if not all(row)] == [], step_id
+    for notebook in (path.stem for path in (ROOT / "notebooks").glob("*.ipynb")):
+        section = text.partition(f"\n### {notebook}\n")[2].partition("\n### ")[0]
+        ids = [step.step_id for step in strikes.procedure(notebook).STEPS]
+        assert [step_id for step_id in ids if f"`{step_id}`" not in section] == [], notebook

@@ -48,6 +48,22 @@ def test_an_altered_journal_names_the_line(journal, alter, named):
         journal.events()
 
 
+@pytest.mark.parametrize("altered", [b"alpha", b"beta"], ids=["a line read before", "a line not read yet"])
+def test_a_journal_that_is_altered_while_it_is_open_is_refused(journal, altered):
+    """What was read before is compared byte for byte, what came since is checked: neither can change unseen."""
+    journal.append("note", text="alpha")
+    assert [event.fields["text"] for event in journal.events()] == ["alpha"]
+    other = Journal(journal.folder, journal.now)
+    other.append("note", text="beta")
+    other.append("note", text="gamma")
+    content = journal.path.read_bytes()
+    journal.path.write_bytes(content.replace(altered, altered.upper()))
+    with pytest.raises(JournalError, match="altered"):
+        journal.events()
+    journal.path.write_bytes(content)
+    assert [event.fields["text"] for event in journal.events()] == ["alpha", "beta", "gamma"]
+
+
 def test_a_torn_last_line_is_put_aside(journal):
     """A line that a killed process left unfinished is kept apart, and the chain goes on."""
     journal.append("step", step_id="a")

@@ -27,6 +27,11 @@ _LOADER = (
 )
 _FINISHED = {"Success", "Failed", "TimedOut", "Cancelled"}
 _PAGE_CHARACTERS = 20_000
+_NOT_FOUND = 127  # what a shell answers for a command it does not find
+_NO_PYTHON = (
+    "expected Python 3.7 or later on the host, which every script of the runbook needs; observed that the shell finds "
+    "no python3. Nothing was changed. Install the distribution's python3 package, then run again"
+)
 _SHORTEST_POLL_S, _LONGEST_POLL_S, _POLL_SHARE = 0.05, 0.5, 0.1
 
 
@@ -161,6 +166,8 @@ class Host:
         try:
             answer = json.loads(output)
         except ValueError:
+            if invocation.get("ResponseCode") == _NOT_FOUND:
+                raise HostCommandError(script, self.instance_id, _NO_PYTHON) from None
             raise HostCommandError(
                 script,
                 self.instance_id,

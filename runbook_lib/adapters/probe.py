@@ -13,6 +13,7 @@ from runbook_lib.adapters.clock import Clock
 
 _INTERVAL_S = 0.2
 _TIMEOUT_S = 2.0
+_URLS_S = 5.0
 
 
 def answers(url: str) -> bool:
@@ -43,11 +44,14 @@ class OutageProbe:
     Args:
         clock: For times and pauses.
         urls: Returns the addresses at which the service may answer now; one good answer is enough.
+        urls_every_s: How long they are used; finding them takes several API calls, too many for every look.
     """
 
-    def __init__(self, clock: Clock, urls: Callable[[], list[str]]) -> None:
+    def __init__(self, clock: Clock, urls: Callable[[], list[str]], urls_every_s: float = _URLS_S) -> None:
         self._clock = clock
         self._urls = urls
+        self._urls_every_s = urls_every_s
+        self._found: tuple[float, list[str]] | None = None
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -78,7 +82,7 @@ class OutageProbe:
     def _look(self) -> None:
         asked = self._clock.now_utc()
         try:
-            urls = self._urls()
+            urls = self._addresses()
         except Exception:  # noqa: BLE001 - whatever keeps AWS from naming the address, the watch must not end
             return  # the service may be up or not: this look says nothing
         up = any(answers(url) for url in urls)
@@ -88,6 +92,27 @@ class OutageProbe:
             elif self._failures == 0:
                 self._last_success = asked
             elif self._first_success is None:
+                self._first_success = self._clock.now_utc()
+
+    def _addresses(self) -> list[str]:
+        """Return where the service may answer, found anew every few seconds."""
+        now = self._clock.monotonic()
+        if self._found is None or now - self._found[0] >= self._urls_every_s:
+            self._found = (now, self._urls())
+        return self._found[1]
+
+    def answered_unseen(self, last_success: datetime) -> None:
+        """Take in an answer that somebody else had, when no look of the watch fell into the outage.
+
+        Looks can be held up, or fail to find an address, for longer than an outage lasts. The outage is then counted
+        from when the service was last known to be up until now, so that it is not shown shorter than it was.
+
+        Args:
+            last_success: When the service was last known to be up, before it was stopped.
+        """
+        with self._lock:
+            if self._failures == 0:
+                self._last_success, self._failures = last_success, 1
                 self._first_success = self._clock.now_utc()
 
     def facts(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ def part(name, text):
     exec(compile(text, name + ".py", "exec"), module.__dict__)
     return module
 '''
+_FOUNDATION = ("digests", "prelude")  # what every script stands on, imported ones first
 
 
 def names() -> tuple[str, ...]:
@@ -71,7 +72,7 @@ def _without_docstrings(text: str) -> str:
 def _with_imports(name: str) -> list[str]:
     """Return a script and the files of this folder it imports, imported ones first."""
     siblings = {entry.name.removesuffix(".py") for entry in files(__package__).iterdir()}
-    ordered = [] if name == "prelude" else ["prelude"]
+    ordered = list(_FOUNDATION[: _FOUNDATION.index(name)] if name in _FOUNDATION else _FOUNDATION)
     for node in ast.parse(read(name)).body:
         if isinstance(node, ast.ImportFrom) and node.module in siblings:
             ordered += [part for part in _with_imports(node.module) if part not in ordered]

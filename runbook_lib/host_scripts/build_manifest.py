@@ -5,7 +5,8 @@ filesystem, stores the manifest below /var/lib/runbook; never writes onto the da
 A file is taken over from a previous manifest when size, mtime, ctime and inode are equal and its ctime is older than
 the moment before which the previous run had all dirty pages written: later writes, mapped ones too, move the ctime.
 What a killed attempt at the same manifest had finished is taken over by the same rule; an attempt that still runs
-(its caller died, it did not) is waited for. One worker process per core; memory is bounded by the largest folder.
+(its caller died, it did not) is waited for. One worker process per core; memory is bounded by the largest folder's
+names. Digests are made by Python's hashlib, or by coreutils where this Python cannot; the answer says which.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import shutil
 import time
 
 from containers import find_container, view_path
-from holders import open_files
+from list_open_files import look
+from manifest_hash import find_hashing
 from manifest_parts import Job, Totals, cut
 from manifest_rows import HEADER, STARTED, VERSION, Former, load, manifest_path, write_note
 from manifest_walk import Walk
@@ -35,11 +37,12 @@ def main(arguments: dict) -> dict:
     """Walk, take over what cannot have changed, hash the rest, store; return the numbers and the digests.
 
     Arguments: run_id, name; root, or container and container_path; optionally previous, exclude, workers, nice,
-    io_class, seed (then the digests of groups are returned as well), and holders (then who holds the root is too).
+    io_class, seed (then the digests of groups are returned as well), and look (then list_open_files looks at the end).
     """
     started = time.monotonic()
     gc.disable()  # rows make no cycles; looking for some takes a tenth of the time
     give_way(arguments)
+    hashed_with = find_hashing()
     path, root_path = manifest_path(arguments["run_id"], arguments["name"]), find_root(arguments)
     former = previous_of(arguments)
     since_ns = former.trusted_before_ns if former else 0
@@ -54,14 +57,15 @@ def main(arguments: dict) -> dict:
         "metadata_sha256": totals.metadata_sha256,
         "groups": totals.group_facts(),
         "since_ns": since_ns,
+        "hashed_with": hashed_with,
         "path": path,
         "unstable": unstable[:LISTED],
         "unstable_count": len(unstable),
         "other_filesystems": walk.foreign[:LISTED],
         "peak_rss_kib": peak_rss_kib(worker_count(arguments.get("workers"))),
     }
-    if arguments.get("holders"):
-        facts["open_files"] = open_files(root_path)[0]
+    if arguments.get("look"):
+        facts["look"] = look(arguments["look"])
     return dict(totals.numbers, duration_s=round(time.monotonic() - started, 3), **facts)
 
 

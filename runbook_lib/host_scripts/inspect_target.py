@@ -5,11 +5,11 @@ Reads: docker plugin/volume/inspect, findmnt, lsblk, blkid -p, the sentinel thro
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 
 from containers import find_container, plugins, view_path
+from digests import sha256
 from mounts import block_devices, device_row, find_mounts, probe_device
 from prelude import Refused, root_facts, run
 
@@ -109,5 +109,5 @@ def read_sentinel(view: str) -> dict | None:
             content = stream.read()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    digest = hashlib.sha256(content).hexdigest()
+    digest = sha256(content).hexdigest()
     return {"path": path, "content": content.decode("utf-8", "replace"), "sha256": digest}

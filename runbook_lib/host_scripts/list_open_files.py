@@ -1,6 +1,7 @@
 """List who has files open below a mount, and how the containers of a project are. Changes nothing.
 
 Reads /proc and findmnt; with `project` also docker ps and docker inspect, so that one command tells both.
+Scripts that act look in the same way when they have acted, so that no second command is needed inside an outage.
 """
 
 from __future__ import annotations
@@ -11,6 +12,11 @@ from mounts import mount_at
 
 
 def main(arguments: dict) -> dict:
+    """Look, and return what was seen."""
+    return look(arguments)
+
+
+def look(arguments: dict) -> dict:
     """Return whether the path is a mount, who holds it, and how many processes could not be looked into."""
     mounted = mount_at(arguments["mount_path"]) is not None
     rows, unreadable = open_files(arguments["mount_path"]) if mounted else ([], 0)

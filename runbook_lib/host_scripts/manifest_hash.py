@@ -1,51 +1,69 @@
 """Hash files, noticing every file that changes meanwhile.
 
 Reads file contents, without updating their access times where the kernel permits it. Changes nothing.
+A file whose content is in memory is hashed at once. One that has to come from the disk is asked for and hashed later,
+so that the disk has many requests to put in order; without that, small files cost a wait each.
 """
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
 import stat
+import subprocess
 import time
 
-from manifest_rows import CTIME_NS, INODE, MTIME_NS, PATH, SHA256, SIZE
-from manifest_walk import IS_UTF8, native, open_below
+from digests import IS_PYTHON, hashed_with, sha256, sha256sum_of
+from manifest_rows import CTIME_NS, INODE, MTIME_NS, PATH, SHA256, SIZE, path_bytes
+from manifest_walk import open_below
 from prelude import Refused
 
 FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 BUFFER_BYTES = 1 << 20
-NOTHING = hashlib.sha256()  # copied for each file: cheaper than asking OpenSSL for the algorithm again
+IN_MEMORY_ONLY = getattr(os, "RWF_NOWAIT", None)
+MOST_WAITING = 64  # files that are open while the disk brings them
 ROUNDS = 3  # how often a file that changes while it is read is read again
+ANY_SIZE = -1
 
 
 class TooLateError(Exception):
     """The time for reading is over."""
 
 
+def find_hashing() -> str:
+    """Return what makes the digests on this host, in words for the evidence; refuse a host that has nothing."""
+    try:
+        return hashed_with()
+    except FileNotFoundError:
+        message = "neither this host's Python nor a sha256sum makes SHA-256; nothing was read; install coreutils"
+        raise Refused("cannot-hash", message) from None
+
+
 def hash_rows(root: int, rows: list, deadline: float = 0.0) -> tuple:
-    """Fill in the digests of file rows; return (paths still changing after the last round, paths that vanished).
+    """Fill in the digests of file rows.
 
     Rows are read in inode order, as files lie on the disk. With a deadline (monotonic), TooLateError ends the reading.
+
+    Returns:
+        (paths still changing after the last round, paths that vanished, whether any row is not as it was).
     """
-    reader = Reader(root, deadline)
-    pending, vanished = sorted(rows, key=lambda row: row[INODE]), []
+    reader = (Reader if IS_PYTHON else CoreutilsReader)(root, deadline)
+    pending, is_other = sorted(rows, key=inode_of), False
     try:
         for _ in range(ROUNDS):
-            changing = []
-            for row in pending:
-                stable = reader.read(row)
-                if stable is None:
-                    vanished.append(row[PATH])
-                elif not stable:
-                    changing.append(row)
-            pending = changing
+            reader.read(pending)
+            pending, reader.changing, reader.to_end = reader.changing, [], True
             if not pending:
                 break
+            is_other = True
     finally:
         reader.close()
-    return [row[PATH] for row in pending], vanished
+    return [row[PATH] for row in pending], reader.vanished, is_other
+
+
+def inode_of(row: list) -> int:
+    """Return what rows are read in the order of."""
+    return row[INODE]
 
 
 class Reader:
@@ -61,58 +79,141 @@ class Reader:
         self.deadline = deadline
         self.folder = -1
         self.opened = None
+        self.waiting = []
+        self.changing, self.vanished = [], []
+        self.to_end = False  # read on behind the expected size: the first round leaves that to fstat
+        self.access = os.O_NOATIME
         self.buffer = memoryview(bytearray(BUFFER_BYTES))
+        self.buffers = [self.buffer]
+        self.nothing = sha256() if IS_PYTHON else None  # copied for each file: cheaper than asking OpenSSL again
 
     def close(self) -> None:
-        """Close the folder."""
+        """Close the folder, and the files that were never read."""
+        for _, descriptor in self.waiting:
+            os.close(descriptor)
         if self.folder >= 0:
             os.close(self.folder)
-        self.folder, self.opened = -1, None
+        self.folder, self.opened, self.waiting = -1, None, []
 
-    def read(self, row: list) -> bool | None:
-        """Give a row its digest; return whether it stayed the same from the walk to the last byte, None if gone."""
-        folder, _, name = row[PATH].rpartition("/")
-        try:
-            if folder != self.opened:
-                self.close()
-                self.folder, self.opened = open_below(self.root, native(folder)), folder
-            return self.hash_file(name if IS_UTF8 else native(name)[0], row)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise Refused("read-error", "%s: %s" % (row[PATH], error.strerror)) from error
-
-    def open_file(self, name: str) -> int:
-        """Return a descriptor of a file of the open folder."""
-        try:
-            return os.open(name, FILE_FLAGS | os.O_NOATIME, dir_fd=self.folder)
-        except PermissionError:  # only the owner may leave the access time alone
-            return os.open(name, FILE_FLAGS, dir_fd=self.folder)
-
-    def hash_file(self, name: str, row: list) -> bool:
-        """Read one file to its end; equal facts in the walk and after the last byte say that nothing changed."""
-        descriptor = self.open_file(name)
-        try:
-            digest, size = self.digest(descriptor, row[SIZE])
-            after = os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
-        if after.st_ino != row[INODE] or not stat.S_ISREG(after.st_mode):
-            raise FileNotFoundError(name)
-        times = (after.st_mtime_ns, after.st_ctime_ns)
-        stable = size == after.st_size == row[SIZE] and times == (row[MTIME_NS], row[CTIME_NS])
-        row[SHA256], row[SIZE], row[MTIME_NS], row[CTIME_NS] = digest, size, *times
-        return stable
-
-    def digest(self, descriptor: int, expected: int) -> tuple:
-        """Return (SHA-256 in hex, bytes read) of an open file; one read is enough for a small one of expected size."""
-        digest, size = NOTHING.copy(), os.readv(descriptor, [self.buffer])
-        count = size
-        digest.update(self.buffer[:count])
-        while count and not (size == expected and size < BUFFER_BYTES):
+    def read(self, rows: list) -> None:
+        """Read files; note which changed while they were read, and which are gone."""
+        for row in rows:
             if self.deadline and time.monotonic() > self.deadline:
                 raise TooLateError
-            count = os.readv(descriptor, [self.buffer])
+            try:
+                descriptor = self.open(row[PATH])
+            except (FileNotFoundError, NotADirectoryError):
+                self.vanished.append(row[PATH])
+                continue
+            except OSError as error:
+                raise read_error(row, error) from error
+            self.begin(row, descriptor)
+            if len(self.waiting) >= MOST_WAITING:
+                self.finish(MOST_WAITING // 2)
+        self.finish(len(self.waiting))
+
+    def open(self, path: str) -> int:
+        """Return a descriptor of a file."""
+        folder, _, name = path_bytes(path).rpartition(b"/")
+        if folder != self.opened:
+            if self.folder >= 0:
+                os.close(self.folder)
+            self.folder, self.opened = -1, None
+            self.folder, self.opened = open_below(self.root, folder.split(b"/") if folder else ()), folder
+        try:
+            return os.open(name, FILE_FLAGS | self.access, dir_fd=self.folder)
+        except PermissionError:  # only the owner may leave the access time alone
+            self.access = 0
+            return os.open(name, FILE_FLAGS, dir_fd=self.folder)
+
+    def begin(self, row: list, descriptor: int) -> None:
+        """Hash an open file when its beginning is in memory; else ask the disk for it and let it wait."""
+        try:
+            count = os.preadv(descriptor, self.buffers, 0, IN_MEMORY_ONLY)
+        except (OSError, TypeError):  # from the disk; or this filesystem, or this Python, knows no such reads
+            self.waiting.append((row, descriptor))
+            with contextlib.suppress(OSError):  # advice only: a real error comes back when the file is read
+                os.posix_fadvise(descriptor, 0, min(row[SIZE], BUFFER_BYTES), os.POSIX_FADV_WILLNEED)
+        else:
+            if count != row[SIZE] or self.to_end:
+                self.hash_file(row, descriptor, count)
+                return
+            digest = self.nothing.copy()  # the short way: most files are small, and in memory whole
+            digest.update(self.buffer[:count])
+            self.settle(row, digest.hexdigest(), count, os.fstat(descriptor))
+            os.close(descriptor)
+
+    def finish(self, number: int) -> None:
+        """Hash the files that have waited longest."""
+        for _ in range(number):
+            self.hash_file(*self.waiting.pop(0))
+
+    def hash_file(self, row: list, descriptor: int, count: int = 0) -> None:
+        """Hash a file of which the buffer may hold the beginning, and close it."""
+        try:
+            digest, size = self.digest(descriptor, ANY_SIZE if self.to_end else row[SIZE], count)
+            self.settle(row, digest, size, os.fstat(descriptor))
+        except OSError as error:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise read_error(row, error) from error
+            self.vanished.append(row[PATH])  # it became something that cannot be read like a file
+        finally:
+            os.close(descriptor)
+
+    def digest(self, descriptor: int, expected: int, size: int) -> tuple:
+        """Return (SHA-256 in hex, bytes read); what is beyond the expected size is left to fstat."""
+        digest = self.nothing.copy()
+        digest.update(self.buffer[:size])
+        count = size
+        while size != expected:
+            if self.deadline and time.monotonic() > self.deadline:
+                raise TooLateError
+            count = os.preadv(descriptor, self.buffers, size)
+            if not count:
+                break
             digest.update(self.buffer[:count])
             size += count
         return digest.hexdigest(), size
+
+    def settle(self, row: list, digest: str, size: int, after: os.stat_result) -> None:
+        """Give a row its digest; equal facts in the walk and after the last byte say that nothing changed."""
+        size_mtime_ctime = [after.st_size, after.st_mtime_ns, after.st_ctime_ns]
+        if after.st_ino != row[INODE] or not stat.S_ISREG(after.st_mode):
+            self.vanished.append(row[PATH])
+            return
+        row[SHA256] = digest
+        if size != after.st_size or size_mtime_ctime != [row[SIZE], row[MTIME_NS], row[CTIME_NS]]:
+            row[SIZE], row[MTIME_NS], row[CTIME_NS] = size_mtime_ctime
+            self.changing.append(row)
+
+
+class CoreutilsReader(Reader):
+    """Lets sha256sum read the files, many at a time, on a host whose Python cannot hash."""
+
+    def begin(self, row: list, descriptor: int) -> None:
+        """Let a file wait until there are enough for one sha256sum."""
+        self.waiting.append((row, descriptor))
+
+    def finish(self, number: int) -> None:
+        """Hash the files that have waited longest."""
+        begun = self.waiting[:number]
+        if not begun:
+            return
+        remaining_s = max(self.deadline - time.monotonic(), 0.001) if self.deadline else None
+        try:
+            digests = sha256sum_of([descriptor for _, descriptor in begun], remaining_s)
+        except subprocess.TimeoutExpired:
+            raise TooLateError from None
+        except OSError as error:
+            raise read_error(begun[0][0], error) from error
+        for (row, descriptor), digest in zip(begun, digests):  # noqa: B905 - Python 3.7
+            after = os.fstat(descriptor)
+            self.settle(row, digest, after.st_size, after)
+        for _, descriptor in begun:
+            os.close(descriptor)
+        self.waiting = self.waiting[number:]
+
+
+def read_error(row: list, error: OSError) -> Refused:
+    """Return what is said of a file that cannot be read."""
+    return Refused("read-error", "%s: %s" % (row[PATH], error.strerror or error))

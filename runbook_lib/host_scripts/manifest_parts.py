@@ -7,24 +7,24 @@ attempt that was killed leaves its finished parts to the next.
 
 from __future__ import annotations
 
-import hashlib
 import marshal
 import os
 from typing import Iterable, Iterator
 
-from manifest_groups import band_of, group, is_changed, is_file
+from digests import sha256
+from manifest_groups import band_of, group, is_changed, is_file, seed_of
 from manifest_hash import hash_rows
 from manifest_rows import (
     CTIME_NS,
-    INODE,
     KIND,
     LINK_GROUP,
     MTIME_NS,
+    NO_DIGEST,
     PATH,
     SHA256,
     SIZE,
     is_first,
-    line_ends,
+    line_of,
     part_path,
     read_part,
     write_part,
@@ -33,7 +33,7 @@ from manifest_rows import (
 COST_OF_ROW = 1 << 16  # bytes that could be hashed while one file is opened; balances small and large files
 COST_OF_PART = 1 << 27
 SENTINEL = ".runbook/sentinel.json"
-TAKEN_OVER = (SIZE, MTIME_NS, CTIME_NS, INODE)
+LEARNED = (SHA256, SIZE, MTIME_NS, CTIME_NS)
 
 
 class Job:
@@ -52,7 +52,7 @@ class Job:
         self.folder = folder
         self.formers = formers
         self.all_content = options.get("content", "all") == "all"
-        self.seed = options.get("seed") or ""
+        self.seed = seed_of(options["seed"]) if options.get("seed") else None
         self.since_ns = int(options.get("since_ns") or 0)
         self.lowest_band = options.get("lowest_band")
 
@@ -79,22 +79,23 @@ class Job:
     def complete(self, number: int) -> None:
         """Give the rows of a part their digests and store the part with what is to be said of it."""
         rows = self.take(number, "rows")
-        reused = self.take_over(rows)
+        lines = [line_of(row) for row in rows]
+        reused = self.take_over(rows, lines)
         fresh = [row for row in rows if not row[SHA256] and self.is_wanted(row)]
-        changing, gone = hash_rows(self.root, fresh)
-        if gone:
+        changing, gone, is_other = hash_rows(self.root, fresh)
+        if gone or is_other:
             left_out = set(gone)
             rows = [row for row in rows if row[PATH] not in left_out]
-        ends = [line_ends(row) for row in rows]
-        metadata = "".join([head + tail for head, tail in ends]).encode("ascii")
+            lines = [line_of(row) for row in rows]
+        metadata = "".join([head + tail for head, tail, _ in lines]).encode("ascii")
         self.put(
             number,
             "done",
             {
                 "first": rows[0][PATH] if rows else "",
-                "canonical": write_part(self.folder, number, rows, ends),
-                "metadata": hashlib.sha256(metadata).digest(),
-                "groups": group([row for row in rows if row[SHA256]], self.seed, self.since_ns) if self.seed else {},
+                "canonical": write_part(self.folder, number, rows, lines),
+                "metadata": sha256(metadata).digest(),
+                "groups": {} if self.seed is None else group(self.known(rows), self.seed, self.since_ns),
                 "links": any(row[LINK_GROUP] and row[KIND] == "file" for row in rows),
                 "sampled": self.sampled(rows),
                 "sentinel": next((row[SHA256] for row in rows if row[PATH] == SENTINEL), ""),
@@ -103,6 +104,10 @@ class Job:
             },
         )
 
+    def known(self, rows: list) -> list:
+        """Return the rows of files whose content is known."""
+        return [row for row in rows if row[SHA256] and is_file(row)]
+
     def sampled(self, rows: list) -> list:
         """Return (sample, row) of the files that may be read for a sample later."""
         if self.lowest_band is None:
@@ -110,27 +115,36 @@ class Job:
         found = [(band_of(self.seed, row[PATH]), row) for row in rows if is_file(row)]
         return [one for one in found if one[0] >= self.lowest_band]
 
-    def take_over(self, rows: list) -> int:
-        """Copy digests of files that cannot have changed since a former manifest; return how many."""
+    def take_over(self, rows: list, lines: list) -> int:
+        """Copy digests of files that cannot have changed since a former manifest; return how many.
+
+        Whatever changes a file moves its ctime, so a file is the same when the whole line is: size, times and inode.
+        """
         reused = 0
         for former in self.formers if rows else ():
             known = former.between(rows[0][PATH], rows[-1][PATH])
-            for row in rows:
-                old = known.get(row[PATH]) if not row[SHA256] and row[CTIME_NS] < former.trusted_before_ns else None
-                if old and is_file(row) and all(old[field] == row[field] for field in TAKEN_OVER):
-                    row[SHA256] = old[SHA256]
+            for row, (_, _, kept) in zip(rows, lines):  # noqa: B905 - Python 3.7
+                digest = known.get(kept, NO_DIGEST)
+                if (
+                    digest != NO_DIGEST
+                    and row[CTIME_NS] < former.trusted_before_ns
+                    and not row[SHA256]
+                    and is_file(row)
+                ):
+                    row[SHA256] = digest
                     reused += 1
         return reused
 
 
 def count(rows: list, fresh: list, gone: list, reused: int) -> dict:
     """Return the numbers of one part, which are added up over all parts."""
+    files = [row for row in rows if row[KIND] == "file"]
     return {
-        "files": sum(row[KIND] == "file" for row in rows),
+        "files": len(files),
         "entries": len(rows),
-        "bytes": sum(row[SIZE] for row in rows if is_first(row)),
+        "bytes": sum([row[SIZE] for row in files if is_first(row)]),
         "hashed_files": len(fresh) - len(gone),
-        "hashed_bytes": sum(row[SIZE] for row in fresh),
+        "hashed_bytes": sum([row[SIZE] for row in fresh]),
         "reused_files": reused,
     }
 
@@ -160,7 +174,7 @@ class Totals:
         self.numbers = {}
         self.firsts, self.unstable, self.sentinel = [], [], ""
         self.groups, self.sampled, self.links = {}, {}, {}
-        content, metadata = hashlib.sha256(), hashlib.sha256()
+        content, metadata = sha256(), sha256()
         for number in range(parts):
             done = job.take(number, "done")
             if done["links"]:
@@ -175,7 +189,7 @@ class Totals:
         for key, value in done["numbers"].items():
             self.numbers[key] = self.numbers.get(key, 0) + value
         for name, (files, size, members) in done["groups"].items():
-            known = self.groups.setdefault(name, [0, 0, hashlib.sha256()])
+            known = self.groups.setdefault(name, [0, 0, sha256()])
             known[0] += files
             known[1] += size
             known[2].update(members)
@@ -195,11 +209,11 @@ class Totals:
                 self.links[row[PATH]] = row
             elif row[LINK_GROUP] in self.links:
                 first = self.links[row[LINK_GROUP]]
-                for field in (SHA256, SIZE, MTIME_NS, CTIME_NS):
+                for field in LEARNED:
                     row[field] = first[field]
             else:
                 self.unstable.append(row[PATH])
-        return write_part(job.folder, number, rows, [line_ends(row) for row in rows])
+        return write_part(job.folder, number, rows, [line_of(row) for row in rows])
 
     def group_facts(self) -> dict:
         """Return each group's files, bytes and digest, by name."""

@@ -1,17 +1,18 @@
-"""The rows of a manifest, their canonical lines, and the folder that keeps them on the host.
+"""The rows of a manifest, their lines, and the folder that keeps them on the host.
 
 A row is a list: the ten fields of the canonical form, then inode and ctime_ns, which only this host uses.
-Paths are relative, UTF-8 with surrogateescape. A manifest is a folder of parts (gzip, one row a line, in path order)
-with a header that is written last: a folder without a header is an attempt that was killed, and its parts are reused.
+Paths are relative, UTF-8 with surrogateescape. A manifest is a folder of parts, in path order, with a header that is
+written last: a folder without a header is an attempt that was killed, and its parts are reused. A part holds one line
+a row, compressed, and after them the digests, which cannot be compressed.
 """
 
 from __future__ import annotations
 
 import bisect
-import gzip
 import json
 import os
 import re
+import zlib
 
 from prelude import STORE, Refused, read_text, write_atomically
 
@@ -19,6 +20,8 @@ VERSION = 1
 PATH, KIND, SIZE, MODE, UID, GID, MTIME_NS, SHA256, LINK_TARGET, LINK_GROUP, INODE, CTIME_NS = range(12)
 CANONICAL_FIELDS = 10
 STARTED, HEADER = "started.json", "header.json"
+HEX_DIGITS = 64
+NO_DIGEST = "0" * HEX_DIGITS
 quote = json.encoder.encode_basestring_ascii
 
 
@@ -30,22 +33,27 @@ def manifest_path(run_id: str, name: str) -> str:
     return os.path.join(STORE, run_id, name + ".manifest")
 
 
-def line_ends(row: list) -> tuple:
-    """Return the canonical line of a row in two parts, between which its digest stands."""
-    head = '[%s,"%s",%d,%d,%d,%d,%d,"' % (quote(row[PATH]), row[KIND], *row[SIZE : MTIME_NS + 1])
-    if not row[LINK_TARGET] and not row[LINK_GROUP]:
-        return head, '","",""]\n'
-    return head, '",%s,%s]\n' % (quote(row[LINK_TARGET]), quote(row[LINK_GROUP]))
+def line_of(row: list) -> tuple:
+    """Return a row's canonical line in two parts, between which its digest stands, and the line a part keeps of it."""
+    path, kind, size, mode, uid, gid, mtime_ns, _, link_target, link_group, inode, ctime_ns = row
+    head = f'[{quote(path)},"{kind}",{size},{mode},{uid},{gid},{mtime_ns},"'
+    tail = f'",{quote(link_target)},{quote(link_group)}' if link_target or link_group else '","",""'
+    return head, tail + "]\n", f"{head}{tail},{inode},{ctime_ns}]"
 
 
 def path_bytes(path: str) -> bytes:
-    """Return what rows are ordered by."""
+    """Return a path as this host has it, which is what rows are ordered by."""
     return path.encode("utf-8", "surrogateescape")
+
+
+def path_of(name: bytes) -> str:
+    """Return a path as rows have it."""
+    return name.decode("utf-8", "surrogateescape")
 
 
 def is_first(row: list) -> bool:
     """Return whether a row is the only one, or the first in path order, of its inode."""
-    return row[LINK_GROUP] in ("", row[PATH])
+    return not row[LINK_GROUP] or row[LINK_GROUP] == row[PATH]
 
 
 def part_path(folder: str, number: int) -> str:
@@ -53,32 +61,39 @@ def part_path(folder: str, number: int) -> str:
     return os.path.join(folder, "%08d.part" % number)
 
 
-def write_part(folder: str, number: int, rows: list, ends: list) -> bytes:
-    """Store the rows of one part, given with the ends of their lines, whole or not at all; return canonical lines."""
-    canonical, stored = [], []
-    for row, (head, tail) in zip(rows, ends):  # noqa: B905 - Python 3.7 has no strict
-        start = head + row[SHA256]
-        canonical.append(start + tail)
-        stored.append("%s%s,%d,%d]\n" % (start, tail[:-2], row[INODE], row[CTIME_NS]))
+def write_part(folder: str, number: int, rows: list, lines: list) -> bytes:
+    """Store the rows of one part, given with their lines, whole or not at all; return its canonical lines."""
+    text = zlib.compress("\n".join([kept for _, _, kept in lines]).encode("ascii"), 1)
+    digests = bytes.fromhex("".join([row[SHA256] or NO_DIGEST for row in rows]))
     path = part_path(folder, number)
-    with gzip.GzipFile(path + ".partial", "wb", compresslevel=1, mtime=0) as packed:
-        packed.write("".join(stored).encode("ascii"))
+    with open(path + ".partial", "wb") as stream:
+        stream.write(b"%d\n%b%b" % (len(text), text, digests))
     os.replace(path + ".partial", path)
+    canonical = [head + row[SHA256] + tail for row, (head, tail, _) in zip(rows, lines)]  # noqa: B905 - Python 3.7
     return "".join(canonical).encode("ascii")
 
 
+def read_lines(path: str) -> tuple:
+    """Return (the lines of one part, its digests in hex, NO_DIGEST where there is none)."""
+    with open(path, "rb") as stream:
+        size, rest = int(stream.readline()), stream.read()
+    text, digests = zlib.decompress(rest[:size]).decode("ascii"), rest[size:].hex()
+    lines = text.split("\n") if text else []
+    if len(digests) != len(lines) * HEX_DIGITS:
+        raise ValueError("%s is cut short" % path)
+    return lines, [digests[start : start + HEX_DIGITS] for start in range(0, len(digests), HEX_DIGITS)]
+
+
 def read_part(path: str) -> list:
-    """Return the rows of one part."""
-    with gzip.open(path, "rt", encoding="ascii") as stream:
-        text = stream.read()
-    return json.loads("[%s]" % text.rstrip("\n").replace("]\n[", "],[")) if text else []
-
-
-def first_path(path: str) -> str:
-    """Return the path of a part's first row, "" for an empty part."""
-    with gzip.open(path, "rt", encoding="ascii") as stream:
-        line = stream.readline()
-    return json.loads(line)[PATH] if line else ""
+    """Return the rows of one part; refuse one that is damaged."""
+    try:
+        lines, digests = read_lines(path)
+        rows = json.loads("[%s]" % ",".join(lines))
+    except (ValueError, zlib.error) as error:
+        raise Refused("damaged-manifest", "%s cannot be read: %s; build this manifest again" % (path, error)) from error
+    for row, digest in zip(rows, digests):  # noqa: B905 - Python 3.7
+        row[SHA256] = "" if digest == NO_DIGEST else digest
+    return rows
 
 
 def write_note(path: str, note: dict) -> None:
@@ -89,6 +104,8 @@ def write_note(path: str, note: dict) -> None:
 class Former:
     """A manifest, or what a killed attempt left of one, from which digests are taken over.
 
+    A part that cannot be read is passed over: what it knew is hashed again.
+
     Args:
         folder: Its folder.
         header: Its header; None for an attempt that was killed.
@@ -98,23 +115,30 @@ class Former:
         names = sorted(name for name in os.listdir(folder) if name.endswith(".part"))
         self.paths = [os.path.join(folder, name) for name in names]
         if header is None:
-            started = json.loads(read_text(os.path.join(folder, STARTED), "{}"))
-            begun = [(path, first_path(path)) for path in self.paths]
-            firsts = [first for _, first in begun if first]
-            self.paths = [path for path, first in begun if first]
+            started = json.loads(read_text(os.path.join(folder, STARTED)) or "{}")
+            begun = [(path, lines[0]) for path in self.paths for lines in [known_lines(path)[0]] if lines]
+            self.paths, firsts = [path for path, _ in begun], [json.loads(line)[PATH] for _, line in begun]
         else:
             started, firsts = header, header["firsts"]
         self.trusted_before_ns = started.get("trusted_before_ns", 0)
         self.firsts = [path_bytes(first) for first in firsts]
 
     def between(self, first: str, last: str) -> dict:
-        """Return the rows of files whose digest is known, by path, at least those from one path to another."""
+        """Return the digests of the lines that parts keep, at least those from one path to another."""
         start = max(bisect.bisect_right(self.firsts, path_bytes(first)) - 1, 0)
         end = bisect.bisect_right(self.firsts, path_bytes(last))
         found = {}
         for path in self.paths[start:end]:
-            found.update((row[PATH], row) for row in read_part(path) if row[SHA256])
+            found.update(zip(*known_lines(path)))  # noqa: B905 - Python 3.7
         return found
+
+
+def known_lines(path: str) -> tuple:
+    """Return what `read_lines` does, nothing of a part that is damaged."""
+    try:
+        return read_lines(path)
+    except (ValueError, zlib.error):
+        return [], []
 
 
 def load(path: str) -> tuple:

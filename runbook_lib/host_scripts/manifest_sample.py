@@ -5,11 +5,10 @@ A sample whose time ran out is not reported: its digest would say nothing. Chang
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 
-from manifest_groups import SAMPLE, contents
+from manifest_groups import SAMPLE, digest_of
 from manifest_hash import TooLateError, hash_rows
 from manifest_parts import Job, cut
 from manifest_rows import PATH, SHA256, SIZE, path_bytes
@@ -82,4 +81,4 @@ class Samples:
         size = sum(row[SIZE] for row in rows)
         self.files += len(rows)
         self.bytes += size
-        return {"files": len(rows), "bytes": size, "sha256": hashlib.sha256(contents(rows)).hexdigest()}
+        return {"files": len(rows), "bytes": size, "sha256": digest_of(rows)}

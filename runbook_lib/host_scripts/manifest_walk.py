@@ -1,9 +1,9 @@
 """Walk a folder by descriptors, so that odd names, deep trees and renames under way cannot lead it astray.
 
 Reads names, attributes and link targets; opens no file's content. Symlinks and other filesystems are not entered.
-Rows come in the order of their paths' bytes without being sorted as a whole, so the memory it takes is that of the
-largest folder, not of the tree: a folder's entries are looked at in inode order, as they lie on the disk, and its
-subtree stands in the order as its name with a slash.
+Rows come in the order of their paths' bytes without being sorted as a whole: of a folder only the names are held, as
+raw bytes, and slices of them are looked at in inode order, as they lie on the disk. A folder's subtree stands in the
+order as its name with a slash. So the memory it takes is that of the largest folder's names, not of the tree.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import errno
 import os
 import stat
 import sys
-from typing import Iterator
+from typing import Iterable, Iterator
 
-from manifest_rows import INODE, KIND, LINK_GROUP, PATH, path_bytes
+from manifest_rows import INODE, KIND, LINK_GROUP, PATH, path_of
 
 KINDS = {
     stat.S_IFREG: "file",
@@ -26,7 +26,10 @@ KINDS = {
     stat.S_IFBLK: "block_device",
 }
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-IS_UTF8 = sys.getfilesystemencoding().lower().replace("-", "") == "utf8"
+ENCODING = sys.getfilesystemencoding()
+SLICE = 2048  # names of one folder that are looked at together
+INODE_BYTES = 8
+NAME = slice(None, -1 - INODE_BYTES)
 
 
 class Walk:
@@ -47,95 +50,119 @@ class Walk:
 
     def __iter__(self) -> Iterator:
         """Yield every row; a hard-linked inode's rows carry the path of the first of them."""
-        levels = [self.list_root()]
+        levels = [self.entries(())]
         while levels:
-            if not levels[-1]:
+            for found in levels[-1]:
+                if type(found) is tuple:
+                    levels.append(self.entries(found))
+                    break
+                if found[LINK_GROUP]:
+                    found[LINK_GROUP] = self.links.setdefault(found[INODE], found[PATH])
+                yield found
+            else:
                 levels.pop()
-                continue
-            _, row, parts = levels[-1].pop()
-            if row is None:
-                levels.append(self.list_folder(parts))
-                continue
-            if row[LINK_GROUP]:
-                row[LINK_GROUP] = self.links.setdefault(row[INODE], row[PATH])
-            yield row
 
-    def list_root(self) -> list:
-        """Return the root's entries with the root itself, whose path "." has its place among them."""
-        root = (b".", make_row(".", os.fstat(self.root), ""), ())
-        return sorted([*self.list_folder(()), root], key=first_of, reverse=True)
-
-    def list_folder(self, parts: tuple) -> list:
-        """Return (key, row or None for a subtree, parts) of a folder's entries, the last in path order first."""
+    def entries(self, parts: tuple) -> Iterator:
+        """Yield, in path order, a folder's rows, and the parts of each subtree where it has its place."""
+        prefix, inner, start = path_of(b"/".join(parts)) + "/" if parts else "", {}, 0
         try:
             folder = open_below(self.root, parts)
         except (FileNotFoundError, NotADirectoryError):
-            self.vanished.append(join(parts))
-            return []
-        prefix, items = join(parts) + "/" if parts else "", []
+            self.vanished.append(prefix[:-1])
+            return
         try:
-            with os.scandir(folder) as found:
-                named = sorted((entry.inode(), entry.name) for entry in found)
-            for _, name in named:
-                path = prefix + utf8(name)
-                if path in self.excluded:
-                    continue
-                row, device = look_at(folder, name, path)
-                if row is None:
-                    self.vanished.append(path)
-                    continue
-                key = path_bytes(path)
-                items.append((key, row, ()))
-                if row[KIND] == "directory" and device != self.device:
-                    self.foreign.append(path)
-                elif row[KIND] == "directory":
-                    items.append((key + b"/", None, (*parts, name)))
+            items = list_items(folder, inner, is_root=not parts)
+            while start < len(items):
+                found = self.look(folder, prefix, items[start : start + SLICE], inner)
+                os.close(folder)
+                folder = -1  # not held while its subtrees are walked: a tree may be deeper than descriptors are many
+                for name in [item[NAME] for item in items[start : start + SLICE]]:
+                    row = found.get(name)
+                    if row:
+                        yield row
+                    elif inner.get(name[:-1]) and name.endswith(b"/"):
+                        yield (*parts, name[:-1])
+                start += SLICE
+                if start < len(items):
+                    folder = open_below(self.root, parts)
+        except (FileNotFoundError, NotADirectoryError):
+            self.vanished.append(prefix[:-1])
         finally:
-            os.close(folder)
-        items.sort(key=first_of, reverse=True)
-        return items
+            if folder >= 0:
+                os.close(folder)
+
+    def look(self, folder: int, prefix: str, items: list, inner: dict) -> dict:
+        """Return the rows of a slice of an open folder by name, and note which folders are to be entered."""
+        found = {}
+        for item in sorted(items, key=inode_of):
+            name = item[NAME]
+            path = prefix + name.decode("utf-8", "surrogateescape")
+            if path in self.excluded or name.endswith(b"/"):
+                continue
+            try:
+                facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                link = path_of(os.readlink(name, dir_fd=folder)) if stat.S_ISLNK(facts.st_mode) else ""
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.EINVAL):  # EINVAL: the symlink became something else
+                    raise
+                self.vanished.append(path)
+                continue
+            row = found[name] = make_row(path, facts, link)
+            if row[KIND] != "directory":
+                continue
+            if facts.st_dev != self.device:
+                self.foreign.append(path)
+            elif name in inner:
+                inner[name] = True
+            elif name != b".":  # it became a folder after the names were read, so that its own are not known
+                self.vanished.append(path)
+        return found
 
 
-def first_of(item: tuple) -> bytes:
-    """Return what the items of a folder are ordered by."""
-    return item[0]
+def list_items(folder: int, inner: dict, *, is_root: bool) -> list:
+    """Return a folder's names with their inodes, in path order; a folder's name stands there again with a slash.
+
+    The folders among them are put into `inner`, not yet to be entered. An item is the name, a zero byte, which comes
+    before all that names are made of, and the inode: one object a name.
+    """
+    items = [b".\0" + bytes(INODE_BYTES)] if is_root else []
+    with os.scandir(folder) as found:
+        for entry in found:
+            name, inode = entry.name.encode(ENCODING, "surrogateescape"), entry.inode().to_bytes(INODE_BYTES, "big")
+            items.append(name + b"\0" + inode)
+            if entry.is_dir(follow_symlinks=False):
+                inner[name] = False
+                items.append(name + b"/\0" + inode)
+    items.sort()
+    return items
 
 
-def look_at(folder: int, name: str, path: str) -> tuple:
-    """Return (row, device number) of one name in an open folder; (None, 0) when it vanished."""
-    try:
-        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        link = os.readlink(name, dir_fd=folder) if stat.S_ISLNK(found.st_mode) else ""
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.EINVAL):  # EINVAL: the symlink became something else
-            return None, 0
-        raise
-    return make_row(path, found, utf8(link)), found.st_dev
+def inode_of(item: bytes) -> bytes:
+    """Return what the items of a slice are looked at by."""
+    return item[-INODE_BYTES:]
 
 
 def make_row(path: str, found: os.stat_result, link_target: str) -> list:
     """Return the row of one entry, its digest still empty."""
     mode = found.st_mode
     kind = KINDS[stat.S_IFMT(mode)]
-    size = found.st_size if kind == "file" else 0
-    group = "?" if found.st_nlink > 1 and kind != "directory" else ""
-    times = (found.st_ino, found.st_ctime_ns)
     return [
         path,
         kind,
-        size,
+        found.st_size if kind == "file" else 0,
         mode & 0o7777,
         found.st_uid,
         found.st_gid,
         found.st_mtime_ns,
         "",
         link_target,
-        group,
-        *times,
+        "?" if found.st_nlink > 1 and kind != "directory" else "",
+        found.st_ino,
+        found.st_ctime_ns,
     ]
 
 
-def open_below(root: int, parts: tuple) -> int:
+def open_below(root: int, parts: Iterable) -> int:
     """Return a descriptor of a folder below the root, opened name by name without following symlinks."""
     folder = os.dup(root)
     for part in parts:
@@ -145,20 +172,3 @@ def open_below(root: int, parts: tuple) -> int:
             os.close(folder)
         folder = inner
     return folder
-
-
-def utf8(name: str) -> str:
-    """Return a name of this host's encoding as UTF-8 with surrogateescape."""
-    return name if IS_UTF8 else os.fsencode(name).decode("utf-8", "surrogateescape")
-
-
-def native(path: str) -> list:
-    """Return the names of a row's path in this host's encoding; the root's "." has none."""
-    if path in ("", "."):
-        return []
-    return path.split("/") if IS_UTF8 else [os.fsdecode(part) for part in path_bytes(path).split(b"/")]
-
-
-def join(parts: tuple) -> str:
-    """Return the row's path of names in this host's encoding."""
-    return "/".join(utf8(part) for part in parts) or "."

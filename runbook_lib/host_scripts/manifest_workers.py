@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import signal
 import struct
-import tempfile
 import traceback
 from typing import Callable
 
 from prelude import Refused
 
 MOST = 64
+LONGEST_PROBLEM = 4096  # a pipe takes as much at once
 
 
 def worker_count(count: int | None) -> int:
@@ -63,12 +63,13 @@ class Workers:
         """Start the workers."""
         take_end, self.give_end = os.pipe()
         for _ in range(self.count):
-            stream = tempfile.TemporaryFile("w+")  # noqa: SIM115 - parent and child both hold it
+            told, tell = os.pipe()
             pid = os.fork()
             if not pid:
                 os.close(self.give_end)
-                take(take_end, self.work, stream)
-            self.children.append((pid, stream))
+                take(take_end, self.work, tell)
+            os.close(tell)
+            self.children.append((pid, told))
         os.close(take_end)
 
     def finish(self) -> None:
@@ -79,34 +80,35 @@ class Workers:
             os.close(self.give_end)
             self.give_end = -1
         problems = []
-        for pid, stream in self.children:
-            status = os.waitpid(pid, 0)[1]
-            stream.seek(0)
+        for pid, told in self.children:
+            status, problem = os.waitpid(pid, 0)[1], os.read(told, LONGEST_PROBLEM).decode("utf-8", "replace")
+            os.close(told)
             if status:
-                problems.append(stream.read() or "a worker ended with status %d" % status)
+                problems.append(problem or "a worker ended with status %d" % status)
         self.children, self.first = [], None
         if problems:
             raise Refused("read-error", "; ".join(sorted(set(problems))))
 
     def abandon(self) -> None:
         """End the workers at once: what they would do is not needed any more."""
-        for pid, _ in self.children:
+        for pid, told in self.children:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+            os.close(told)
         self.children = []
 
 
-def take(take_end: int, work: Callable, stream: object) -> None:
+def take(take_end: int, work: Callable, tell: int) -> None:
     """Do pieces of work until the pipe is closed, then end this process."""
-    code = 1
+    code, problem = 1, ""
     try:
         for number in iter(lambda: os.read(take_end, 8), b""):
             work(struct.unpack("=q", number)[0])
         code = 0
     except Refused as refusal:
-        stream.write(refusal.message)
+        problem = refusal.message
     except BaseException:  # noqa: BLE001 - a defect in a worker must reach the caller
-        stream.write(traceback.format_exc()[-2000:])
+        problem = traceback.format_exc()[-2000:]
     finally:
-        stream.flush()
+        os.write(tell, problem.encode("utf-8", "surrogateescape")[:LONGEST_PROBLEM])
         os._exit(code)

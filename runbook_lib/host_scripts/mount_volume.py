@@ -1,6 +1,8 @@
 """Mount the data volume on this host again, after proving that it is the right filesystem.
 
-Changes: makes the mount path when missing, mounts the device. A volume that is mounted there already stays so.
+Changes: makes the mount path when missing, mounts the device. A volume that is mounted there already stays so. Lines
+of /etc/fstab that 50_retire_source took out for this path come back first: without them a restart of this host would
+start the service on an empty directory.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 
+from fstab import restore
 from mounts import block_devices, find_device, mount_at, probe_device
 from prelude import Refused, run
 
@@ -21,6 +24,7 @@ def main(arguments: dict) -> dict:
     if probe.get("uuid") != expected:
         message = "%s holds filesystem %s, not %s; nothing was mounted" % (device["path"], probe.get("uuid"), expected)
         raise Refused("unexpected-filesystem", message, device=device, probe=probe)
+    brought_back = restore(path)
     mount = mount_at(path)
     mounted = mount is None
     if mounted:
@@ -31,7 +35,7 @@ def main(arguments: dict) -> dict:
     if mount is None or os.path.realpath(mount["source"]) != os.path.realpath(device["path"]):
         message = "%s is mounted from %s, not from %s" % (path, (mount or {}).get("source"), device["path"])
         raise Refused("other-source", message, mount=mount, device=device)
-    return dict(mount, mounted=mounted, filesystem_uuid=expected)
+    return dict(mount, mounted=mounted, filesystem_uuid=expected, fstab=brought_back)
 
 
 def wait_for_device(arguments: dict) -> dict:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 import json
 import os
 import subprocess
 import traceback
 from typing import Callable
+
+from digests import sha256
 
 STORE = os.environ.get("RUNBOOK_STORE", "/var/lib/runbook")
 LONGEST_ANSWER = 22000  # Systems Manager cuts an answer at 24,000 characters; a page of 20,000 fits
@@ -95,7 +96,7 @@ def shortened(error: dict) -> dict:
 def store_output(result: object) -> dict:
     """Store a large result on this host; return where it is and how long it is."""
     content = base64.b64encode(gzip.compress(json.dumps(result, separators=(",", ":")).encode("ascii")))
-    digest = hashlib.sha256(content).hexdigest()
+    digest = sha256(content).hexdigest()
     path = os.path.join(STORE, "output", digest)
     write_atomically(path, content)
     return {"path": path, "characters": len(content), "sha256": digest}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 
+from digests import sha256
 from probe_file import open_folder
 
 
@@ -21,5 +21,5 @@ def main(arguments: dict) -> dict:
         return absent
     finally:
         os.close(folder)
-    digest = hashlib.sha256(content).hexdigest()
+    digest = sha256(content).hexdigest()
     return {"present": True, "path": path, "content": content.decode("utf-8", "replace"), "sha256": digest}

@@ -1,6 +1,7 @@
 """Unmount the data volume from this host, only when nothing holds it; never by force.
 
 Changes: writes dirty pages, unmounts the path, flushes the device's buffers. A path that is not mounted stays so.
+With `look`, it says at the end whether the path is mounted and who has files open, as `list_open_files` does.
 """
 
 from __future__ import annotations
@@ -8,11 +9,18 @@ from __future__ import annotations
 import os
 
 from holders import foreign_mounts, open_files, own_device
+from list_open_files import look
 from mounts import find_mounts, mount_at
 from prelude import Refused, run
 
 
 def main(arguments: dict) -> dict:
+    """Unmount, and look again where asked to."""
+    released = release(arguments)
+    return dict(released, look=look(arguments["look"])) if arguments.get("look") else released
+
+
+def release(arguments: dict) -> dict:
     """Unmount and prove it; refuse when something holds the mount or another device is mounted there."""
     path = arguments["mount_path"].rstrip("/") or "/"
     mount = mount_at(path)

@@ -1,7 +1,8 @@
 """Stop a compose project's containers and keep them stopped, also over a reboot.
 
 Changes: sets the containers' restart policy to `no` (the former one is kept in the store), stops the containers.
-It removes neither containers nor volumes. Containers that are stopped already stay so.
+It removes neither containers nor volumes. Containers that are stopped already stay so. With `look`, it says at the
+end who has files open, as `list_open_files` does.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 
 from containers import compose_command, compose_containers
+from list_open_files import look
 from prelude import STORE, Refused, read_text, run, write_atomically
 
 STOP_S = 540  # every container's own grace period, or the one given, must have ended by then
@@ -36,7 +38,8 @@ def main(arguments: dict) -> dict:
     up = [row["name"] for row in after if row["status"] not in ("exited", "created", "dead")]
     if up:
         raise Refused("still-running", "still running after stop: %s" % ", ".join(up), containers=after)
-    return {"containers": after, "restart_policies": policies, "record": record}
+    stopped = {"containers": after, "restart_policies": policies, "record": record}
+    return dict(stopped, look=look(arguments["look"])) if arguments.get("look") else stopped
 
 
 def remember(record: str, chosen: list) -> dict:

@@ -15,6 +15,7 @@ from build_manifest import LISTED, Attempt, build
 from containers import view_path
 from gate import INSIDE, hold, source_of
 from inspect_target import below, device_of
+from manifest_hash import find_hashing
 from manifest_rows import manifest_path
 from manifest_sample import Samples
 from mounts import find_mounts, probe_device
@@ -53,6 +54,7 @@ def identify(source: str) -> dict:
 
 def describe(view: str, arguments: dict) -> dict:
     """Return the digests of metadata, of what changed and of samples, and the sentinel's."""
+    hashed_with = find_hashing()
     samples = Samples(arguments["seed"], int(arguments["files"]), float(arguments["budget_s"]))
     options = dict(arguments, content="changed", lowest_band=samples.lowest_band)
     with Attempt(manifest_path(arguments["run_id"], arguments["name"])) as attempt:
@@ -70,5 +72,6 @@ def describe(view: str, arguments: dict) -> dict:
         "changed_files": changed["files"],
         "sampled_files": samples.files,
         "sampled_bytes": samples.bytes,
+        "hashed_with": hashed_with,
         "unstable": sorted(set(totals.unstable + walk.vanished))[:LISTED],
     }

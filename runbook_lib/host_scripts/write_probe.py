@@ -5,9 +5,9 @@ Changes: creates or replaces `.runbook/<name>` on the volume, fsync'd with its f
 
 from __future__ import annotations
 
-import hashlib
 import os
 
+from digests import sha256
 from probe_file import open_folder
 
 
@@ -24,4 +24,4 @@ def main(arguments: dict) -> dict:
         os.fsync(folder)
     finally:
         os.close(folder)
-    return {"path": path, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    return {"path": path, "sha256": sha256(content).hexdigest(), "bytes": len(content)}

@@ -6,9 +6,9 @@ same content changes nothing.
 
 from __future__ import annotations
 
-import hashlib
 import os
 
+from digests import sha256
 from mounts import mount_at
 from prelude import Refused
 
@@ -34,9 +34,9 @@ def main(arguments: dict) -> dict:
         os.close(root)
     return {
         "path": "/".join((mount_path.rstrip("/"), FOLDER, NAME)),
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "sha256": sha256(content).hexdigest(),
         "written": former != content,
-        "replaced": "" if former in (None, content) else hashlib.sha256(former).hexdigest(),
+        "replaced": "" if former in (None, content) else sha256(former).hexdigest(),
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from runbook_lib.model import Check, Facts
 
-COMMANDS_IN_OUTAGE = 14
+COMMANDS_IN_OUTAGE = 6
 """Host commands that stand one after the other between the stop of the source and the start of the target."""
 
 REHEARSAL = "25_rehearse_on_clone"

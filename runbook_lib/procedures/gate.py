@@ -27,6 +27,7 @@ from runbook_lib.procedures.observations import (
     observe_task,
     observe_task_volume,
 )
+from runbook_lib.procedures.together import together
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -36,12 +37,14 @@ NOTEBOOK = "30_cut_over_volume"
 
 
 def _observe_gate(run: Run) -> dict[str, Any]:
-    facts = observe_task(run)
+    seen = together(
+        target=lambda: observe_task(run), hosts=lambda: observe_container_hosts(run), naming=lambda: observe_name(run)
+    )
     return {
-        "desired_count": facts["service"].get("desired_count", 0),
-        "tasks": [task["task_arn"] for task in facts["tasks"]],
-        "hosts": [host["instance_id"] for host in observe_container_hosts(run)],
-        "naming": observe_name(run),
+        "desired_count": seen["target"]["service"].get("desired_count", 0),
+        "tasks": [task["task_arn"] for task in seen["target"]["tasks"]],
+        "hosts": [host["instance_id"] for host in seen["hosts"]],
+        "naming": seen["naming"],
         **observe_proof(run),
     }
 

@@ -22,10 +22,9 @@ from runbook_lib.procedures.observations import (
 )
 from runbook_lib.procedures.rollback_points import (
     ROLLBACK,
-    is_mounted_on_source,
     observe_rollback_points,
-    rollback_points,
 )
+from runbook_lib.procedures.together import together
 from runbook_lib.steps import Step
 from runbook_lib.storage import REFUSED
 
@@ -91,14 +90,6 @@ def _verify_rollback_point(_before: Facts, after: Facts) -> Sequence[Check]:
             fix="read the error in EC2 and run again; do not go on without it",
         ),
     )
-
-
-def _observe_detach(run: Run) -> dict[str, Any]:
-    """Return volume and rollback points; the host is asked only while the volume could still be mounted there."""
-    volume = observe_volume(run)
-    states = {attachment["state"] for attachment in volume["attachments"]}
-    mounted = bool(states & {"attached", "attaching", "busy"}) and volume["on_source"] and is_mounted_on_source(run)
-    return {"volume": volume, "mounted": mounted, "points": rollback_points(run)}
 
 
 def _is_detached(facts: Facts) -> bool:
@@ -189,8 +180,9 @@ def is_named(facts: Facts) -> bool:
 
 def _observe_hand_over(run: Run) -> dict[str, Any]:
     """Return the naming, and whether the storage driver has taken the volume where it does so before the task."""
-    taken = driver_of(run).check_handed_over(run.ecs.container_instances())
-    return observe_name(run) | {"taken": [check.as_json() for check in taken]}
+    seen = together(naming=lambda: observe_name(run), instances=run.ecs.container_instances)
+    taken = driver_of(run).check_handed_over(seen["instances"])
+    return {**seen["naming"], "taken": [check.as_json() for check in taken]}
 
 
 def _check_naming(facts: Facts) -> Sequence[Check]:

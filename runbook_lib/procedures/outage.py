@@ -57,6 +57,8 @@ def observe_outage(run: Run, urls: Callable[[], list[str]], *, up: bool) -> dict
         return {"answers": last is not None, "outage_s": last.fields["outage_s"] if last else None}
     probe = run.outage_probe(urls)
     probe.start(last_success=run.clock.parse(started))
+    if up and probe.facts()["failures"] == 0 and any(run.reaches(url) for url in urls()):
+        probe.answered_unseen(run.clock.parse(started))  # else a service that runs would count as down for ever
     facts = probe.facts()
     if up and facts["outage_s"] is not None:
         run.journal.append("outage", phase="ended", **facts)

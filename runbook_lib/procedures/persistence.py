@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runbook_lib.run import Run
 
 _SHOWN, _NAMED = 50, 5
+_NOTED = ("entries", "metadata_sha256", "groups", "since_ns", "peak_rss_kib", "hashed_with")
 
 
 def build_manifest(run: Run, host: Host, name: str, phase: str, **where: Any) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def build_manifest(run: Run, host: Host, name: str, phase: str, **where: Any) ->
         duration_s=built["duration_s"],
         path=f"evidence/{name}.json",
         instance_id=host.instance_id,
-        **{key: built[key] for key in ("entries", "metadata_sha256", "groups", "since_ns", "peak_rss_kib")},
+        **{key: built[key] for key in _NOTED},
     )
     return built
 

@@ -124,7 +124,8 @@ def _prove(run: Run, before: Facts) -> None:
         return
     identical = seen["sha256"] == recorded.fields["sha256"]
     difference = {} if identical else _difference(run, before["instance_id"])
-    facts = {key: seen[key] for key in ("sha256", "files", "bytes", "entries", "duration_s", "filesystem_uuid")}
+    keys = ("sha256", "files", "bytes", "entries", "duration_s", "filesystem_uuid", "hashed_with")
+    facts = {key: seen[key] for key in keys}
     run.journal.append("copy-proof", point_id=point["id"], reason="", difference=difference, **facts)
     run.journal.append("changed-blocks", **_changed_blocks(run, point))
 

@@ -55,7 +55,7 @@ def take_rehearsal_manifest(run: Run, host: Host, phase: str, **where: Any) -> N
     started = run.clock.monotonic()
     built = host.run("build_manifest", timeout_s=6 * 3600, run_id=run.run_id, name=phase, **where)
     run.keep_evidence(phase, host.run("read_manifest", run_id=run.run_id, name=phase))
-    keys = ("files", "bytes", "sha256", "hashed_bytes", "duration_s")
+    keys = ("files", "bytes", "sha256", "hashed_bytes", "duration_s", "hashed_with")
     whole_s = round(run.clock.monotonic() - started, 3)
     note(run, phase, **{key: built[key] for key in keys}, with_transport_s=whole_s)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.procedures.observations import POINT_TAG, RUN_TAG, observe_volume
+from runbook_lib.procedures.source_look import look_at_source
+from runbook_lib.procedures.together import together
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
@@ -26,12 +28,13 @@ def rollback_points(run: Run) -> list[dict[str, Any]]:
     tags = {RUN_TAG: run.run_id, POINT_TAG: ROLLBACK}
     manifest = run.journal.last("manifest", phase="before")
     since = run.clock.parse(manifest.at_utc) if manifest else None
+    found = together(volumes=lambda: run.ebs.find_volumes(tags), snapshots=lambda: run.ebs.find_snapshots(tags))
     points = [
         {"kind": "volume", "id": v["volume_id"], "state": v["state"], "created_utc": v["created_utc"]}
-        for v in run.ebs.find_volumes(tags)
+        for v in found["volumes"]
     ] + [
         {"kind": "snapshot", "id": s["snapshot_id"], "state": s["state"], "created_utc": s["started_utc"]}
-        for s in run.ebs.find_snapshots(tags)
+        for s in found["snapshots"]
     ]
     for point in points:
         # whole seconds: EC2 cuts the fraction off
@@ -49,8 +52,7 @@ def is_mounted_on_source(run: Run) -> bool:
     Returns:
         True when so.
     """
-    mount_path = run.parameters.volume.mount_path
-    return bool(run.source_host.run("list_open_files", mount_path=mount_path)["mounted"])
+    return bool(look_at_source(run)["mounted"])
 
 
 def observe_rollback_points(run: Run) -> dict[str, Any]:
@@ -64,9 +66,10 @@ def observe_rollback_points(run: Run) -> dict[str, Any]:
     Returns:
         Keys `volume` (facts), `mounted` (on the source), `points` (as `rollback_points`), `policy`.
     """
-    points = rollback_points(run)
+    seen = together(points=lambda: rollback_points(run), volume=lambda: observe_volume(run))
+    points = seen["points"]
     return {
-        "volume": observe_volume(run),
+        "volume": seen["volume"],
         "mounted": not any(point["is_current"] for point in points) and is_mounted_on_source(run),
         "points": points,
         "policy": run.parameters.policy.rollback_point,

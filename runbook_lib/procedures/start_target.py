@@ -12,6 +12,7 @@ from runbook_lib.procedures.gate_proof import is_proved, observe_proof
 from runbook_lib.procedures.hand_over import check_unique_name, is_named, observe_name
 from runbook_lib.procedures.observations import observe_task, observe_task_volume, target_urls
 from runbook_lib.procedures.outage import observe_outage
+from runbook_lib.procedures.together import together
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def observe_target(run: Run) -> dict[str, Any]:
     Changes:
         Notes the end of the outage in the journal, once.
     """
-    facts = observe_task(run)
+    found = together(target=lambda: observe_task(run), naming=lambda: observe_name(run))
+    facts = found["target"]
     seen = _see(run, facts)
     outage = observe_outage(run, lambda: target_urls(run), up=facts["task"] is not None)
     return {
@@ -43,7 +45,7 @@ def observe_target(run: Run) -> dict[str, Any]:
         "task": facts["task"],
         "instance_id": facts["instance_id"],
         "stopped_reasons": facts["stopped_reasons"],
-        "naming": observe_name(run),
+        "naming": found["naming"],
         "seen": seen,
         "expected": _expected(run),
         "proved": is_proved(observe_proof(run)),

@@ -11,6 +11,7 @@ from runbook_lib.procedures.manifest_before import BEFORE, HOT
 from runbook_lib.procedures.observations import observe_volume, target_urls
 from runbook_lib.procedures.outage import note_outage_start
 from runbook_lib.procedures.persistence import build_manifest
+from runbook_lib.procedures.source_look import act_on_source, look_at_source, looked_at
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -21,14 +22,12 @@ NOTEBOOK = "30_cut_over_volume"
 
 def _observe_source_service(run: Run) -> dict[str, Any]:
     """Return whether the compose service runs and who holds files open."""
-    mount_path = run.parameters.volume.mount_path
-    project = run.parameters.source.compose_project
-    listed = run.source_host.run("list_open_files", mount_path=mount_path, project=project)
+    listed = look_at_source(run)
     return {
         "containers": listed["containers"],
         "open_files": listed["open_files"],
         "mounted": listed["mounted"],
-        "mount_path": mount_path,
+        "mount_path": run.parameters.volume.mount_path,
         "on_source": observe_volume(run)["on_source"],
     }
 
@@ -42,7 +41,8 @@ def _stop_source(run: Run, _before: Facts) -> None:
     """Stop the compose project and watch the service from outside."""
     source = run.parameters.source
     note_outage_start(run, lambda: [str(source.url), *target_urls(run)])
-    run.source_host.run(
+    act_on_source(
+        run,
         "stop_compose",
         timeout_s=600,
         file=source.compose_file,
@@ -117,7 +117,8 @@ def _check_final_manifest(facts: Facts) -> Sequence[Check]:
 def _complete_manifest(run: Run, before: Facts) -> None:
     """Complete the manifest: hash only what changed since the hot one; its entries come home after the outage."""
     hot = run.journal.last("manifest", phase="hot")
-    build_manifest(
+    run.keep_look(None)
+    built = build_manifest(
         run,
         run.source_host,
         BEFORE,
@@ -125,7 +126,9 @@ def _complete_manifest(run: Run, before: Facts) -> None:
         root=before["mount_path"],
         previous=HOT if hot else None,
         seed=run.run_id,
+        look=looked_at(run),
     )
+    run.keep_look(built["look"])
 
 
 def _verify_final_manifest(before: Facts, after: Facts) -> Sequence[Check]:
@@ -145,12 +148,11 @@ def _verify_final_manifest(before: Facts, after: Facts) -> Sequence[Check]:
 
 def _observe_mount(run: Run) -> dict[str, Any]:
     """Return whether the volume is mounted on the source."""
-    mount_path = run.parameters.volume.mount_path
-    listed = run.source_host.run("list_open_files", mount_path=mount_path)
+    listed = look_at_source(run)
     return {
         "mounted": listed["mounted"],
         "open_files": listed["open_files"],
-        "mount_path": mount_path,
+        "mount_path": run.parameters.volume.mount_path,
         "manifest_seq": _manifest_seq(run),
     }
 
@@ -186,7 +188,7 @@ def _check_unmount(facts: Facts) -> Sequence[Check]:
 
 def _unmount(run: Run, before: Facts) -> None:
     """Write everything back and unmount."""
-    run.source_host.run("release_mount", timeout_s=600, mount_path=before["mount_path"], expected_source=None)
+    act_on_source(run, "release_mount", timeout_s=600, mount_path=before["mount_path"], expected_source=None)
 
 
 def _verify_unmounted(_before: Facts, after: Facts) -> Sequence[Check]:

@@ -66,6 +66,11 @@ class EngineStores:
         same = (one for one in self._images.values() if reference in {one.image_id, f"{one.repository}@{one.digest}"})
         return known or next(same, None)
 
+    def drop(self, image: Image) -> None:
+        """Take an image from the host, under whatever name it is known."""
+        with self.lock:
+            self._images = {name: one for name, one in self._images.items() if one.image_id != image.image_id}
+
     def images(self) -> list[Image]:
         """Return the images on this host."""
         return list({one.reference: one for one in self._images.values()}.values())

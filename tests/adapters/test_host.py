@@ -69,3 +69,27 @@ def test_an_unknown_instance_is_named(source, commands):
     source.instance_id = "i-0123456789abcdef0"
     with pytest.raises(HostCommandError, match="is the SSM agent of the instance online"):
         source.run("list_open_files", mount_path="/srv")
+
+
+class HostWithoutPython:
+    """Systems Manager as it answers for a host whose shell finds no python3."""
+
+    run_id = "test"
+
+    def call(self, _service, operation, **_arguments):
+        """Return the answer to one call."""
+        if operation == "send_command":
+            return {"Command": {"CommandId": "1"}}
+        return {
+            "Status": "Failed",
+            "ResponseCode": 127,
+            "StandardOutputContent": "",
+            "StandardErrorContent": "_script.sh: line 1: exec: python3: not found",
+        }
+
+
+def test_a_host_without_python_is_told_apart():
+    """The error says what every script needs and what to install, not that an answer was no JSON."""
+    host = Host(HostWithoutPython(), Clock(), "i-0123456789abcdef0", lambda **_: None)
+    with pytest.raises(HostCommandError, match=r"Python 3.7 or later .* Nothing was changed. Install"):
+        host.run("inspect_host")

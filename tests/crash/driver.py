@@ -1,7 +1,8 @@
 """Perform the steps of notebooks as their cells do, and strike one of them.
 
-A server that forks one process for each request, so that 150 of them need not import everything anew: one JSON object a
-line comes in (`parameters_file, run_id, notebooks, step_id, strike, until, output`), one with the `exit_code` goes out.
+A server that forks one process for each request, so that hundreds of them need not import everything anew: one JSON
+object a line comes in (`parameters_file, run_id, notebooks, step_id, strike, until, hold, output`), one with the
+`exit_code` goes out.
 The forked process leads a process group of its own: being killed there is being killed, nothing is caught or flushed.
 """
 
@@ -11,6 +12,8 @@ import dataclasses
 import importlib
 import json
 import os
+import pkgutil
+import re
 import signal
 import sys
 import threading
@@ -23,19 +26,24 @@ import botocore.loaders
 import botocore.session
 
 import runbook_lib
+from runbook_lib import host_scripts, procedures, storage
+from runbook_lib.adapters import host
 from runbook_lib.adapters.aws import _READS, Aws
 from runbook_lib.adapters.terraform import Terraform
 from runbook_lib.errors import AwsError, RunbookError, TerraformError
 from runbook_lib.journal import Journal
 from runbook_lib.model import Check
+from runbook_lib.run_digests import library_digest
 from runbook_lib.steps import Step, perform
 
+NUMBER = re.compile(r"^\d+_")
 INTO_APPLY_S = 4.0  # long enough that Terraform has begun with the first resources
 
 
 def serve() -> None:
     """Answer requests until standard input ends."""
     share_what_botocore_reads()
+    read_the_library()
     for line in sys.stdin:
         request = json.loads(line)
         child = os.fork()
@@ -53,6 +61,23 @@ def share_what_botocore_reads() -> None:
     session = boto3.Session(region_name="us-east-1", aws_access_key_id="none", aws_secret_access_key="none")
     for service in ("autoscaling", "ec2", "ecs", "ssm", "sts"):
         session.client(service)
+
+
+def read_the_library() -> None:
+    """Import and read once what every forked process would import and read anew."""
+    for name in ("run", "report"):
+        importlib.import_module(f"runbook_lib.{name}")
+    for package in (procedures, storage):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    library_digest()
+    for name in host_scripts.names():
+        host._source(name)
+
+
+def procedure(notebook: str) -> Any:
+    """Return the module of a notebook: its name without the number."""
+    return importlib.import_module(f"runbook_lib.procedures.{NUMBER.sub('', notebook)}")
 
 
 def be_driven(request: Mapping[str, Any]) -> int:
@@ -75,9 +100,10 @@ def perform_all(request: Mapping[str, Any]) -> int:
     """Perform every step of the notebooks; return the exit code that `runbook run` would end with."""
     try:
         run = runbook_lib.open_run(request["parameters_file"], run_id=request["run_id"], execute=True, reason="test")
+        if request.get("hold"):  # as `runbook run --hold-before-cutover` asks for it
+            run.journal.append("hold", phase="requested", how="test", operator="test", reason="")
         for notebook in request["notebooks"]:
-            procedure = importlib.import_module(f"runbook_lib.procedures.{notebook.split('_', 1)[1]}")
-            for step in procedure.STEPS:
+            for step in procedure(notebook).STEPS:
                 perform(struck(step, request["strike"]) if step.step_id == request["step_id"] else step, run)
                 if step.step_id == request["until"]:
                     break

@@ -372,3 +372,84 @@ def test_memory_does_not_grow_with_the_tree(host, tmp_path):
         sizes.append(host.result("build_manifest", root=str(root), run_id="r1", name=f"m{count}")["peak_rss_kib"])
 
     assert 0 < sizes[1] < sizes[0] * 1.5
+
+
+def test_a_folder_of_many_names_is_looked_at_in_slices(host, tmp_path):
+    """More names than are looked at together, folders among them on both sides of the cuts, give each its place."""
+    root = tmp_path / "data"
+    root.mkdir()
+    for number in range(5000):
+        if number % 100:
+            (root / f"{number:04}").touch()
+        else:
+            (root / f"{number:04}").mkdir()
+            (root / f"{number:04}" / "inner").touch()
+
+    host.result("build_manifest", root=str(root), run_id="r1", name="before")
+
+    found = [entry.path for entry in entries(host, "before")]  # parse refuses another order
+    assert sorted(found) == sorted([".", *(str(path.relative_to(root)) for path in root.rglob("*"))])
+
+
+def test_files_that_come_from_the_disk_are_hashed_like_those_in_memory(host, tmp_path):
+    """Files whose content the kernel let go are asked for, wait, and get the same digests; large ones too."""
+    root = tmp_path / "data"
+    root.mkdir()
+    contents = {f"{number}": os.urandom(4096) for number in range(300)} | {"large": os.urandom(5_000_000)}
+    for name, content in contents.items():
+        descriptor = os.open(root / name, os.O_CREAT | os.O_WRONLY)
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
+
+    host.result("build_manifest", root=str(root), run_id="r1", name="before")
+
+    found = {entry.path: entry.sha256 for entry in entries(host, "before") if entry.kind == "file"}
+    assert found == {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", None], ids=["empty", "garbage", "cut short"])
+def test_what_a_damaged_part_knew_is_hashed_again(damage, host, tmp_path):
+    """A part of a former manifest that a power cut spoiled costs time only; it cannot be read as a manifest."""
+    root = tmp_path / "data"
+    root.mkdir()
+    for number in range(5):
+        (root / f"{number}").write_bytes(b"%d" % number)
+    wait_until_old(root)
+    hot = host.result("build_manifest", root=str(root), run_id="r1", name="hot")
+    part = Path(hot["path"]) / "00000000.part"
+    part.write_bytes(part.read_bytes()[:-5] if damage is None else damage)
+
+    again = host.result("build_manifest", root=str(root), run_id="r1", name="before", previous="hot")
+
+    assert (again["sha256"], again["hashed_files"]) == (hot["sha256"], 5)
+    assert host.refusal("read_manifest", run_id="r1", name="hot")["kind"] == "damaged-manifest"
+
+
+def test_parts_of_a_killed_attempt_that_were_damaged_are_passed_over(host, tmp_path):
+    """A host that lost power in the middle of a manifest can take it again."""
+    root = tmp_path / "data"
+    root.mkdir()
+    (root / "a").write_bytes(b"a")
+    left = host.store / "r1" / "hot.manifest.attempt"
+    left.mkdir(parents=True)
+    (left / "00000000.part").write_bytes(b"12\n")
+    (left / "started.json").write_text("")
+
+    again = host.result("build_manifest", root=str(root), run_id="r1", name="hot")
+
+    assert (again["hashed_files"], again["reused_files"]) == (1, 0)
+
+
+def test_samples_halve(host, tmp_path):
+    """Each sample is about half as large as the one before, although the names differ in a few digits only."""
+    root = tmp_path / "data"
+    root.mkdir()
+    for number in range(4000):
+        (root / f"file-{number:06}.dat").touch()
+
+    found = host.result("build_manifest", root=str(root), run_id="r1", name="before", seed="20260101T000000Z-a-1a2b")
+
+    sizes = [found["groups"][f"sample-{band:02}"]["files"] for band in range(4)]
+    assert all(abs(size - 2000 / 2**band) < 4 * (2000 / 2**band) ** 0.5 for band, size in enumerate(sizes)), sizes

@@ -72,6 +72,15 @@ def test_stopped_containers_stay_stopped(project):
     assert order == ["update", "compose"]
 
 
+def test_a_stop_looks_at_the_end_where_asked_to(project, mounted):
+    """The look sees the containers as they are after the stop, and the mount."""
+    look = {"mount_path": str(mounted), "project": "guestbook"}
+    result = project.result("stop_compose", **PROJECT, services=[], grace_s=10, run_id="r1", look=look)
+
+    assert {row["status"] for row in result["look"]["containers"]} == {"exited"}
+    assert (result["look"]["mounted"], result["look"]["open_files"]) == (True, [])
+
+
 def test_stopping_again_remembers_the_first_policies(project):
     """A second stop does nothing, and does not take its own `no` for the former policy."""
     project.result("stop_compose", **PROJECT, services=[], grace_s=10, run_id="r1")

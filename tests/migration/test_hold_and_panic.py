@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.migration.conftest import RUNBOOK, only_run, report_of, run_command
+from tests.world_picture import unchanged
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(600)]
 
@@ -83,29 +84,32 @@ def on_source(sandbox, folder):
     return [a["InstanceId"] for a in volume["Attachments"]] == [migration["source"]["instance_id"]]
 
 
-def test_nothing_is_released_that_does_not_hold(prepared):
+def test_nothing_is_released_that_does_not_hold(sandbox, prepared):
     """`cut-over` of a run that does not hold is refused and changes nothing."""
     before = events(prepared)
-    ended = run_command("cut-over", prepared.name, "-d", prepared.parent)
+    with unchanged(sandbox):
+        ended = run_command("cut-over", prepared.name, "-d", prepared.parent)
     assert (ended.exit_code, "does not hold" in ended.output) == (3, True), ended.output
     assert events(prepared) == before
 
 
-def test_panic_needs_a_word(prepared):
+def test_panic_needs_a_word(sandbox, prepared):
     """Without --yes nothing is ended and nothing rolled back."""
     before = events(prepared)
-    ended = run_command("panic", prepared.name, "-d", prepared.parent)
+    with unchanged(sandbox):
+        ended = run_command("panic", prepared.name, "-d", prepared.parent)
     assert (ended.exit_code, "--yes" in ended.output) == (3, True), ended.output
     assert events(prepared) == before
 
 
-def test_a_hold_that_was_killed_cannot_be_released_and_resumes(prepared, wait_for_hold):
+def test_a_hold_that_was_killed_cannot_be_released_and_resumes(sandbox, prepared, wait_for_hold):
     """When the process that held is gone, the release says so; resumed, the run holds again, and panic ends it."""
     with cutting_over(prepared, "--hold-before-cutover"):
         wait_for_hold()
     said = run_command("status", prepared.name, "-d", prepared.parent).output
     assert "its process is gone" in said
-    refused = run_command("cut-over", prepared.name, "-d", prepared.parent)
+    with unchanged(sandbox):
+        refused = run_command("cut-over", prepared.name, "-d", prepared.parent)
     assert (refused.exit_code, "its process is gone" in refused.output) == (3, True), refused.output
     lease = run_command("lease", "-f", prepared / "parameters.yaml")
     assert (lease.exit_code, "held by a run whose process is gone" in lease.output) == (3, True), lease.output

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.migration.conftest import RUNBOOK, only_run, report_of
+from tests.world_picture import unchanged
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -61,7 +62,8 @@ def test_a_killed_cutover_resumes_and_rolls_back_without_loss(start_sandbox, run
         lambda: sandbox.control("GET", "/_sandbox/client")["acknowledged"] > on_ecs + 20, "the client writes on ECS"
     )
 
-    refused = runbook("run", "50", "-f", file, "--execute", "--run-id", folder.name)
+    with unchanged(sandbox):
+        refused = runbook("run", "50", "-f", file, "--execute", "--run-id", folder.name)
     assert refused.exit_code == 3, refused.output
     assert "persistence-verified" in refused.output
 

@@ -180,6 +180,18 @@ def test_image_pulled_by_digest_is_the_same_image(host, engine):
     assert json.loads(ok(host, "docker", "image", "inspect", by_digest))[0]["Id"] == image.image_id
 
 
+def test_an_image_is_removed_only_when_no_container_is_of_it(host, engine):
+    """``docker image rm`` names the container that stands in the way; afterwards the image must be pulled again."""
+    engine.run(ContainerSpec("c", FILES))
+    reference = engine.inspect("c").image
+    refused = command(host, "docker", "image", "rm", reference)
+    assert (refused.exit_code, "is using its referenced image" in refused.stderr) == (1, True), refused
+    ok(host, "docker", "rm", "-f", "c")
+    ok(host, "docker", "image", "rm", reference)
+    assert engine.image(reference) is None
+    assert command(host, "docker", "image", "rm", reference).exit_code == 1
+
+
 def test_program_that_is_not_in_the_image_fails_as_in_docker(engine):
     """A wrong entrypoint is an error of the start, not a silent success."""
     with pytest.raises(EngineError, match="executable file not found"):

@@ -24,6 +24,23 @@ def pull(call: Call) -> CommandResult:
     return printed(f"Digest: {image.digest}\nStatus: {status} {reference}\n{reference}\n")
 
 
+def image_rm(call: Call) -> CommandResult:
+    """Answer ``docker image rm IMAGE``: refused while a container, running or not, was made of it."""
+    reference = _one(read(call.arguments, exit_code=DOCKER_USAGE))
+    engine = call.host.engine
+    image = engine.image(reference)
+    if image is None:
+        raise EngineError(f"No such image: {reference}")
+    using = next((one for one in engine.containers(all_=True) if one.image_id == image.image_id), None)
+    if using is not None:
+        raise EngineError(
+            f'conflict: unable to remove repository reference "{reference}" (must force) - '
+            f"container {using.id[:12]} is using its referenced image {image.image_id[7:19]}"
+        )
+    engine.drop(image)
+    return printed(f"Untagged: {image.reference}\nDeleted: {image.image_id}\n")
+
+
 def images(call: Call) -> CommandResult:
     """Answer ``docker images [-q] [--format F]``."""
     options = read(
@@ -211,7 +228,7 @@ def _one(options: Options) -> str:
     return options.words[0]
 
 
-IMAGE_COMMANDS: dict[str, Command] = {"ls": images, "inspect": image_inspect, "pull": pull}
+IMAGE_COMMANDS: dict[str, Command] = {"ls": images, "inspect": image_inspect, "pull": pull, "rm": image_rm}
 VOLUME_COMMANDS: dict[str, Command] = {
     "ls": volume_ls,
     "inspect": volume_inspect,

@@ -1,0 +1,161 @@
+"""How the runbook's outage grows with the number of files and with their bytes: `benchmarks/outage.py --scale`.
+
+Each point is a whole cutover of a fresh estate whose volume holds that many more files or bytes. Metadata is read twice
+inside the outage: warm on the source; on the target cold, as root, for then every cache is dropped while the volume is
+detached, as if another host read it. EBS takes a rollback point in an instant, the sandbox copies file by file inside
+the call: that phase is measured, shown, and not counted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.outage_estate import Estate, prepared
+from benchmarks.outage_table import OURS, slope
+from benchmarks.outage_ways import cut_over
+from runbook_lib.sandbox.latency import Latency
+
+FOLDER_FILES, FILE_BYTES, BLOCK = 1000, 100, 1 << 20
+MILLION, GIB_MIB = 1_000_000, 1024
+DROP_CACHES = Path("/proc/sys/vm/drop_caches")
+POLL_S = 0.05
+NOT_COUNTED = "rollback point"
+LIMIT_S_PER_MILLION = 12.0
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measured cutover.
+
+    Args:
+        files: Small files that were added to the sample estate's.
+        mib: MiB in one file that was added.
+        outage_s: The outage in seconds, without the rollback point.
+        copy_s: The rollback point in seconds, which the sandbox copies file by file.
+        manifest_s: Of the outage, completing the manifest on the source.
+        attach_s: Of the outage, attaching and verifying on the target.
+    """
+
+    files: int
+    mib: int
+    outage_s: float
+    copy_s: float
+    manifest_s: float
+    attach_s: float
+
+
+def measure(files: str, mib: str, latency: str) -> int:
+    """Measure every point and print the table and the growth.
+
+    Args:
+        files: Numbers of files, by comma.
+        mib: Numbers of MiB, by comma.
+        latency: Of the sandbox; the growth does not depend on it.
+
+    Returns:
+        How many conditions are missed.
+    """
+    wanted = [(int(count), 0) for count in files.split(",")] + [(0, int(size)) for size in mib.split(",") if size]
+    points = []
+    for count, size in wanted:
+        points.append(_point(count, size, latency))
+        print(row(points[-1]), flush=True)
+    print(f"\n{report(points, cold=can_drop_caches())}")
+    return len(misses(points))
+
+
+def row(point: Point) -> str:
+    """Return one line of the table."""
+    seconds = (point.outage_s, point.manifest_s, point.attach_s, point.copy_s)
+    return f"| {point.files:,} | {point.mib:,} | " + " | ".join(f"{one:.2f}" for one in seconds) + " |"
+
+
+def growth(points: list[Point]) -> tuple[float, float]:
+    """Return by how many seconds the outage grows per million files and per GiB, by least squares."""
+    by_files = [(one.files / MILLION, one.outage_s) for one in points if not one.mib]
+    by_bytes = [(one.mib / GIB_MIB, one.outage_s) for one in points if not one.files]
+    return tuple(slope(found) if len({x for x, _ in found}) > 1 else 0.0 for found in (by_files, by_bytes))  # type: ignore[return-value]
+
+
+def misses(points: list[Point]) -> list[str]:
+    """Return what is not as it must be."""
+    per_million, _ = growth(points)
+    too_slow = per_million > LIMIT_S_PER_MILLION
+    return [f"{per_million:.1f} s per million files, at most {LIMIT_S_PER_MILLION:g} wanted"] if too_slow else []
+
+
+def report(points: list[Point], *, cold: bool) -> str:
+    """Return the table and the growth, and how far it was extrapolated."""
+    per_million, per_gib = growth(points)
+    most = max(one.files for one in points)
+    head = "| files added | MiB added | outage s | manifest s | attach and verify s | rollback point s (not counted) |"
+    lines = [head, "|---|---|---|---|---|---|", *(row(one) for one in points), ""]
+    how = "cold (caches dropped)" if cold else "warm (caches can be dropped as root only)"
+    lines.append(f"metadata is read warm on the source and {how} on the target")
+    lines.append(f"{per_million:.1f} s per million files, extrapolated from at most {most:,}; {per_gib:.2f} s per GiB")
+    return "\n".join(lines)
+
+
+def can_drop_caches() -> bool:
+    """Return whether this process may drop the kernel's caches."""
+    return os.geteuid() == 0 and os.access(DROP_CACHES, os.W_OK)
+
+
+def _point(files: int, mib: int, latency: str) -> Point:
+    def fill(sandbox: Any, migration: dict[str, Any]) -> None:
+        add_files(sandbox.state_dir / "volumes" / migration["volume"]["volume_id"] / "fs" / "added", files, mib)
+
+    with prepared(latency, fill=fill) as estate, _cold_target(estate):
+        one = cut_over(OURS, estate, Latency.named(latency).ssm_delivery_s)
+    copy_s = one.phases.get(NOT_COUNTED, 0.0)
+    phases = (one.phases.get("manifest", 0.0), one.phases.get("attach", 0.0))
+    return Point(files, mib, one.gap.seconds - copy_s, copy_s, *phases)
+
+
+def add_files(folder: Path, files: int, mib: int) -> None:
+    """Write small files, a thousand a folder, and one large file."""
+    folder.mkdir()
+    for number in range(files):
+        if number % FOLDER_FILES == 0:
+            below = folder / f"{number // FOLDER_FILES:04}"
+            below.mkdir()
+        (below / f"file-{number:07}.dat").write_bytes(os.urandom(FILE_BYTES))
+    with (folder / "large.dat").open("wb") as stream:
+        for _ in range(mib):
+            stream.write(os.urandom(BLOCK))
+    os.sync()
+
+
+@contextmanager
+def _cold_target(estate: Estate) -> Iterator[None]:
+    """Drop the caches once while the volume is detached, which another host would not have."""
+    ended = threading.Event()
+    watcher = threading.Thread(target=_drop_when_detached, args=(estate, ended), daemon=True)
+    if can_drop_caches():
+        watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def _drop_when_detached(estate: Estate, ended: threading.Event) -> None:
+    path = estate.runs / estate.run_id / "journal.jsonl"
+    with path.open(encoding="utf-8") as stream:
+        while not ended.is_set():
+            line = stream.readline()
+            if not line.endswith("\n"):
+                time.sleep(POLL_S)
+                continue
+            event = json.loads(line)
+            if event["kind"] == "step" and (event["step_id"], event["status"]) == ("unmount-volume", "succeeded"):
+                DROP_CACHES.write_text("3\n")
+                return
