@@ -51,23 +51,6 @@ def test_a_look_that_cannot_find_the_address_does_not_end_the_watch(url, wait_un
     assert facts["failures"] == 2  # the one it began with, and the one it saw; the look that failed says nothing
 
 
-def test_the_addresses_are_not_asked_for_at_every_look(wait_until):
-    """Finding them takes four API calls: at every look they would be twenty a second, enough to be throttled."""
-    asked = []
-
-    def urls():
-        asked.append(1)
-        return ["http://127.0.0.1:9/"]
-
-    probe = OutageProbe(Clock(), urls, urls_every_s=3600)
-    probe.start()
-    try:
-        wait_until(lambda: probe.facts()["failures"] > 3, "it looked several times")
-    finally:
-        probe.stop()
-    assert len(asked) == 1
-
-
 def test_a_service_that_was_down_from_the_beginning_is_seen_to_answer(url, wait_until):
     """A way back may begin when the service hangs already; its end must be seen, or the step waits for nothing."""
     looks = []
@@ -83,3 +66,20 @@ def test_a_service_that_was_down_from_the_beginning_is_seen_to_answer(url, wait_
     finally:
         probe.stop()
     assert (facts["last_success_utc"], facts["failures"], facts["outage_s"] > 0) == ("", 2, True)
+
+
+def test_the_addresses_are_not_asked_for_at_every_look(wait_until):
+    """Finding them takes four API calls: at every look they would be twenty a second, enough to be throttled."""
+    asked = []
+
+    def urls():
+        asked.append(1)
+        return ["http://127.0.0.1:9/"]
+
+    probe = OutageProbe(Clock(), urls, urls_every_s=3600)
+    probe.start()
+    try:
+        wait_until(lambda: probe.facts()["failures"] > 3, "it looked several times")
+    finally:
+        probe.stop()
+    assert len(asked) == 1

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from runbook_lib.procedures.observations import SOURCE_DEVICE_TAG
-from tests.crash.conftest import KILLED, STRIKES, changing_steps
+from tests.crash.strikes import KILLED, STRIKES, changing_steps
 from tests.fuzz.driver import PAUSED
 from tests.fuzz.incidents import BY_HAND, FAULTS, by_hand, switch_on
 from tests.fuzz.town import DEVICE, LONG_PATIENCE_S

@@ -1,10 +1,10 @@
-"""The other half of the random sequences of `make test`: a file of its own, so that another worker may take it."""
+"""The other half of the random sequences with fixed seeds: a file of its own, so that another worker may take it."""
 
 from __future__ import annotations
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(1200)]
 
 
 def test_other_sequences_end_well(sequences):

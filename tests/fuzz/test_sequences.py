@@ -1,10 +1,10 @@
-"""Half of the random sequences of `make test`, the same ones each time; see machine.py for what they must keep."""
+"""Half of the random sequences with fixed seeds, the same each time; see machine.py for what they must keep."""
 
 from __future__ import annotations
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(1200)]
 
 
 def test_sequences_end_well(sequences):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.crash.conftest import Ended
+from tests.crash.town import Ended
 from tests.fuzz.machine import Sequences
 from tests.fuzz.writers import Writers
 

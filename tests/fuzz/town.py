@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from runbook_lib.errors import SandboxError
 from runbook_lib.procedures.observations import POINT_TAG
-from tests.crash.conftest import Ended, Town
+from tests.crash.town import Ended, Town
 from tests.fuzz.writers import Writers
 
 ROOT = Path(__file__).resolve().parents[2]
