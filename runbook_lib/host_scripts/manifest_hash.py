@@ -8,6 +8,7 @@ so that the disk has many requests to put in order; without that, small files co
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 import stat
 import subprocess
@@ -48,7 +49,7 @@ def hash_rows(root: int, rows: list, deadline: float = 0.0) -> tuple:
         (paths still changing after the last round, paths that vanished, whether any row is not as it was).
     """
     reader = (Reader if IS_PYTHON else CoreutilsReader)(root, deadline)
-    pending, is_other = sorted(rows, key=inode_of), False
+    pending, is_other = sorted(rows, key=operator.itemgetter(INODE)), False
     try:
         for _ in range(ROUNDS):
             reader.read(pending)
@@ -59,11 +60,6 @@ def hash_rows(root: int, rows: list, deadline: float = 0.0) -> tuple:
     finally:
         reader.close()
     return [row[PATH] for row in pending], reader.vanished, is_other
-
-
-def inode_of(row: list) -> int:
-    """Return what rows are read in the order of."""
-    return row[INODE]
 
 
 class Reader:

@@ -9,6 +9,7 @@ order as its name with a slash. So the memory it takes is that of the largest fo
 from __future__ import annotations
 
 import errno
+import operator
 import os
 import stat
 import sys
@@ -30,6 +31,8 @@ ENCODING = sys.getfilesystemencoding()
 SLICE = 2048  # names of one folder that are looked at together
 INODE_BYTES = 8
 NAME = slice(None, -1 - INODE_BYTES)
+FOLDER, LAST, SLASH = slice(None, -2 - INODE_BYTES), -2 - INODE_BYTES, ord("/")
+inode_of = operator.itemgetter(slice(-INODE_BYTES, None))  # what the items of a slice are looked at by
 
 
 class Walk:
@@ -76,12 +79,12 @@ class Walk:
                 found = self.look(folder, prefix, items[start : start + SLICE], inner)
                 os.close(folder)
                 folder = -1  # not held while its subtrees are walked: a tree may be deeper than descriptors are many
-                for name in [item[NAME] for item in items[start : start + SLICE]]:
-                    row = found.get(name)
+                for item in items[start : start + SLICE]:
+                    row = found.get(item)
                     if row:
                         yield row
-                    elif inner.get(name[:-1]) and name.endswith(b"/"):
-                        yield (*parts, name[:-1])
+                    elif item[LAST] == SLASH and inner[item[FOLDER]]:
+                        yield (*parts, item[FOLDER])
                 start += SLICE
                 if start < len(items):
                     folder = open_below(self.root, parts)
@@ -92,12 +95,14 @@ class Walk:
                 os.close(folder)
 
     def look(self, folder: int, prefix: str, items: list, inner: dict) -> dict:
-        """Return the rows of a slice of an open folder by name, and note which folders are to be entered."""
-        found = {}
+        """Return the rows of a slice of an open folder by item, and note which folders are to be entered."""
+        found, excluded = {}, self.excluded
         for item in sorted(items, key=inode_of):
+            if item[LAST] == SLASH:
+                continue
             name = item[NAME]
             path = prefix + name.decode("utf-8", "surrogateescape")
-            if path in self.excluded or name.endswith(b"/"):
+            if path in excluded:
                 continue
             try:
                 facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -107,7 +112,7 @@ class Walk:
                     raise
                 self.vanished.append(path)
                 continue
-            row = found[name] = make_row(path, facts, link)
+            row = found[item] = make_row(path, facts, link)
             if row[KIND] != "directory":
                 continue
             if facts.st_dev != self.device:
@@ -135,11 +140,6 @@ def list_items(folder: int, inner: dict, *, is_root: bool) -> list:
                 items.append(name + b"/\0" + inode)
     items.sort()
     return items
-
-
-def inode_of(item: bytes) -> bytes:
-    """Return what the items of a slice are looked at by."""
-    return item[-INODE_BYTES:]
 
 
 def make_row(path: str, found: os.stat_result, link_target: str) -> list:
