@@ -22,7 +22,7 @@ CONTAINER_PROGRAMS = ("sh", "curl", "test", "[", "sleep", "cat", "echo", "true",
 
 
 def install_guest(folder: Path) -> Path:
-    """Write the guest folder: ``lib/`` (Python), ``host-bin/``, ``container-bin/`` and the ``lifeline``.
+    """Write the guest folder: ``lib/`` (Python), ``host-bin/``, ``container-bin/``, ``compiled/`` and the ``lifeline``.
 
     Args:
         folder: Where; created, and its programs written again when it exists.
@@ -38,6 +38,7 @@ def install_guest(folder: Path) -> Path:
     entry(library, "tools", "tools")
     entry(library, "forks", "fork_server")
     compileall.compile_dir(library, quiet=1)
+    (folder / "compiled").mkdir(parents=True, exist_ok=True)
     for name in ("host-bin", "container-bin"):
         programs = folder / name
         programs.mkdir(parents=True, exist_ok=True)

@@ -67,7 +67,10 @@ class GuestProcess:
         if self.returncode is not None:
             return self.returncode
         waiting = select.poll()
-        waiting.register(self._answer, select.POLLIN)
+        with self._reading:  # another thread may have read the answer, and closed it, meanwhile
+            if self.returncode is not None:
+                return self.returncode
+            waiting.register(self._answer, select.POLLIN)
         if not waiting.poll(None if timeout_s is None else timeout_s * 1000):
             return None
         with self._reading:

@@ -228,3 +228,35 @@ def test_processes_do_not_survive_their_server(tmp_path):
             host.run(["python3", "-c", "pass"])
     finally:
         town.close()
+
+
+def test_text_that_was_compiled_before_runs_the_same(host):
+    """A text is compiled once; its name, its lines and what its caller imported from __future__ are as before."""
+    text = """
+import traceback
+long = "def f(a: unknown): raise ValueError('seven')\\n" + "x = 1\\n" * 500
+def attempt(first):
+    space = {}
+    try:
+        exec(f"{first}\\nexec(compile(long, 'long.py', 'exec'), space)", {"long": long, "space": space})
+        print(space["f"].__annotations__, space["f"].__code__.co_filename, space["f"].__code__.co_firstlineno)
+    except NameError as error:
+        print(error)
+for _ in range(2):
+    attempt("from __future__ import annotations")
+    attempt("")
+"""
+    lines = ["{'a': 'unknown'} long.py 1", "name 'unknown' is not defined"]
+    assert python(host, text).splitlines() == lines * 2
+    kept = set(host.world.guest_dir.glob("compiled/*"))
+    assert kept
+    assert python(host, text).splitlines() == lines * 2
+    assert set(host.world.guest_dir.glob("compiled/*")) == kept
+
+
+def test_text_that_does_not_compile_is_refused_every_time(host):
+    """Nothing is kept of a text with an error."""
+    text = (
+        "\ntry:\n compile('x = 1\\n' * 500 + 'def', 'a.py', 'exec')\nexcept SyntaxError as error:\n print(error.lineno)"
+    )
+    assert [python(host, text) for _ in range(2)] == ["501", "501"]

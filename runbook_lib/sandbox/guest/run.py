@@ -10,7 +10,7 @@ import os
 import sys
 from types import ModuleType
 
-from . import children, confine, lifeline
+from . import children, compiled, confine, lifeline
 from .files import Files
 from .mapping import View
 from .procview import Processes
@@ -64,6 +64,7 @@ def prepare() -> Files:
     files = Files(view, Processes(view))
     files.install()
     children.install(files)
+    compiled.install(guest_dir + "/compiled")
     patches = {"socket": _socket_patch(files), "_sqlite3": _sqlite_patch(files)}
     for name in sys.modules.keys() & patches:
         patches.pop(name)(sys.modules[name])

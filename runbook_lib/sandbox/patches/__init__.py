@@ -23,6 +23,7 @@ from runbook_lib.sandbox.patches import (
     ec2_volumes,
     ecs,
     iam,
+    once,
     ssm,
 )
 from runbook_lib.sandbox.patches.autoscaling import GroupRules
@@ -86,4 +87,5 @@ def apply(world: World, transitions: Transitions) -> Patched:
     applicationautoscaling.apply()
     iam.apply()
     ecs.apply(world)
+    once.apply()
     return Patched(volumes, snapshots, instances, groups, commands)
