@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from tests.crash import strikes
 from tests.crash.matrix import TIMEOUT_S
 from tests.crash.source import force_detach, forget_adoption, remove_image, remove_log_group
-from tests.crash.strikes import ADOPTION, EARLIER, FORCED, IN_A_ROW, PROVISION, STRIKES, names
+from tests.crash.strikes import ADOPTION, EARLIER, FORCED, IN_A_ROW, PROVISION, names
 from tests.crash.town import Town, note
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(TIMEOUT_S)]
 # the first strike hits when there is no target at all, so that it breaks the apply of all of it
-ORDER = ("killed in the act", *(strike for strike in STRIKES if strike != "killed in the act"))
+ORDER = ("killed in the act", *(strike for strike in strikes.STRIKES if strike != "killed in the act"))
 AGAIN = {"provision-target": remove_log_group, "pull-image": remove_image, "adopt-volume": forget_adoption}
 
 
