@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -15,6 +16,12 @@ from botocore.config import Config
 from runbook_lib.sandbox import lifecycle
 
 ACCESS_KEY_ID = "AKIATESTS00000000000"
+
+
+def pytest_configure() -> None:
+    """Heed Ctrl-C, which some tests send: what a shell starts in the background ignores it, and so do its children."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
