@@ -178,7 +178,10 @@ def with_call(
     after: Callable[..., None] = nothing,
     end: Callable[[], None] = nothing,
 ) -> Callable[..., None]:
-    """Return the act with its first mutating call struck: not made, or made and what follows it lost."""
+    """Return the act with its first mutating call struck: not made, or made and what follows it lost.
+
+    An act that only writes the record makes no such call; it is struck when it has written.
+    """
 
     def acting(run: Any, before: Any) -> None:
         call, apply = Aws.call, Terraform.apply
@@ -194,6 +197,7 @@ def with_call(
             return answer
 
         def applying(terraform: Terraform, plan_path: Any) -> Any:
+            struck_already.set()
             instead("apply")
             if after is die:
                 threading.Timer(INTO_APPLY_S, die).start()
@@ -209,6 +213,9 @@ def with_call(
             act(run, before)
         finally:
             Aws.call, Terraform.apply = call, apply  # type: ignore[method-assign]
+        if not struck_already.is_set():
+            instead("no call")
+            strike_after("no call")
         end()
 
     return acting
