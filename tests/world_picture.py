@@ -16,7 +16,7 @@ from typing import Any
 VOLATILE = {
     "ResponseMetadata": "of the answer, not of the world",
     "RoleLastUsed": "looking at AWS with a role is a use of it",
-    "Health": "docker checks a container's health by itself: it begins as starting, and a busy machine may fail a check",
+    "Health": "docker checks health by itself: it begins as starting, and a busy machine may fail a check",
 }
 """Fields that change by themselves or by being looked at, and why nothing hides behind them."""
 
