@@ -95,6 +95,30 @@ class Host:
             return dict(result["result"])
         return dict(json.loads(self._fetch_pages(result["paged"])))
 
+    def scripts_under_way(self) -> list[str]:
+        """Return the names of this package's scripts that this host runs at this moment, whoever sent them.
+
+        A script that was sent goes on when the process that sent it was killed.
+
+        Returns:
+            Names, one for each command that has not ended.
+
+        Raises:
+            AwsError: when SSM refuses or does not answer.
+
+        Source:
+            SSM ListCommandInvocations.
+        """
+        answer = self._aws.call(
+            "ssm",
+            "list_command_invocations",
+            InstanceId=self.instance_id,
+            Filters=[{"key": "Status", "value": "InProgress"}],
+        )
+        found = [one for one in answer["CommandInvocations"] if one["Status"] not in _FINISHED]
+        words = [str(one.get("Comment", "")).split() for one in found]
+        return [said[-1] for said in words if said[:1] == ["runbook"]]
+
     def _fetch_pages(self, paged: dict[str, Any]) -> str:
         """Fetch a result that is longer than SSM's 24,000 characters."""
         text = ""

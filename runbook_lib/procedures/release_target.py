@@ -15,6 +15,7 @@ from runbook_lib.procedures.observations import (
     SOURCE_DEVICE_TAG,
     detach_by_hand,
     driver_of,
+    observe_container_hosts,
     observe_volume,
     target_urls,
 )
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from runbook_lib.run import Run
 
 NOTEBOOK = "90_roll_back"
+_TAKES = "verify_before_start"
+"""The host script that makes the target's storage driver attach the volume."""
+_TAKES_S, _POLL_S = 60.0, 0.3
 
 
 def _observe_way_back(run: Run) -> dict[str, Any]:
@@ -57,13 +61,28 @@ def _check_way_back(facts: Facts) -> Sequence[Check]:
 def _observe_target(run: Run) -> dict[str, Any]:
     service = run.ecs.describe_service()
     tasks = run.ecs.tasks() if service["exists"] else []
-    return {"service": service, "tasks": [t["task_arn"] for t in tasks], "volume": observe_volume(run)}
+    return {
+        "service": service,
+        "tasks": [t["task_arn"] for t in tasks],
+        "volume": observe_volume(run),
+        "taking": _hosts_that_take_it(run) if service["exists"] else [],
+    }
+
+
+def _hosts_that_take_it(run: Run) -> list[str]:
+    """Return the hosts on which a cutover's command is under way that makes the storage driver attach the volume.
+
+    It goes on when the cutover was killed: the volume may be nowhere now, and on that host in a moment.
+    """
+    hosts = [host["instance_id"] for host in observe_container_hosts(run)]
+    return [one for one in hosts if _TAKES in run.host(one).scripts_under_way()]
 
 
 def _is_target_stopped(facts: Facts) -> bool:
     wanted = facts["service"].get("desired_count", 0)
     held = bool(facts["volume"]["holder"]) and not facts["volume"]["on_source"]
-    return wanted == 0 and not facts["tasks"] and not held and CUT_OVER_TAG not in facts["volume"]["tags"]
+    is_free = not held and not facts["taking"] and CUT_OVER_TAG not in facts["volume"]["tags"]
+    return wanted == 0 and not facts["tasks"] and is_free
 
 
 def _stop_target(run: Run, before: Facts) -> None:
@@ -74,15 +93,18 @@ def _stop_target(run: Run, before: Facts) -> None:
         run.ec2.remove_tags(before["volume"]["volume_id"], [CUT_OVER_TAG])
     if before["service"]["exists"]:
         run.ecs.set_desired_count(0)
-    _release_gate(run, before)
+    deadline = run.clock.monotonic() + _TAKES_S
+    while before["taking"] and _hosts_that_take_it(run) and run.clock.monotonic() < deadline:
+        run.clock.sleep(_POLL_S)
+    _release_gate(run)
 
 
-def _release_gate(run: Run, before: Facts) -> None:
+def _release_gate(run: Run) -> None:
     """Remove the container that a cutover left holding the volume; a host that is gone holds nothing.
 
     A host that does not answer is not waited for: whether the volume is let go is what the step verifies.
     """
-    volume = before["volume"]
+    volume = observe_volume(run)
     if not volume["holder"] or volume["on_source"]:
         return
     host = run.host(volume["holder"])

@@ -35,6 +35,20 @@ def test_a_script_answers_and_is_on_record(source, commands):
     assert (commands[0]["script"], commands[0]["exit_code"], len(commands[0]["sha256"])) == ("list_open_files", 0, 64)
 
 
+def test_a_script_that_goes_on_without_its_sender_is_seen(source, sandbox, wait_until):
+    """Whoever sent a script and was killed: it is under way until it ends, and nobody else's command counts."""
+    commands = ["exec python3 -c \"import time; time.sleep(4)\""]
+    for comment in ("runbook 20260101T000000Z-guestbook-0001 verify_before_start", "patching"):
+        sandbox.client("ssm").send_command(
+            InstanceIds=[source.instance_id],
+            DocumentName="AWS-RunShellScript",
+            Comment=comment,
+            Parameters={"commands": commands, "executionTimeout": ["30"]},
+        )
+    wait_until(lambda: source.scripts_under_way() == ["verify_before_start"], "it is under way")
+    wait_until(lambda: source.scripts_under_way() == [], "it has ended", timeout_s=20)
+
+
 def test_a_long_result_comes_in_pages(source, commands, sandbox):
     """A result longer than SSM's answer is fetched in pages, whole and checked."""
     folder = sandbox.state_dir / "hosts" / source.instance_id / "root" / "var" / "many"

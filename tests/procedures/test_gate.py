@@ -209,9 +209,10 @@ class Holder:
 @pytest.mark.parametrize(
     "error", [None, HostCommandError("release_gate", "i-t", "no answer")], ids=["answers", "fails"]
 )
-def test_the_way_back_removes_a_gate_wherever_the_volume_is_held(volume, online, asked, error):
+def test_the_way_back_removes_a_gate_wherever_the_volume_is_held(monkeypatch, volume, online, asked, error):
     """Whoever holds the volume is asked to let the gate go; a host that fails is left to what the step verifies."""
     holder = Holder(online, error)
     run = SimpleNamespace(host=lambda _instance_id: holder)
-    release_target._release_gate(run, {"volume": {"volume_id": "vol-1"} | volume})
+    monkeypatch.setattr(release_target, "observe_volume", lambda _run: {"volume_id": "vol-1"} | volume)
+    release_target._release_gate(run)
     assert holder.asked == asked
