@@ -37,7 +37,7 @@ def test_a_script_answers_and_is_on_record(source, commands):
 
 def test_a_script_that_goes_on_without_its_sender_is_seen(source, sandbox, wait_until):
     """Whoever sent a script and was killed: it is under way until it ends, and nobody else's command counts."""
-    commands = ["exec python3 -c \"import time; time.sleep(4)\""]
+    commands = ['exec python3 -c "import time; time.sleep(4)"']
     for comment in ("runbook 20260101T000000Z-guestbook-0001 verify_before_start", "patching"):
         sandbox.client("ssm").send_command(
             InstanceIds=[source.instance_id],

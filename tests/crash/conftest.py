@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.crash.journey import Journey
-from tests.crash.strikes import KILLED
 from tests.crash.town import Town
 
 # each cell is a migration of its own, or Terraform's minute
-COSTLY = {"test_the_way_back_leads_back", "test_a_step_goes_on"}
+COSTLY = {
+    "test_the_way_back_leads_back": {"killed before the act", "killed in the act"},
+    "test_a_step_goes_on": {"killed in the act"},
+}
 WITH_TERRAFORM = {"provision-target", "adopt-volume"}
 
 
@@ -20,10 +22,10 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_itemcollected(item):
-    """Leave costly cells to `thorough` when another strike leaves the same world, or Terraform takes part."""
+    """Leave most strikes of costly cells to `thorough`."""
     if item.originalname in COSTLY:
         values = item.callspec.params
-        kept = KILLED if values["step_id"] not in WITH_TERRAFORM else {"killed in the act"}
+        kept = {"killed in the act"} if values["step_id"] in WITH_TERRAFORM else COSTLY[item.originalname]
         if values["strike"] not in kept:
             item.add_marker(pytest.mark.thorough)
 
