@@ -89,7 +89,8 @@ def test_what_nobody_changes_stays_as_it_was(sandbox, seen, wait_until):
     def last_check():
         argv = ["docker", "inspect", "guestbook-guestbook-1"]
         answer = sandbox.control("POST", f"/_sandbox/hosts/{seen['instance_id']}/call", {"argv": argv})
-        return json.loads(answer["stdout"])[0]["State"]["Health"]["Log"][-1]["End"]
+        log = json.loads(answer["stdout"])[0]["State"]["Health"]["Log"]
+        return log[-1]["End"] if log else ""
 
     with unchanged(sandbox):
         before = last_check()

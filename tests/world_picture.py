@@ -15,6 +15,7 @@ from typing import Any
 
 VOLATILE = {
     "ResponseMetadata": "of the answer, not of the world",
+    "_tick": "moto counts how often a thing was looked at",
     "RoleLastUsed": "looking at AWS with a role is a use of it",
     "Health": "docker checks health by itself: it begins as starting, and a busy machine may fail a check",
 }
