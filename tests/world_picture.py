@@ -92,7 +92,7 @@ def take_picture(sandbox: Any) -> Picture:
     seen = {
         "api": {service: _describe(sandbox, service, calls) for service, calls in _DESCRIBED.items()}
         | {"ecs": _describe_ecs(sandbox), "s3": _describe_s3(sandbox)},
-        "inside": sandbox.control("GET", "/_sandbox/state"),
+        "inside": _clean(sandbox.control("GET", "/_sandbox/state")),
         "terraform": {
             path.name: hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(sandbox.state_dir.glob("*.tfstate*"))
