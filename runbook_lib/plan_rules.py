@@ -49,6 +49,12 @@ def managed_changes(plan: Plan) -> list[Mapping[str, Any]]:
     return [raw for raw in plan.get("resource_changes", []) if raw.get("mode") == "managed"]
 
 
+def interrupted(plan: Plan) -> list[str]:
+    """Return the addresses that a plan replaces only because an apply was killed while it created them, sorted."""
+    reason = "replace_because_tainted"
+    return sorted(raw["address"] for raw in managed_changes(plan) if raw.get("action_reason") == reason)
+
+
 def planned(plan: Plan, resource_type: str) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
     """Yield address, attributes and unknown attributes of each resource of a type that will exist after the apply."""
     for raw in managed_changes(plan):
@@ -86,11 +92,13 @@ def check_stateful_kept(plan: Plan, **_: bool) -> list[Check]:
 
 
 def check_deletes(plan: Plan, *, allow_delete: bool, **_: bool) -> list[Check]:
-    """Nothing is deleted, and only what cannot stop the task is replaced."""
+    """Nothing is deleted, and only what cannot stop the task is replaced; what was interrupted is kept by the apply."""
+    kept = interrupted(plan)
     problems = [
         f"{raw['address']}: {' and '.join(raw['change']['actions'])}"
         for raw in managed_changes(plan)
         if "delete" in raw["change"]["actions"]
+        and raw["address"] not in kept
         and not ("create" in raw["change"]["actions"] and raw["type"] in REPLACEABLE_TYPES)
     ]
     expected = "no delete, and replace only of " + ", ".join(sorted(REPLACEABLE_TYPES))

@@ -20,7 +20,7 @@ from terraform_plans import (
 )
 
 from runbook_lib import planfile
-from runbook_lib.plan_rules import RULES
+from runbook_lib.plan_rules import RULES, interrupted
 
 
 def test_the_plan_of_a_new_target_is_accepted():
@@ -224,6 +224,19 @@ def test_a_policy_known_only_after_the_apply_cannot_be_approved():
     unseen["resource_changes"][-1]["change"]["after_unknown"] = {"policy": True}
 
     assert "known only after the apply" in failed(planfile.guard(unseen))["plan-grants-no-volume-changes"]
+
+
+def test_what_a_killed_apply_was_creating_is_no_replace():
+    """It is kept, not deleted; what is replaced for another reason stays refused, and so does whatever holds data."""
+    tainted = [delete(f"{one}.this", ("delete", "create")) for one in ("aws_ecs_cluster", "aws_ebs_volume")]
+    for one in tainted:
+        one["action_reason"] = "replace_because_tainted"
+    other = delete("aws_ecs_service.this", ("delete", "create"))
+
+    assert list(failed(planfile.guard(plan(*tainted)))) == ["plan-keeps-stateful"]
+    observed = failed(planfile.guard(plan(*tainted, other)))["plan-deletes-nothing"]
+    assert observed == "aws_ecs_service.this: delete and create"
+    assert interrupted(plan(*tainted, other)) == ["aws_ebs_volume.this", "aws_ecs_cluster.this"]
 
 
 def test_taking_the_target_down_may_delete_what_holds_no_data():

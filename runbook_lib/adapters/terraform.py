@@ -161,6 +161,20 @@ class Terraform:
         """
         self._run(["apply", "-input=false", "-json", self._lock_timeout, str(plan.resolve())])
 
+    def untaint(self, address: str) -> None:
+        """Let the state take a resource for whole whose creation was interrupted; the next plan then keeps it.
+
+        Args:
+            address: For example `module.ecs_cluster.aws_ecs_cluster.this`.
+
+        Raises:
+            TerraformError: When the state has no such resource, or it is not tainted.
+
+        Changes:
+            The state; nothing at AWS.
+        """
+        self._run(["untaint", self._lock_timeout, address])
+
     def output_json(self) -> dict[str, Any]:
         """Return the root module's outputs by name, as the state has them; empty before the first apply."""
         outputs = json.loads(self._run(["output", "-json"])[1])

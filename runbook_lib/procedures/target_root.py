@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runbook_lib import planfile
+from runbook_lib import plan_rules, planfile
 from runbook_lib.errors import JournalError, TerraformError
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.observations import driver_of, observe_volume
@@ -117,8 +117,7 @@ def observe_root(run: Run, *, adopt: bool = False) -> dict[str, Any]:
         adopt: Plan the import of the data volume as well.
 
     Returns:
-        Keys `add, change, destroy, imported, changes` (address and actions), `plan_sha256`, `plan_file_sha256`,
-        `guard` (checks).
+        Keys `add, change, destroy, imported, changes, interrupted, plan_sha256, plan_file_sha256, guard` (checks).
 
     Raises:
         TerraformError: when Terraform fails.
@@ -167,6 +166,7 @@ def _plan(run: Run, *, importing: bool) -> dict[str, Any]:
     return {
         **counts,
         "changes": [{"address": c.address, "actions": list(c.actions)} for c in summary.changes],
+        "interrupted": plan_rules.interrupted(document),
         "plan_sha256": digest,
         "plan_file_sha256": hashlib.sha256(plan_path.read_bytes()).hexdigest(),
         "guard": [check.as_json() for check in guard],
@@ -207,9 +207,11 @@ def plan_root(facts: Facts) -> str:
         A sentence with counts and the addresses.
     """
     addresses = ", ".join(f"{c['address']} ({'+'.join(c['actions'])})" for c in facts["changes"])
+    kept = ", ".join(facts["interrupted"])
     return (
         f"Terraform: {facts['add']} to add, {facts['change']} to change, {facts['destroy']} to destroy, "
         f"{facts['imported']} to import: {addresses or 'nothing'}."
+        + (f" Kept, though an apply was interrupted while it created them: {kept}." if kept else "")
     )
 
 
@@ -229,6 +231,8 @@ def apply_root(run: Run, before: Facts) -> None:
     plan_path = run.terraform.folder / PLAN_NAME
     if hashlib.sha256(plan_path.read_bytes()).hexdigest() != before["plan_file_sha256"]:
         raise TerraformError("apply", [f"{plan_path} is not the plan that was guarded; nothing was applied; run again"])
+    if before["interrupted"]:
+        before = _keep_interrupted(run, before["interrupted"])
     started = run.clock.monotonic()
     try:
         run.terraform.apply(plan_path)
@@ -241,6 +245,16 @@ def apply_root(run: Run, before: Facts) -> None:
         duration_s=round(run.clock.monotonic() - started, 3),
         **{key: before[key] for key in ("add", "change", "destroy", "imported")},
     )
+
+
+def _keep_interrupted(run: Run, addresses: Sequence[str]) -> dict[str, Any]:
+    """Keep what a killed apply was creating, which Terraform would delete and create anew; plan and guard again."""
+    for address in addresses:
+        run.terraform.untaint(address)
+    facts = observe_root(run)
+    if refused := [check.sentence() for check in check_root(facts) if not check.passed]:
+        raise TerraformError("plan", refused)
+    return facts
 
 
 def verify_root(_before: Facts, after: Facts) -> Sequence[Check]:

@@ -78,6 +78,7 @@ class Journey:
                 notebook,
                 step_id=step_id,
                 strike=self.strike,
+                until=step_id,
                 hold=(notebook, step_id) == (CUTOVER, steps[0]),
             )
             cell = Cell(left, len(self.town.steps(self.run_id)))

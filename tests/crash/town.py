@@ -18,6 +18,7 @@ from pathlib import Path
 import yaml
 
 from runbook_lib.procedures.hold import FLAG, HOLD_CUTOVER
+from runbook_lib.procedures.prove_copy import VERIFY_ROLLBACK_COPY
 from runbook_lib.sandbox import lifecycle
 from tests.conftest import RunningSandbox
 from tests.crash.source import revive_source, state
@@ -159,11 +160,14 @@ class Town:
         """Perform notebooks until the step is struck; check that it was, and that the record says so."""
         ended = self.drive_on(run_id, *notebooks, step_id=step_id, strike=strike, **how)
         looks_again = step_id == HOLD_CUTOVER.step_id and strike.endswith("AWS")  # whether the source is still ready
-        expected = -signal.SIGKILL if strike in KILLED else 3 if looks_again else 4
+        goes_on = step_id == VERIFY_ROLLBACK_COPY.step_id and strike.endswith("AWS")  # it says why nothing is proved
+        expected = -signal.SIGKILL if strike in KILLED else 3 if looks_again else 0 if goes_on else 4
         assert ended.exit_code == expected, (step_id, strike, ended.output)
         last = [step for step in self.steps(run_id) if step["step_id"] == step_id][-1]
-        assert last["status"] == ("running" if strike in KILLED else "failed")
-        if strike not in KILLED:
+        assert last["status"] == ("running" if strike in KILLED else "succeeded" if goes_on else "failed")
+        if goes_on:
+            assert self.events(run_id, "copy-proof")[-1]["reason"], "an unproved copy says why"
+        elif strike not in KILLED:
             assert "Changed: " in ended.output
             assert looks_again or step_id in ended.output
         self.has_one_writer()
