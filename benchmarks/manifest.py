@@ -26,8 +26,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from process_tree import Memory, Taken, peak_memory, run
-
+from benchmarks.process_tree import Memory, Taken, peak_memory, run
 from runbook_lib.host_scripts import source
 
 LOADER = 'import base64,sys;n={"__name__":"host_script"};exec(base64.b64decode(sys.argv[1]),n);'

@@ -131,12 +131,12 @@ def reads(files: int) -> tuple[float, float]:
         bench, seconds = Bench(base / "files", base / "store"), []
         make_files(bench.folder, files, FILE_BYTES)
         time.sleep(1)  # younger files would be hashed again
-        bench.build("hot", name="hot")
+        bench.result(bench.build("hot"))
         for name, cold in (("warm", False), ("cold", True)):
             if cold:
                 drop(bench.folder)
             started = time.monotonic()
-            bench.build(name, name=name, previous="hot")
+            bench.result(bench.build(name, previous="hot"))
             seconds.append(time.monotonic() - started)
         return seconds[0], seconds[1]
     finally:
