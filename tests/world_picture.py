@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +21,10 @@ VOLATILE = {
     "Health": "docker checks health by itself: it begins as starting, and a busy machine may fail a check",
 }
 """Fields that change by themselves or by being looked at, and why nothing hides behind them."""
+
+PASSING = frozenset(f'"{state}"' for state in ("creating", "attaching", "detaching", "deleting", "pending", "PENDING"))
+"""States at AWS that become others without anybody's doing; a copy is `creating` for a moment."""
+SETTLES_S = 10.0
 
 SHOWN_BY_HOSTS = {
     "mounts": ("findmnt", "-rn", "-o", "TARGET,SOURCE,FSTYPE,OPTIONS"),
@@ -106,6 +111,17 @@ def take_picture(sandbox: Any) -> Picture:
     return Picture(_flat(seen))
 
 
+def _take_when_settled(sandbox: Any) -> Picture:
+    """Return a picture without states that pass by themselves, unless one lasts."""
+    deadline = time.monotonic() + SETTLES_S
+    while True:
+        seen = take_picture(sandbox)
+        passing = [path for path, value in seen.items() if path.startswith("/api/") and value in PASSING]
+        if not passing or time.monotonic() > deadline:
+            return seen
+        time.sleep(0.3)
+
+
 @contextmanager
 def unchanged(sandbox: Any, but: tuple[str, ...] = ()) -> Iterator[None]:
     """Prove that what happens inside changes nothing in the world; the client rests meanwhile.
@@ -118,7 +134,7 @@ def unchanged(sandbox: Any, but: tuple[str, ...] = ()) -> Iterator[None]:
     if at_work:
         sandbox.control("POST", "/_sandbox/client", {"running": False})
     try:
-        before = take_picture(sandbox)
+        before = _take_when_settled(sandbox)
         yield
         differences = [line for line in before.differences(take_picture(sandbox)) if not line.startswith(but or "\0")]
     finally:
