@@ -7,12 +7,8 @@ import pytest
 from tests.crash.journey import Journey
 from tests.crash.town import Town
 
-# each cell is a migration of its own, or Terraform's minute
-COSTLY = {
-    "test_the_way_back_leads_back": {"killed before the act", "killed in the act"},
-    "test_a_step_goes_on": {"killed in the act"},
-}
-WITH_TERRAFORM = {"provision-target", "adopt-volume"}
+# each cell is a migration of its own
+COSTLY, KEPT = "test_the_way_back_leads_back", "killed in the act"
 
 
 def pytest_generate_tests(metafunc):
@@ -22,12 +18,9 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_itemcollected(item):
-    """Leave most strikes of costly cells to `thorough`."""
-    if item.originalname in COSTLY:
-        values = item.callspec.params
-        kept = {"killed in the act"} if values["step_id"] in WITH_TERRAFORM else COSTLY[item.originalname]
-        if values["strike"] not in kept:
-            item.add_marker(pytest.mark.thorough)
+    """Leave all strikes of the costly cells but one to `thorough`."""
+    if item.originalname == COSTLY and item.callspec.params["strike"] != KEPT:
+        item.add_marker(pytest.mark.thorough)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from tests.crash.source import force_detach, forget_adoption, remove_image, remo
 from tests.crash.strikes import ADOPTION, EARLIER, FORCED, IN_A_ROW, PROVISION, names
 from tests.crash.town import Town, note
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(TIMEOUT_S)]
+pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(TIMEOUT_S)]
 # the first strike hits when there is no target at all, so that it breaks the apply of all of it
 ORDER = ("killed in the act", *(strike for strike in strikes.STRIKES if strike != "killed in the act"))
 AGAIN = {"provision-target": remove_log_group, "pull-image": remove_image, "adopt-volume": forget_adoption}

@@ -17,5 +17,5 @@ __all__ = [
     "test_the_way_back_leads_back",
 ]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(TIMEOUT_S)]
+pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(TIMEOUT_S)]
 STRIKES = ("killed after the act", "never verified")
