@@ -7,8 +7,7 @@ import pytest
 from tests.crash.journey import Journey
 from tests.crash.town import Town
 
-# each cell is a migration of its own
-COSTLY, KEPT = "test_the_way_back_leads_back", "killed in the act"
+COSTLY = "test_the_way_back_leads_back"  # each cell is a migration of its own
 
 
 def pytest_generate_tests(metafunc):
@@ -18,8 +17,8 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_itemcollected(item):
-    """Leave all strikes of the costly cells but one to `thorough`."""
-    if item.originalname == COSTLY and item.callspec.params["strike"] != KEPT:
+    """Leave the costly cells to `thorough`."""
+    if item.originalname == COSTLY:
         item.add_marker(pytest.mark.thorough)
 
 
