@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from runbook_lib.model import FileEntry, ManifestDifference
 from runbook_lib.storage import SENTINEL_PATH
 
+_SHOWN = 50
 _CONTENT = frozenset({"size_bytes", "mtime_ns", "sha256"})
 
 
@@ -24,6 +26,17 @@ class Attribution:
     rest: ManifestDifference
     written: tuple[str, ...]
     removed: tuple[str, ...]
+
+    def as_facts(self) -> dict[str, Any]:
+        """Return it for a record: whether all of it is the service's own, and at most 50 paths of each kind."""
+        return {
+            "identical": self.rest.identical,
+            "missing": list(self.rest.missing[:_SHOWN]),
+            "added": list(self.rest.added[:_SHOWN]),
+            "changed": [[path, list(keys)] for path, keys in self.rest.changed[:_SHOWN]],
+            "written_since_start": list(self.written[:_SHOWN]),
+            "removed_since_start": list(self.removed[:_SHOWN]),
+        }
 
 
 def tell_apart(difference: ManifestDifference, after: Sequence[FileEntry], since_ns: int) -> Attribution:
@@ -40,7 +53,7 @@ def tell_apart(difference: ManifestDifference, after: Sequence[FileEntry], since
     entries = {entry.path: entry for entry in after}
     touched = {e.path for e in after if e.kind == "directory" and e.mtime_ns > since_ns}
     removed = _removed(difference.missing, touched)
-    added = {path for path in difference.added if entries[path].mtime_ns >= since_ns or _holder(path) in touched}
+    added = {path for path in difference.added if entries[path].mtime_ns >= since_ns or holder(path) in touched}
     changed = {
         path
         for path, keys in difference.changed
@@ -58,10 +71,11 @@ def _removed(missing: Sequence[str], touched: set[str]) -> set[str]:
     """Return the missing paths whose directory was modified since the start, and what lay below a removed directory."""
     gone: set[str] = set()
     for path in missing:  # sorted: a directory comes before what it holds
-        if path != SENTINEL_PATH and (_holder(path) in gone or _holder(path) in touched):
+        if path != SENTINEL_PATH and (holder(path) in gone or holder(path) in touched):
             gone.add(path)
     return gone
 
 
-def _holder(path: str) -> str:
+def holder(path: str) -> str:
+    """Return the directory that holds a path of a manifest, "." for the root."""
     return path.rpartition("/")[0] or "."

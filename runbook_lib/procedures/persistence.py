@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from runbook_lib.adapters.host import Host
     from runbook_lib.run import Run
 
-_SHOWN, _NAMED = 50, 5
+_NAMED = 5
 _NOTED = ("entries", "metadata_sha256", "groups", "since_ns", "peak_rss_kib", "hashed_with")
 
 
@@ -100,13 +100,8 @@ def compare_with_before(run: Run, name: str, phase: str, since_ns: int) -> dict[
     before, after = manifest_before(run), manifest.parse(run.evidence(name))
     result = tell_apart(manifest.compare(before, after), after, since_ns)
     facts = {
-        "identical": result.rest.identical,
-        "missing": list(result.rest.missing[:_SHOWN]),
-        "added": list(result.rest.added[:_SHOWN]),
-        "changed": [[path, list(keys)] for path, keys in result.rest.changed[:_SHOWN]],
-        "written_since_start": list(result.written[:_SHOWN]),
+        **result.as_facts(),
         "written_since_start_count": len(result.written),
-        "removed_since_start": list(result.removed[:_SHOWN]),
         "removed_since_start_count": len(result.removed),
         "may_remove": run.parameters.policy.max_removed_by_service,
         "entries": len(before),

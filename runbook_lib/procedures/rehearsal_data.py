@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib import manifest
-from runbook_lib.model import Check, Facts, FileEntry, ManifestDifference
-from runbook_lib.procedures.attribution import tell_apart
+from runbook_lib.model import Check, Facts, FileEntry
+from runbook_lib.procedures.attribution import Attribution, holder, tell_apart
 from runbook_lib.procedures.rehearsal_clone import AFTER_COPY, BEFORE_COPY, take_rehearsal_manifest
 from runbook_lib.procedures.rehearsal_facts import NOTEBOOK, RUN_TASK, events, is_over, note
 from runbook_lib.procedures.rehearsal_task import observe_rehearsal
@@ -33,16 +33,12 @@ class CloneComparison:
     Args:
         compared: How many entries were compared.
         not_compared: Paths whose content at the moment of the copy is not known, sorted.
-        written: Paths that the rehearsed service wrote since it started, sorted.
-        removed: Paths that the rehearsed service removed since it started, sorted.
-        difference: What remains: entries that are not what they must be.
+        found: What the rehearsed service did, and what remains: entries that are not what they must be.
     """
 
     compared: int
     not_compared: tuple[str, ...]
-    written: tuple[str, ...]
-    removed: tuple[str, ...]
-    difference: ManifestDifference
+    found: Attribution
 
 
 def compare_clone(
@@ -64,13 +60,10 @@ def compare_clone(
     since_ns = max((entry.mtime_ns for entry in after), default=0)
     on_clone = [entry for entry in clone if entry.path in stable]
     known = [entry for entry in after if entry.path in stable]
-    result = tell_apart(manifest.compare(known, on_clone), clone, since_ns)
     return CloneComparison(
         compared=len(stable),
         not_compared=tuple(sorted({e.path for e in (*before, *after)} - stable)),
-        written=result.written,
-        removed=result.removed,
-        difference=result.rest,
+        found=tell_apart(manifest.compare(known, on_clone), clone, since_ns),
     )
 
 
@@ -82,11 +75,7 @@ def _stable(before: Sequence[FileEntry], after: Sequence[FileEntry], snapshot_ns
         return same
     latest = snapshot_ns - _SNAPSHOT_MARGIN_NS
     old = {path for path, entry in later.items() if entry.mtime_ns < latest}
-    return {path for path in same & old if path == "." or _parent(path) in old}
-
-
-def _parent(path: str) -> str:
-    return path.rpartition("/")[0] or "."
+    return {path for path in same & old if path == "." or holder(path) in old}
 
 
 def _observe_data(run: Run) -> dict[str, Any]:
@@ -108,14 +97,9 @@ def _observe_data(run: Run) -> dict[str, Any]:
     result = compare_clone(before, after, clone, _snapshot_ns(run, seen["cloned"]))
     comparison = {
         "compared": result.compared,
-        "identical": result.difference.identical,
-        "missing": list(result.difference.missing[:_SHOWN]),
-        "added": list(result.difference.added[:_SHOWN]),
-        "changed": [[path, list(keys)] for path, keys in result.difference.changed[:_SHOWN]],
+        **result.found.as_facts(),
         "not_compared": list(result.not_compared[:_SHOWN]),
         "not_compared_count": len(result.not_compared),
-        "written_since_start": list(result.written[:_SHOWN]),
-        "removed_since_start": list(result.removed[:_SHOWN]),
     }
     note(run, "compared", **comparison)
     return kept | {"comparison": comparison}

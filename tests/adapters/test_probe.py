@@ -2,34 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
-import pytest
-
 from runbook_lib.adapters.clock import Clock
 from runbook_lib.adapters.probe import OutageProbe
-
-
-class Answer(BaseHTTPRequestHandler):
-    """A service that is up."""
-
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_arguments):
-        """Say nothing."""
-
-
-@pytest.fixture
-def url():
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
 
 
 def test_a_look_that_cannot_find_the_address_does_not_end_the_watch(url, wait_until):

@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
 import pytest
 
 from runbook_lib.adapters.clock import Clock
 from runbook_lib.journal import Journal
 from runbook_lib.procedures.outage import note_outage_start, observe_outage
 from runbook_lib.run import Run
-
-
-class Answer(BaseHTTPRequestHandler):
-    """A service that is up."""
-
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_arguments):
-        """Say nothing."""
-
-
-@pytest.fixture
-def url():
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
