@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib import checks
-from runbook_lib.errors import HostCommandError
+from runbook_lib.errors import AwsError, HostCommandError
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.observations import (
     CUT_OVER_TAG,
@@ -72,10 +72,13 @@ def _observe_target(run: Run) -> dict[str, Any]:
 def _hosts_that_take_it(run: Run) -> list[str]:
     """Return the hosts on which a cutover's command is under way that makes the storage driver attach the volume.
 
-    It goes on when the cutover was killed: the volume may be nowhere now, and on that host in a moment.
+    It goes on when the cutover was killed: the volume may be nowhere now, and on that host in a moment. Where SSM does
+    not tell, the way back goes on all the same: whether the volume is let go is what the step verifies.
     """
     hosts = [host["instance_id"] for host in observe_container_hosts(run)]
-    return [one for one in hosts if _TAKES in run.host(one).scripts_under_way()]
+    with suppress(AwsError):
+        return [one for one in hosts if _TAKES in run.host(one).scripts_under_way()]
+    return []
 
 
 def _is_target_stopped(facts: Facts) -> bool:

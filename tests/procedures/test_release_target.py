@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from runbook_lib.errors import AwsError
 from runbook_lib.procedures import release_target
 from runbook_lib.procedures.release_target import STOP_TARGET_SERVICE
 
@@ -74,3 +75,15 @@ def test_a_command_that_never_ends_is_not_waited_for_for_ever(way_back):
     run, target = way_back(10_000)
     STOP_TARGET_SERVICE.act(run, STOP_TARGET_SERVICE.observe(run))
     assert 60 <= target.now_s < 62
+
+
+def test_the_way_back_does_not_depend_on_being_told(way_back, monkeypatch):
+    """Without the permission to ask what is under way, it stops the target as before."""
+
+    def denied(_target):
+        raise AwsError("ListCommandInvocations", "AccessDeniedException", "not authorized")
+
+    monkeypatch.setattr(Target, "scripts_under_way", denied)
+    run, target = way_back(-1)
+    STOP_TARGET_SERVICE.act(run, STOP_TARGET_SERVICE.observe(run))
+    assert target.done == [("release_gate", True)]
