@@ -32,16 +32,14 @@ def critical_path(latency: Latency, *, proof: bool = False) -> tuple[Leg, ...]:
     Args:
         latency: The figures that the sandbox was started with.
         proof: Whether the volume is read on the target before the application starts. The storage driver attaches for a
-            container only, so one must start that is not the application, and a command must be delivered.
+            container only, so one must start that is not the application. The command that does it can be delivered
+            while EC2 detaches.
 
     Returns:
         The legs. A reconciler that looks every `tick_s` notices a change after half of that on average; two of them
         follow one another (the service scheduler, the host's agent).
     """
-    before_start = (
-        Leg("attach", "one SSM command is delivered: verify the volume", latency.ssm_delivery_s),
-        Leg("attach", "a container that holds the volume starts", latency.container_start_s),
-    )
+    before_start = (Leg("attach", "a container that holds the volume starts", latency.container_start_s),)
     return (
         Leg("stop and unmount", "one SSM command is delivered: compose stop and umount", latency.ssm_delivery_s),
         Leg("detach", "EC2 detaches the volume from the source", latency.detach_s),

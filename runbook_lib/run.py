@@ -54,6 +54,8 @@ class Run:
         self._hosts: dict[str, Host] = {}
         self._probe: OutageProbe | None = None
         self._look: tuple[float, dict[str, Any]] | None = None
+        self.sent_ahead: dict[str, Callable[[], dict[str, Any]]] = {}
+        """By instance, the answer to a command that waits on it for its turn; known to this process only."""
 
     @cached_property
     def aws(self) -> Aws:

@@ -90,10 +90,34 @@ class Host:
 
         Source: SSM SendCommand with AWS-RunShellScript, GetCommandInvocation.
         """
-        result = self._run_once(script, timeout_s, arguments)
-        if "paged" not in result:
-            return dict(result["result"])
-        return dict(json.loads(self._fetch_pages(result["paged"])))
+        return self.begin(script, timeout_s=timeout_s, **arguments)()
+
+    def begin(self, script: str, *, timeout_s: int = 120, **arguments: Any) -> Callable[[], dict[str, Any]]:
+        """Send one host script and go on while it runs.
+
+        Args:
+            script: As `run`.
+            timeout_s: As `run`.
+            **arguments: As `run`.
+
+        Returns:
+            Waits for the end and returns what `run` does; raises as `run`.
+
+        Raises:
+            HostCommandError: when it could not be delivered.
+
+        Changes:
+            What the script says it changes, whether somebody waits for its end or not.
+        """
+        finish = self._begin(script, timeout_s, arguments)
+
+        def result() -> dict[str, Any]:
+            answer = finish()
+            if "paged" not in answer:
+                return dict(answer["result"])
+            return dict(json.loads(self._fetch_pages(answer["paged"])))
+
+        return result
 
     def scripts_under_way(self) -> list[str]:
         """Return the names of this package's scripts that this host runs at this moment, whoever sent them.
@@ -125,27 +149,31 @@ class Host:
         while len(text) < paged["characters"]:
             ends = len(text) + _PAGE_CHARACTERS >= paged["characters"]
             page = {"path": paged["path"], "offset": len(text), "length": _PAGE_CHARACTERS, "remove": ends}
-            text += self._run_once("read_page", 60, page)["result"]["text"]
+            text += self._begin("read_page", 60, page)()["result"]["text"]
         if hashlib.sha256(text.encode()).hexdigest() != paged["sha256"]:
             raise HostCommandError(
                 "read_page", self.instance_id, f"{paged['path']} changed while it was read; run again"
             )
         return gzip.decompress(base64.b64decode(text)).decode()
 
-    def _run_once(self, script: str, timeout_s: int, arguments: dict[str, Any]) -> dict[str, Any]:
+    def _begin(self, script: str, timeout_s: int, arguments: dict[str, Any]) -> Callable[[], dict[str, Any]]:
         source = _source(script)
         started = self._clock.monotonic()
         command_id = self._send(script, source, timeout_s, arguments)
-        invocation = self._wait(script, command_id, timeout_s)
-        self._record(
-            script=script,
-            sha256=hashlib.sha256(source.encode()).hexdigest(),
-            instance_id=self.instance_id,
-            command_id=command_id,
-            exit_code=invocation.get("ResponseCode", -1),
-            duration_s=round(self._clock.monotonic() - started, 3),
-        )
-        return self._parse(script, invocation)
+
+        def answer() -> dict[str, Any]:
+            invocation = self._wait(script, command_id, timeout_s)
+            self._record(
+                script=script,
+                sha256=hashlib.sha256(source.encode()).hexdigest(),
+                instance_id=self.instance_id,
+                command_id=command_id,
+                exit_code=invocation.get("ResponseCode", -1),
+                duration_s=round(self._clock.monotonic() - started, 3),
+            )
+            return self._parse(script, invocation)
+
+        return answer
 
     def _send(self, script: str, source: str, timeout_s: int, arguments: dict[str, Any]) -> str:
         parts = (zlib.compress(source.encode()), json.dumps(arguments).encode())

@@ -25,7 +25,7 @@ from list_open_files import look
 from manifest_hash import find_hashing
 from manifest_parts import Job, Totals, cut
 from manifest_rows import HEADER, STARTED, VERSION, Former, load, manifest_path, write_note
-from manifest_walk import Walk
+from manifest_walk import NO_ACCESS_TIME, Walk
 from manifest_workers import Workers, worker_count
 from prelude import Refused, read_text, run
 
@@ -118,7 +118,7 @@ def build(root_path: str, folder: str, formers: list, options: dict) -> tuple:
     trusted_before_ns = time.time_ns() - CLOCK_TICK_NS
     run(["sync", "-f", root_path], timeout_s=600)
     write_note(os.path.join(folder, STARTED), {"trusted_before_ns": trusted_before_ns})
-    root = os.open(root_path, os.O_RDONLY | os.O_DIRECTORY)
+    root = os.open(root_path, os.O_RDONLY | os.O_DIRECTORY | NO_ACCESS_TIME)
     job = Job(root, folder, formers, options)
     workers = Workers(options.get("workers"), job.complete)
     try:

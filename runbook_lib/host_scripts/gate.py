@@ -8,10 +8,15 @@ volume plugin attaches and mounts the volume.
 from __future__ import annotations
 
 import json
+import subprocess
+import time
 
+from mounts import block_devices, find_device
 from prelude import Refused, run
 
 INSIDE = "/volume"
+POLL_S = 0.1
+STARTS_S = 300.0
 
 
 def container_name(volume_id: str) -> str:
@@ -26,23 +31,78 @@ def find(volume_id: str) -> dict | None:
     return found[0] if found else None
 
 
-def hold(gate: dict, volume_id: str, run_id: str) -> dict:
-    """Return docker's description of a running gate container: the one that is there, or a new one."""
-    check_image(gate["image"])
-    check_volume(gate, volume_id)
-    row = find(volume_id)
-    if row is not None and not (row["State"].get("Running") and source_of(row)):
-        run(["docker", "rm", "-f", container_name(volume_id)], timeout_s=300)
-        row = None
-    if row is None:
-        argv = ["docker", "run", "--detach", "--name", container_name(volume_id), "--label", "runbook.run-id=" + run_id]
-        argv += ["--network", "none", "--restart", "no", "--volume-driver", gate["plugin_alias"]]
-        run([*argv, "--volume", "%s:%s:ro" % (gate["volume_name"], INSIDE), gate["image"]], timeout_s=300)
+class Hold:
+    """A gate container: the one that is there, or one that starts while the volume can be looked at already.
+
+    Args:
+        gate: `volume_name`, `plugin_alias`, `image`.
+        volume_id: The volume.
+        run_id: The run that holds it.
+        wait_s: How long to wait until the plugin knows the volume.
+    """
+
+    def __init__(self, gate: dict, volume_id: str, run_id: str, wait_s: float) -> None:
+        check_image(gate["image"])
+        wait_for_volume(gate, volume_id, wait_s)
+        self.volume_id, self.starting = volume_id, None
         row = find(volume_id)
-    if row is None or not row["State"].get("Running"):
-        state = (row or {}).get("State")
-        raise Refused("gate-not-running", "the container that holds the volume does not run", state=state)
-    return row
+        if row is not None and not (row["State"].get("Running") and source_of(row)):
+            run(["docker", "rm", "-f", container_name(volume_id)], timeout_s=300)
+            row = None
+        if row is None:
+            argv = [
+                "docker",
+                "run",
+                "--detach",
+                "--name",
+                container_name(volume_id),
+                "--label",
+                "runbook.run-id=" + run_id,
+            ]
+            argv += ["--network", "none", "--restart", "no", "--volume-driver", gate["plugin_alias"]]
+            argv += ["--volume", "%s:%s:ro" % (gate["volume_name"], INSIDE), gate["image"]]
+            self.starting = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            )
+
+    def mounted_at(self) -> str:
+        """Return where the kernel has the volume mounted, as soon as it has; "" when the start ended before that."""
+        while self.starting is not None and self.starting.poll() is None:
+            device = find_device(block_devices(), self.volume_id)
+            if device and device["found_by"] == "serial" and device["mountpoint"]:
+                return device["mountpoint"]
+            time.sleep(POLL_S)
+        return ""
+
+    def container(self) -> dict:
+        """Return docker's description of the gate container once it runs."""
+        if self.starting is not None:
+            try:
+                problem = self.starting.communicate(timeout=STARTS_S)[1].decode("utf-8", "replace").strip()
+            except subprocess.TimeoutExpired:
+                message = "the container that holds the volume did not start in %g s" % STARTS_S
+                raise Refused("gate-not-running", message) from None
+            if self.starting.returncode:
+                raise Refused("gate-not-running", "the container that holds the volume did not start: %s" % problem)
+        row = find(self.volume_id)
+        if row is None or not row["State"].get("Running"):
+            state = (row or {}).get("State")
+            raise Refused("gate-not-running", "the container that holds the volume does not run", state=state)
+        return row
+
+
+def wait_for_volume(gate: dict, volume_id: str, wait_s: float) -> None:
+    """Return once the plugin knows the volume by its name; refuse another one at once, and none after a time."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            check_volume(gate, volume_id)
+        except Refused as refusal:
+            if refusal.kind != "no-volume" or time.monotonic() >= deadline:
+                raise
+        else:
+            return
+        time.sleep(POLL_S)
 
 
 def check_image(image: str) -> None:

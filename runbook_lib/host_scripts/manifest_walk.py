@@ -1,6 +1,7 @@
 """Walk a folder by descriptors, so that odd names, deep trees and renames under way cannot lead it astray.
 
-Reads names, attributes and link targets; opens no file's content. Symlinks and other filesystems are not entered.
+Reads names, attributes and link targets; opens no file's content; as root it leaves folders' access times alone.
+Symlinks and other filesystems are not entered.
 Rows come in the order of their paths' bytes without being sorted as a whole: of a folder only the names are held, as
 raw bytes, and slices of them are looked at in inode order, as they lie on the disk. A folder's subtree stands in the
 order as its name with a slash. So the memory it takes is that of the largest folder's names, not of the tree.
@@ -26,7 +27,8 @@ KINDS = {
     stat.S_IFCHR: "character_device",
     stat.S_IFBLK: "block_device",
 }
-FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+NO_ACCESS_TIME = os.O_NOATIME if os.geteuid() == 0 else 0  # who does not own a folder must not leave it alone
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | NO_ACCESS_TIME
 ENCODING = sys.getfilesystemencoding()
 SLICE = 2048  # names of one folder that are looked at together
 INODE_BYTES = 8

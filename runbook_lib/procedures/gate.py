@@ -1,6 +1,7 @@
 """The gate between the hosts: on the target, the volume is verified before the application starts on it.
 
-One writer, always: the volume is named for the plugin and attached nowhere when `verify-before-start` begins. A
+One writer, always: the volume is attached nowhere when it gets the plugin's name, and only then the command that
+verifies it, which may wait on the host already (`verification`), takes it. A
 container that runs nothing of the application, read-only and without network, makes the target's own storage driver
 attach and mount it; nobody else can attach it from then on, because EC2 attaches a volume once. The desired count is 0
 until the step succeeded, so no task can write meanwhile. The gate container still holds the mount when the task starts:
@@ -20,14 +21,14 @@ from typing import TYPE_CHECKING, Any
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.gate_proof import FIX, WHY, check_proof, is_proved, observe_proof
 from runbook_lib.procedures.hand_over import check_unique_name, is_named, observe_name
-from runbook_lib.procedures.manifest_before import AT_START, before_event, is_home, manifest_before
+from runbook_lib.procedures.manifest_before import is_home, manifest_before
 from runbook_lib.procedures.observations import (
-    driver_of,
     observe_container_hosts,
     observe_task,
     observe_task_volume,
 )
 from runbook_lib.procedures.together import together
+from runbook_lib.procedures.verification import verify_on
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -112,20 +113,8 @@ def _check_gate(facts: Facts) -> Sequence[Check]:
 
 def _verify_on_host(run: Run, before: Facts) -> None:
     """Hold the volume on the target's host and describe what is on it."""
-    recorded, instance_id = before_event(run).fields, before["hosts"][0]
-    seen = run.host(instance_id).run(
-        "verify_before_start",
-        timeout_s=3600,
-        run_id=run.run_id,
-        name=AT_START,
-        gate=driver_of(run).gate(),
-        volume_id=before["expected"]["volume_id"],
-        filesystem_uuid=before["expected"]["filesystem_uuid"],
-        since_ns=recorded["since_ns"],
-        files=recorded["files"],
-        seed=run.run_id,
-        budget_s=run.parameters.policy.verify_budget_s,
-    )
+    instance_id = before["hosts"][0]
+    seen = verify_on(run, instance_id)
     run.journal.append("before-start", instance_id=instance_id, **seen)
 
 

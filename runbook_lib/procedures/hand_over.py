@@ -25,6 +25,7 @@ from runbook_lib.procedures.rollback_points import (
     observe_rollback_points,
 )
 from runbook_lib.procedures.together import together
+from runbook_lib.procedures.verification import send_ahead
 from runbook_lib.steps import Step
 from runbook_lib.storage import REFUSED
 
@@ -112,7 +113,7 @@ def _check_detach(facts: Facts) -> Sequence[Check]:
 
 
 def _detach(run: Run, before: Facts) -> None:
-    """Note on the volume where it came from, then ask for a clean detach."""
+    """Note on the volume where it came from, ask for a clean detach, and let the target's host wait for the volume."""
     volume = before["volume"]
     origin = {
         RUN_TAG: run.run_id,
@@ -121,6 +122,7 @@ def _detach(run: Run, before: Facts) -> None:
     }
     run.ec2.set_tags(volume["volume_id"], origin)
     run.ebs.detach_volume(volume["volume_id"], volume["holder"])
+    send_ahead(run, volume)
 
 
 def _verify_detached(_before: Facts, after: Facts) -> Sequence[Check]:

@@ -20,14 +20,13 @@ from runbook_lib.procedures.observations import (
     target_urls,
 )
 from runbook_lib.procedures.outage import note_outage_start
+from runbook_lib.procedures.verification import SCRIPT
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
 
 NOTEBOOK = "90_roll_back"
-_TAKES = "verify_before_start"
-"""The host script that makes the target's storage driver attach the volume."""
 _TAKES_S, _POLL_S = 60.0, 0.3
 
 
@@ -61,11 +60,13 @@ def _check_way_back(facts: Facts) -> Sequence[Check]:
 def _observe_target(run: Run) -> dict[str, Any]:
     service = run.ecs.describe_service()
     tasks = run.ecs.tasks() if service["exists"] else []
+    volume = observe_volume(run)
+    is_handed_over = volume["tags"].get("Name") == driver_of(run).volume_name  # without it the command takes nothing
     return {
         "service": service,
         "tasks": [t["task_arn"] for t in tasks],
-        "volume": observe_volume(run),
-        "taking": _hosts_that_take_it(run) if service["exists"] else [],
+        "volume": volume,
+        "taking": _hosts_that_take_it(run) if service["exists"] and is_handed_over else [],
     }
 
 
@@ -77,7 +78,7 @@ def _hosts_that_take_it(run: Run) -> list[str]:
     """
     hosts = [host["instance_id"] for host in observe_container_hosts(run)]
     with suppress(AwsError):
-        return [one for one in hosts if _TAKES in run.host(one).scripts_under_way()]
+        return [one for one in hosts if SCRIPT in run.host(one).scripts_under_way()]
     return []
 
 

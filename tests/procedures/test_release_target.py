@@ -10,7 +10,8 @@ from runbook_lib.errors import AwsError
 from runbook_lib.procedures import release_target
 from runbook_lib.procedures.release_target import STOP_TARGET_SERVICE
 
-FREE = {"volume_id": "vol-1", "holder": "", "on_source": False, "tags": {}, "attachments": []}
+NAME = "guestbook-data"
+FREE = {"volume_id": "vol-1", "holder": "", "on_source": False, "tags": {"Name": NAME}, "attachments": []}
 HELD = FREE | {"holder": "i-target"}
 
 
@@ -51,6 +52,7 @@ def way_back(monkeypatch):
         ecs = SimpleNamespace(describe_service=lambda: service, tasks=list, set_desired_count=lambda _count: None)
         run = SimpleNamespace(host=lambda _id: target, ecs=ecs, clock=target)
         monkeypatch.setattr(release_target, "observe_container_hosts", lambda _run: [{"instance_id": "i-target"}])
+        monkeypatch.setattr(release_target, "driver_of", lambda _run: SimpleNamespace(volume_name=NAME))
         monkeypatch.setattr(release_target, "observe_volume", lambda _run: FREE if target.looks >= 0 else HELD)
         return run, target
 
@@ -61,6 +63,14 @@ def test_a_volume_that_is_about_to_be_taken_is_not_free(way_back):
     """Attached nowhere and no task: still the step is not done while the command is under way."""
     run, _ = way_back(1)
     assert not STOP_TARGET_SERVICE.is_done(STOP_TARGET_SERVICE.observe(run))
+
+
+def test_a_command_that_waits_for_a_volume_without_the_name_holds_nobody_up(way_back, monkeypatch):
+    """Sent ahead and never given the volume, the command takes nothing: the way back need not wait for its end."""
+    run, _ = way_back(1)
+    unnamed = FREE | {"tags": {"Name": "what it was called before"}}
+    monkeypatch.setattr(release_target, "observe_volume", lambda _run: unnamed)
+    assert STOP_TARGET_SERVICE.is_done(STOP_TARGET_SERVICE.observe(run))
 
 
 def test_the_gate_is_removed_that_came_after_the_look(way_back):

@@ -5,6 +5,7 @@ import gzip
 import itertools
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sandbox.rexray_harbour import Harbour
@@ -206,6 +207,50 @@ def test_a_name_that_the_plugin_does_not_find_starts_nothing(quay, name):
     answer = quay.verify("a", name, "vol-0123456789abcdef0", {"since_ns": 0, "files": 1})
     assert (answer["ok"], answer["error"]["kind"]) == (False, "no-volume")
     assert quay.named(name) == []
+
+
+def test_sent_ahead_it_takes_the_volume_when_it_gets_the_name(quay, name):
+    """Until then nothing is started or attached; then the volume is verified like any other."""
+    volume_id = quay.filled(f"before-{name}")
+    before = quay.described(volume_id, name)
+    with ThreadPoolExecutor() as pool:
+        sent = pool.submit(quay.verify, "a", name, volume_id, before, wait_s=60)
+        time.sleep(1.0)
+        assert (sent.done(), quay.attached(volume_id), quay.named(name)) == (False, [], [])
+        quay.ec2.create_tags(Resources=[volume_id], Tags=[{"Key": "Name", "Value": name}])
+        seen = sent.result()["result"]
+
+    assert (seen["volume_id"], seen["metadata_sha256"]) == (volume_id, before["metadata_sha256"])
+    assert seen["groups"] == before["groups"]
+    assert quay.attached(volume_id) == [quay.hosts["a"]]
+
+
+def test_two_of_them_follow_one_another(quay, name):
+    """One that was left behind by a killed runbook and the next: both say the same, and one container holds."""
+    volume_id = quay.filled(name)
+    before = quay.described(volume_id, name)
+    with ThreadPoolExecutor() as pool:
+        both = [pool.submit(quay.verify, "a", name, volume_id, before) for _ in range(2)]
+        digests = {one.result()["result"]["metadata_sha256"] for one in both}
+
+    assert digests == {before["metadata_sha256"]}
+    assert len(quay.ok("a", "docker", "ps", "-q", "--filter", "name=runbook-gate").split()) == 1
+
+
+def test_a_container_that_holds_another_folder_than_was_read_is_read_itself(quay, name):
+    """With the plugin's own root path the container gets a folder below the mount: that is what is described."""
+    volume_id = quay.filled(name)
+    before = quay.described(volume_id, name)
+    root = "LIBSTORAGE_INTEGRATION_VOLUME_OPERATIONS_MOUNT_ROOTPATH="
+    quay.configured("a", f"{root}/data")
+    try:
+        seen = quay.verify("a", name, volume_id, before)["result"]
+    finally:
+        quay.call("a", "docker", "rm", "-f", f"runbook-gate-{volume_id}")
+        quay.configured("a", f"{root}/")
+
+    assert seen["below_mount"] == "data"
+    assert seen["metadata_sha256"] != before["metadata_sha256"]
 
 
 def test_another_volume_of_the_name_is_not_mounted(quay, name):
