@@ -34,8 +34,7 @@ CUTOVER = (
     ("check-readiness", "Check that the cutover may begin", 1.1, False),
     ("keep-volume-on-termination", "Keep the volume when the source instance is terminated", 0.2, False),
     ("take-hot-manifest", "Hash every file while the service still runs", 1.9, False),
-    ("stop-source-service", "Stop the compose project and prove that nothing writes any more", 1.4, True),
-    ("complete-manifest", "Complete the manifest by hashing only what changed", 0.8, True),
+    ("stop-source-service", "Stop the compose project and complete the manifest", 2.25, True),
     ("unmount-volume", "Write everything back and unmount the volume", 0.5, True),
     ("create-rollback-point", "Take the rollback point", 0.3, True),
     ("detach-volume", "Detach the volume from the source", 0.9, True),
@@ -231,9 +230,9 @@ class Story:
             self.journal.append("sentinel", path=".runbook/sentinel.json", sha256=digest("sentinel"))
             self.manifest("hot")
             self.host("build_manifest")
-        if step_id == "complete-manifest":
+        if step_id == "stop-source-service":
             self.manifest("before")
-            self.host("build_manifest")
+            self.host("stop_compose")
         if step_id == "create-rollback-point":
             names = {"type": "volume", "id": "vol-0bbbbbbbbbbbbbbbb", "status": "creating"}
             self.journal.append("rollback-point", point="rollback", **names)

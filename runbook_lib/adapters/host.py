@@ -32,7 +32,7 @@ _NO_PYTHON = (
     "expected Python 3.7 or later on the host, which every script of the runbook needs; observed that the shell finds "
     "no python3. Nothing was changed. Install the distribution's python3 package, then run again"
 )
-_SHORTEST_POLL_S, _LONGEST_POLL_S, _POLL_SHARE = 0.05, 0.5, 0.1
+_SHORTEST_POLL_S, _LONGEST_POLL_S, _POLL_SHARE = 0.05, 0.5, 0.04
 
 
 @cache
@@ -198,7 +198,7 @@ class Host:
     def _wait(self, script: str, command_id: str, timeout_s: int) -> dict[str, Any]:
         started = self._clock.monotonic()
         while (waited_s := self._clock.monotonic() - started) < timeout_s + 30:
-            # a pause is a tenth of what was waited: it costs little of an outage, and few calls for a long command
+            # a pause is a small share of what was waited: little of an outage, few calls for a long command
             self._clock.sleep(min(max(waited_s * _POLL_SHARE, _SHORTEST_POLL_S), _LONGEST_POLL_S))
             try:
                 invocation = self._aws.call(

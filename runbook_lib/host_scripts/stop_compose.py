@@ -2,18 +2,22 @@
 
 Changes: sets the containers' restart policy to `no` (the former one is kept in the store), stops the containers.
 It removes neither containers nor volumes. Containers that are stopped already stay so. With `look`, it says at the
-end who has files open, as `list_open_files` does.
+end who has files open, as `list_open_files` does. With `manifest` it waits until nobody has, and builds the manifest of
+what the service left, as `build_manifest` does: inside an outage a command of its own costs more than this look.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
 
+from build_manifest import main as build_manifest
 from containers import compose_command, compose_containers
 from list_open_files import look
 from prelude import STORE, Refused, read_text, run, write_atomically
 
+CLOSES_S, POLL_S = 30.0, 0.2  # how long a process that is no container may take to close its files
 STOP_S = 540  # every container's own grace period, or the one given, must have ended by then
 
 
@@ -39,7 +43,21 @@ def main(arguments: dict) -> dict:
     if up:
         raise Refused("still-running", "still running after stop: %s" % ", ".join(up), containers=after)
     stopped = {"containers": after, "restart_policies": policies, "record": record}
+    if arguments.get("manifest"):
+        return dict(stopped, **manifest_of(arguments))
     return dict(stopped, look=look(arguments["look"])) if arguments.get("look") else stopped
+
+
+def manifest_of(arguments: dict) -> dict:
+    """Return the manifest once nobody has a file open, and the look after it; no manifest while somebody has."""
+    deadline, seen = time.monotonic() + arguments.get("closes_s", CLOSES_S), look(arguments["look"])
+    while seen["open_files"] and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+        seen = look(arguments["look"])
+    if seen["open_files"] or not seen["mounted"]:
+        return {"look": seen, "manifest": None}
+    built = build_manifest(dict(arguments["manifest"], look=arguments["look"]))
+    return {"look": built.pop("look"), "manifest": built}
 
 
 def remember(record: str, chosen: list) -> dict:

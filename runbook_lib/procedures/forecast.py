@@ -13,8 +13,8 @@ from typing import Any
 
 from runbook_lib.model import Check, Facts
 
-COMMANDS_IN_OUTAGE = 6
-"""Host commands that stand one after the other between the stop of the source and the start of the target."""
+COMMANDS_IN_OUTAGE = 4
+"""Host commands whose way to the host and back is part of the outage: stop, unmount, proof before the start, look."""
 
 REHEARSAL = "25_rehearse_on_clone"
 
@@ -52,13 +52,13 @@ def forecast_outage(measured: Measured) -> dict[str, Any]:
     """
     command_s = median(measured.commands_s) if measured.commands_s else 0.0
     stop_s = min(measured.stop_s, measured.stop_grace_s)
+    ended = f"the rehearsed application ended in {measured.stop_s:.1f} s, at most {measured.stop_grace_s:g} s"
     parts = (
         (
             "stop-source-service",
-            stop_s,
-            f"the rehearsed application ended in {measured.stop_s:.1f} s; it has at most {measured.stop_grace_s:g} s",
+            stop_s + measured.manifest_s,
+            f"{ended}; the second hot manifest on the source took {measured.manifest_s:.1f} s",
         ),
-        ("complete-manifest", measured.manifest_s, "the second hot manifest on the source"),
         ("detach-volume", measured.release_s, "unmount and detach of the clone"),
         ("start-target-service", measured.start_s, "placement, attach, mount and application start on the clone"),
         (

@@ -106,7 +106,7 @@ def _check_gate(facts: Facts) -> Sequence[Check]:
             expected="a manifest taken after the service stopped",
             observed="taken" if facts["expected"]["metadata_sha256"] else "none",
             fix="run 30_cut_over_volume from the top",
-            needs="complete-manifest",
+            needs="stop-source-service",
         ),
     )
 

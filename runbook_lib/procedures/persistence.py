@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from runbook_lib.adapters.host import Host
     from runbook_lib.run import Run
 
+MANIFEST_S = 6 * 3600
+"""Longest time that a host may take for a manifest."""
+
 _NAMED = 5
 _NOTED = ("entries", "metadata_sha256", "groups", "since_ns", "peak_rss_kib", "hashed_with")
 
@@ -41,7 +44,24 @@ def build_manifest(run: Run, host: Host, name: str, phase: str, **where: Any) ->
     Changes:
         Files under /var/lib/runbook on the host; a `manifest` event.
     """
-    built = host.run("build_manifest", timeout_s=6 * 3600, run_id=run.run_id, name=name, **where)
+    built = host.run("build_manifest", timeout_s=MANIFEST_S, run_id=run.run_id, name=name, **where)
+    note_manifest(run, host, name, phase, built)
+    return built
+
+
+def note_manifest(run: Run, host: Host, name: str, phase: str, built: Facts) -> None:
+    """Note the digests of a manifest in the journal; its entries stay on the host.
+
+    Args:
+        run: The open run.
+        host: As `build_manifest`.
+        name: As `build_manifest`.
+        phase: As `build_manifest`.
+        built: As host script `build_manifest`.
+
+    Changes:
+        A `manifest` event.
+    """
     run.journal.append(
         "manifest",
         phase=phase,
@@ -54,7 +74,6 @@ def build_manifest(run: Run, host: Host, name: str, phase: str, **where: Any) ->
         instance_id=host.instance_id,
         **{key: built[key] for key in _NOTED},
     )
-    return built
 
 
 def take_manifest(run: Run, host: Host, name: str, phase: str, **where: Any) -> dict[str, Any]:

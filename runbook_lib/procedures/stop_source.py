@@ -1,4 +1,8 @@
-"""Cutover, source side, inside the outage: stop the service, complete the manifest, unmount the volume."""
+"""Cutover, source side, inside the outage: stop the service, take the manifest of what it left, unmount the volume.
+
+The service is stopped and its manifest taken by one command: every further command costs its way to the host, inside
+the outage.
+"""
 
 from __future__ import annotations
 
@@ -10,61 +14,14 @@ from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.manifest_before import BEFORE, HOT
 from runbook_lib.procedures.observations import observe_volume, target_urls
 from runbook_lib.procedures.outage import note_outage_start
-from runbook_lib.procedures.persistence import build_manifest
-from runbook_lib.procedures.source_look import act_on_source, look_at_source, looked_at
+from runbook_lib.procedures.persistence import MANIFEST_S, note_manifest
+from runbook_lib.procedures.source_look import act_on_source, look_at_source
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
 
 NOTEBOOK = "30_cut_over_volume"
-
-
-def _observe_source_service(run: Run) -> dict[str, Any]:
-    """Return whether the compose service runs and who holds files open."""
-    listed = look_at_source(run)
-    return {
-        "containers": listed["containers"],
-        "open_files": listed["open_files"],
-        "mounted": listed["mounted"],
-        "mount_path": run.parameters.volume.mount_path,
-        "on_source": observe_volume(run)["on_source"],
-    }
-
-
-def _is_source_stopped(facts: Facts) -> bool:
-    """Return whether no container of the project runs and nothing holds the volume."""
-    return not facts["open_files"] and all(c["status"] != "running" for c in facts["containers"])
-
-
-def _stop_source(run: Run, _before: Facts) -> None:
-    """Stop the compose project and watch the service from outside."""
-    source = run.parameters.source
-    note_outage_start(run, lambda: [str(source.url), *target_urls(run)])
-    act_on_source(
-        run,
-        "stop_compose",
-        timeout_s=600,
-        file=source.compose_file,
-        project=source.compose_project,
-        services=[],
-        run_id=run.run_id,
-    )
-
-
-def _verify_source_stopped(_before: Facts, after: Facts) -> Sequence[Check]:
-    """Return whether nothing can write to the volume any more."""
-    running = [c["name"] for c in after["containers"] if c["status"] == "running"]
-    return (
-        Check(
-            "source-stopped",
-            passed=not running,
-            expected="no running container of the compose project",
-            observed=", ".join(running) or "none",
-            fix="stop it with docker compose stop; then run again",
-        ),
-        checks.check_nothing_open(after["open_files"], after["mount_path"]),
-    )
 
 
 def _manifest_seq(run: Run) -> int:
@@ -79,30 +36,34 @@ def _manifest_seq(run: Run) -> int:
     return manifest.seq
 
 
-def _observe_final_manifest(run: Run) -> dict[str, Any]:
-    """Return whether the service is stopped, and which manifest this run has of it as it is now."""
-    return _observe_source_service(run) | {"manifest_seq": _manifest_seq(run)}
+def _observe_source_service(run: Run) -> dict[str, Any]:
+    """Return whether the compose service runs, who holds files open, and which manifest this run has of it."""
+    listed = look_at_source(run)
+    return {
+        "containers": listed["containers"],
+        "open_files": listed["open_files"],
+        "mounted": listed["mounted"],
+        "mount_path": run.parameters.volume.mount_path,
+        "on_source": observe_volume(run)["on_source"],
+        "manifest_seq": _manifest_seq(run),
+    }
 
 
-def _has_final_manifest(facts: Facts) -> bool:
-    """Return whether the volume left its mount after the manifest; while it is mounted somebody may have written."""
-    return bool(facts["manifest_seq"]) and not facts["mounted"]
+def _running(facts: Facts) -> list[str]:
+    return [str(one["name"]) for one in facts["containers"] if one["status"] == "running"]
 
 
-def _check_final_manifest(facts: Facts) -> Sequence[Check]:
-    """Return whether the manifest can be completed now."""
-    needs = "stop-source-service"
-    stopped = _is_source_stopped(facts)
+def _is_stopped_with_manifest(facts: Facts) -> bool:
+    """Return whether nothing writes and the volume left its mount after the manifest.
+
+    While it is mounted somebody may have written since: then the manifest is taken again.
+    """
+    return not _running(facts) and not facts["mounted"] and bool(facts["manifest_seq"])
+
+
+def _check_source(facts: Facts) -> Sequence[Check]:
+    """Return whether the manifest can be taken once the service is stopped."""
     return (
-        Check(
-            "source-stopped",
-            passed=stopped,
-            expected="the compose project stopped and no file of the volume open",
-            observed="stopped" if stopped else checks.describe_open_files(facts["open_files"]),
-            why="a manifest of a volume that is written to proves nothing",
-            fix="run 30_cut_over_volume from the top",
-            needs=needs,
-        ),
         Check(
             "volume-mounted",
             passed=bool(facts["mounted"]),
@@ -114,35 +75,48 @@ def _check_final_manifest(facts: Facts) -> Sequence[Check]:
     )
 
 
-def _complete_manifest(run: Run, before: Facts) -> None:
-    """Complete the manifest: hash only what changed since the hot one; its entries come home after the outage."""
-    hot = run.journal.last("manifest", phase="hot")
-    run.keep_look(None)
-    built = build_manifest(
+def _stop_source(run: Run, before: Facts) -> None:
+    """Stop the compose project, hash what changed since the hot manifest, and watch the service from outside."""
+    source = run.parameters.source
+    note_outage_start(run, lambda: [str(source.url), *target_urls(run)])
+    manifest = {"run_id": run.run_id, "name": BEFORE, "root": before["mount_path"], "seed": run.run_id}
+    if run.journal.last("manifest", phase="hot"):
+        manifest["previous"] = HOT
+    answer = act_on_source(
         run,
-        run.source_host,
-        BEFORE,
-        "before",
-        root=before["mount_path"],
-        previous=HOT if hot else None,
-        seed=run.run_id,
-        look=looked_at(run),
+        "stop_compose",
+        timeout_s=MANIFEST_S,
+        file=source.compose_file,
+        project=source.compose_project,
+        services=[],
+        run_id=run.run_id,
+        manifest=manifest,
     )
-    run.keep_look(built["look"])
+    if answer["manifest"]:
+        note_manifest(run, run.source_host, BEFORE, "before", answer["manifest"])
 
 
-def _verify_final_manifest(before: Facts, after: Facts) -> Sequence[Check]:
-    """Return whether a new manifest is there and still nobody writes."""
+def _verify_source_stopped(before: Facts, after: Facts) -> Sequence[Check]:
+    """Return whether nothing can write to the volume any more, and a manifest says what is on it."""
+    running = _running(after)
     taken = after["manifest_seq"] > before["manifest_seq"]
     return (
+        Check(
+            "source-stopped",
+            passed=not running,
+            expected="no running container of the compose project",
+            observed=", ".join(running) or "none",
+            fix="stop it with docker compose stop; then run again",
+        ),
+        checks.check_nothing_open(after["open_files"], after["mount_path"]),
         Check(
             "manifest-complete",
             passed=taken,
             expected="a manifest taken after the service stopped",
             observed="taken" if taken else "none",
+            why="without it nothing can be proved afterwards",
             fix="run again",
         ),
-        checks.check_nothing_open(after["open_files"], after["mount_path"]),
     )
 
 
@@ -172,7 +146,7 @@ def _check_unmount(facts: Facts) -> Sequence[Check]:
             observed="taken" if facts["manifest_seq"] else "none",
             why="without it nothing can be proved afterwards",
             fix="run 30_cut_over_volume from the top",
-            needs="complete-manifest",
+            needs="stop-source-service",
         ),
         Check(
             "no-open-files",
@@ -208,27 +182,17 @@ def _verify_unmounted(_before: Facts, after: Facts) -> Sequence[Check]:
 STOP_SOURCE_SERVICE = Step(
     "stop-source-service",
     NOTEBOOK,
-    "Stop the compose project and prove that nothing writes any more",
+    "Stop the compose project, prove that nothing writes any more, and complete the manifest",
     _observe_source_service,
-    lambda facts: f"Stop {len(facts['containers'])} containers of the compose project; the outage begins.",
+    lambda facts: (
+        f"Stop {len(facts['containers'])} containers of the compose project, hash what changed since the hot manifest; "
+        "the outage begins."
+    ),
     _stop_source,
-    is_done=_is_source_stopped,
+    is_done=_is_stopped_with_manifest,
+    check=_check_source,
     verify=_verify_source_stopped,
     roll_back="start-source-service",
-    timeout_s=30,
-    in_outage=True,
-)
-
-COMPLETE_MANIFEST = Step(
-    "complete-manifest",
-    NOTEBOOK,
-    "Complete the manifest by hashing only what changed",
-    _observe_final_manifest,
-    lambda facts: f"Complete the manifest of {facts['mount_path']}: hash what changed since the hot one.",
-    _complete_manifest,
-    is_done=_has_final_manifest,
-    check=_check_final_manifest,
-    verify=_verify_final_manifest,
     timeout_s=5,
     in_outage=True,
 )

@@ -104,7 +104,6 @@ def test_phases_of_a_journal_add_up_to_the_outage():
         step("take-hot-manifest", -5),
         step("stop-source-service", 1.0),
         {"kind": "api-call", "at_utc": at(1.1)},
-        step("complete-manifest", 1.5),
         step("unmount-volume", 2.0),
         step("create-rollback-point", 2.1),
         step("detach-volume", 2.2, "running"),
@@ -115,8 +114,7 @@ def test_phases_of_a_journal_add_up_to_the_outage():
     ]
     phases = phases_of_steps(events, Gap(T0, T0 + 13.0))
     expected = {
-        "stop and unmount": 1.5,
-        "manifest": 0.5,
+        "stop and unmount": 2.0,
         "rollback point": 0.1,
         "detach": 3.4,
         "name": 0.1,

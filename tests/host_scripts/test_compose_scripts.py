@@ -81,6 +81,39 @@ def test_a_stop_looks_at_the_end_where_asked_to(project, mounted):
     assert (result["look"]["mounted"], result["look"]["open_files"]) == (True, [])
 
 
+def with_manifest(path):
+    """Return the arguments of a stop that takes the manifest as well."""
+    look = {"mount_path": str(path), "project": "guestbook"}
+    return {**PROJECT, "services": [], "run_id": "r1", "look": look,
+            "manifest": {"run_id": "r1", "name": "before", "root": str(path)}}  # fmt: skip
+
+
+def test_a_stop_takes_the_manifest_of_what_the_service_left(project, mounted):
+    """The same manifest that a command of its own would take, and the look after it."""
+    (mounted / "data.db").write_text("the last write")
+
+    result = project.result("stop_compose", **with_manifest(mounted))
+
+    alone = project.result("build_manifest", run_id="r1", name="alone", root=str(mounted))
+    assert (result["manifest"]["files"], result["manifest"]["sha256"]) == (1, alone["sha256"])
+    assert (result["look"]["mounted"], result["look"]["open_files"]) == (True, [])
+    assert {row["status"] for row in result["look"]["containers"]} == {"exited"}
+
+
+def test_no_manifest_is_taken_while_somebody_has_a_file_open(project, mounted):
+    """The test itself is the process that writes beside the containers: it is named, and nothing is hashed."""
+    with (mounted / "held.db").open("w"):
+        result = project.result("stop_compose", **with_manifest(mounted), closes_s=0.3)
+
+    assert result["manifest"] is None
+    assert str(mounted / "held.db") in {row["path"] for row in result["look"]["open_files"]}
+
+
+def test_no_manifest_is_taken_of_an_empty_mount_point(project, tmp_path):
+    """Without the volume there is nothing to describe; the folder below is not it."""
+    assert project.result("stop_compose", **with_manifest(tmp_path))["manifest"] is None
+
+
 def test_stopping_again_remembers_the_first_policies(project):
     """A second stop does nothing, and does not take its own `no` for the former policy."""
     project.result("stop_compose", **PROJECT, services=[], grace_s=10, run_id="r1")
