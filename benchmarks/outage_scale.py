@@ -46,7 +46,7 @@ class Point:
         mib: MiB in one file that was added.
         outage_s: The outage in seconds, without the rollback point.
         copy_s: The rollback point in seconds, which the sandbox copies file by file.
-        manifest_s: Of the outage, completing the manifest on the source.
+        stop_s: Of the outage, stop, manifest and unmount on the source.
         attach_s: Of the outage, attaching and verifying on the target.
     """
 
@@ -54,7 +54,7 @@ class Point:
     mib: int
     outage_s: float
     copy_s: float
-    manifest_s: float
+    stop_s: float
     attach_s: float
 
 
@@ -81,7 +81,7 @@ def measure(files: str, mib: str, latency: str) -> int:
 
 def row(point: Point) -> str:
     """Return one line of the table."""
-    seconds = (point.outage_s, point.manifest_s, point.attach_s, point.copy_s)
+    seconds = (point.outage_s, point.stop_s, point.attach_s, point.copy_s)
     return f"| {point.files:,} | {point.mib:,} | " + " | ".join(f"{one:.2f}" for one in seconds) + " |"
 
 
@@ -103,7 +103,9 @@ def report(points: list[Point], *, cold: bool) -> str:
     """Return the table and the growth, and how far it was extrapolated."""
     per_million, per_gib = growth(points)
     most = max(one.files for one in points)
-    head = "| files added | MiB added | outage s | manifest s | attach and verify s | rollback point s (not counted) |"
+    head = (
+        "| files added | MiB added | outage s | to unmount s | attach and verify s | rollback point s (not counted) |"
+    )
     lines = [head, "|---|---|---|---|---|---|", *(row(one) for one in points), ""]
     how = "cold (caches dropped)" if cold else "warm (caches can be dropped as root only)"
     lines.append(f"metadata is read warm on the source and {how} on the target")
@@ -160,7 +162,7 @@ def _point(files: int, mib: int, latency: str) -> Point:
     with prepared(latency, fill=fill) as estate, _cold_target(estate):
         one = cut_over(OURS, estate, Latency.named(latency).ssm_delivery_s)
     copy_s = one.phases.get(NOT_COUNTED, 0.0)
-    phases = (one.phases.get("manifest", 0.0), one.phases.get("attach", 0.0))
+    phases = (one.phases.get("stop and unmount", 0.0), one.phases.get("attach", 0.0))
     return Point(files, mib, one.gap.seconds - copy_s, copy_s, *phases)
 
 

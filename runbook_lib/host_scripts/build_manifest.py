@@ -22,6 +22,7 @@ import time
 
 from containers import find_container, view_path
 from list_open_files import look
+from manifest_ahead import ReadAhead
 from manifest_hash import find_hashing
 from manifest_parts import Job, Totals, cut
 from manifest_rows import HEADER, STARTED, VERSION, Former, load, manifest_path, write_note
@@ -121,6 +122,7 @@ def build(root_path: str, folder: str, formers: list, options: dict) -> tuple:
     root = os.open(root_path, os.O_RDONLY | os.O_DIRECTORY | NO_ACCESS_TIME)
     job = Job(root, folder, formers, options)
     workers = Workers(options.get("workers"), job.complete)
+    ahead = ReadAhead(root) if options.get("read_ahead") else None
     try:
         walk, parts = Walk(root, excluded_of(options)), 0
         for rows in cut(walk):
@@ -131,6 +133,8 @@ def build(root_path: str, folder: str, formers: list, options: dict) -> tuple:
         return Totals(job, parts), walk
     finally:
         workers.abandon()
+        if ahead:
+            ahead.end()
         os.close(root)
 
 

@@ -16,17 +16,19 @@ import stat
 import sys
 from typing import Iterable, Iterator
 
-from manifest_rows import INODE, KIND, LINK_GROUP, PATH, path_of
+from manifest_rows import INODE, LINK_GROUP, PATH, path_of
 
+KIND_SHIFT = 12  # a mode is its kind, then twelve bits of permissions
 KINDS = {
-    stat.S_IFREG: "file",
-    stat.S_IFDIR: "directory",
-    stat.S_IFLNK: "symlink",
-    stat.S_IFIFO: "fifo",
-    stat.S_IFSOCK: "socket",
-    stat.S_IFCHR: "character_device",
-    stat.S_IFBLK: "block_device",
+    stat.S_IFREG >> KIND_SHIFT: "file",
+    stat.S_IFDIR >> KIND_SHIFT: "directory",
+    stat.S_IFLNK >> KIND_SHIFT: "symlink",
+    stat.S_IFIFO >> KIND_SHIFT: "fifo",
+    stat.S_IFSOCK >> KIND_SHIFT: "socket",
+    stat.S_IFCHR >> KIND_SHIFT: "character_device",
+    stat.S_IFBLK >> KIND_SHIFT: "block_device",
 }
+FILE = stat.S_IFREG >> KIND_SHIFT
 NO_ACCESS_TIME = os.O_NOATIME if os.geteuid() == 0 else 0  # who does not own a folder must not leave it alone
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | NO_ACCESS_TIME
 ENCODING = sys.getfilesystemencoding()
@@ -98,7 +100,7 @@ class Walk:
 
     def look(self, folder: int, prefix: str, items: list, inner: dict) -> dict:
         """Return the rows of a slice of an open folder by item, and note which folders are to be entered."""
-        found, excluded = {}, self.excluded
+        found, excluded, look_at = {}, self.excluded, os.stat
         for item in sorted(items, key=inode_of):
             if item[LAST] == SLASH:
                 continue
@@ -107,23 +109,31 @@ class Walk:
             if path in excluded:
                 continue
             try:
-                facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
-                link = path_of(os.readlink(name, dir_fd=folder)) if stat.S_ISLNK(facts.st_mode) else ""
+                facts = look_at(name, dir_fd=folder, follow_symlinks=False)
+                mode = facts.st_mode
+                if mode >> KIND_SHIFT == FILE:  # most entries are files: nothing but their row is to be made
+                    found[item] = make_row(path, "file", facts, facts.st_size, "")
+                    continue
+                kind = KINDS[mode >> KIND_SHIFT]
+                link = path_of(os.readlink(name, dir_fd=folder)) if kind == "symlink" else ""
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.EINVAL):  # EINVAL: the symlink became something else
                     raise
                 self.vanished.append(path)
                 continue
-            row = found[item] = make_row(path, facts, link)
-            if row[KIND] != "directory":
-                continue
-            if facts.st_dev != self.device:
-                self.foreign.append(path)
-            elif name in inner:
-                inner[name] = True
-            elif name != b".":  # it became a folder after the names were read, so that its own are not known
-                self.vanished.append(path)
+            found[item] = make_row(path, kind, facts, 0, link)
+            if kind == "directory":
+                self.note_folder(path, name, facts, inner)
         return found
+
+    def note_folder(self, path: str, name: bytes, facts: os.stat_result, inner: dict) -> None:
+        """Note whether a folder is to be entered."""
+        if facts.st_dev != self.device:
+            self.foreign.append(path)
+        elif name in inner:
+            inner[name] = True
+        elif name != b".":  # it became a folder after the names were read, so that its own are not known
+            self.vanished.append(path)
 
 
 def list_items(folder: int, inner: dict, *, is_root: bool) -> list:
@@ -144,23 +154,21 @@ def list_items(folder: int, inner: dict, *, is_root: bool) -> list:
     return items
 
 
-def make_row(path: str, found: os.stat_result, link_target: str) -> list:
+def make_row(path: str, kind: str, facts: os.stat_result, size: int, link_target: str) -> list:
     """Return the row of one entry, its digest still empty."""
-    mode = found.st_mode
-    kind = KINDS[stat.S_IFMT(mode)]
     return [
         path,
         kind,
-        found.st_size if kind == "file" else 0,
-        mode & 0o7777,
-        found.st_uid,
-        found.st_gid,
-        found.st_mtime_ns,
+        size,
+        facts.st_mode & 0o7777,
+        facts.st_uid,
+        facts.st_gid,
+        facts.st_mtime_ns,
         "",
         link_target,
-        "?" if found.st_nlink > 1 and kind != "directory" else "",
-        found.st_ino,
-        found.st_ctime_ns,
+        "?" if facts.st_nlink > 1 and kind != "directory" else "",
+        facts.st_ino,
+        facts.st_ctime_ns,
     ]
 
 
