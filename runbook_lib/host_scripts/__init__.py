@@ -53,20 +53,17 @@ def source(name: str) -> str:
     Raises:
         FileNotFoundError: when there is no such script.
     """
-    parts = [f"part({part!r}, {_without_docstrings(read(part))!r})\n" for part in _with_imports(name)]
+    parts = [f"part({part!r}, {_code_alone(read(part))!r})\n" for part in _with_imports(name)]
     return f"{_HEAD}{''.join(parts)}from prelude import answer\nfrom {name} import main\n"
 
 
-def _without_docstrings(text: str) -> str:
-    """Return a file without its docstrings, a third of its length: a command that Systems Manager takes is not long."""
-    lines = text.splitlines(keepends=True)
-    for node in ast.walk(ast.parse(text)):
-        if not isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) or ast.get_docstring(node) is None:
-            continue
-        if len(node.body) > 1:
-            first, last = node.body[0].lineno - 1, node.body[0].end_lineno or node.body[0].lineno
-            lines[first:last] = [""] * (last - first)
-    return "".join(lines)
+def _code_alone(text: str) -> str:
+    """Return a file without docstrings and comments: what Systems Manager takes as one command is short."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
 
 
 def _with_imports(name: str) -> list[str]:

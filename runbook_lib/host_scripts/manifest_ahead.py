@@ -31,7 +31,8 @@ class ReadAhead:
 
     def end(self) -> None:
         """End it: the walk needs it no more."""
-        os.kill(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
 
 
