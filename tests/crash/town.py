@@ -19,7 +19,7 @@ import yaml
 
 from runbook_lib.procedures.hold import FLAG, HOLD_CUTOVER
 from runbook_lib.procedures.prove_copy import VERIFY_ROLLBACK_COPY
-from runbook_lib.sandbox import lifecycle
+from tests import nursery
 from tests.conftest import RunningSandbox
 from tests.crash.source import revive_source, state
 from tests.crash.strikes import KILLED, STRIKES, WAY_BACK, changing_steps
@@ -58,7 +58,7 @@ class Town:
     """
 
     def __init__(self, folder, **target):
-        self.sandbox = RunningSandbox(lifecycle.start(folder / "sandbox", latency="none"))
+        self.sandbox = RunningSandbox(nursery.start(folder / "sandbox", latency="none"))
         self.archive = folder / "runs"
         document = yaml.safe_load(Path(self.sandbox.parameters_path).read_text("utf-8"))
         document["migration"]["archive"] = {"directory": str(self.archive)}
