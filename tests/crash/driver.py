@@ -9,6 +9,7 @@ The forked process leads a process group of its own: being killed there is being
 from __future__ import annotations
 
 import dataclasses
+import gc
 import importlib
 import json
 import os
@@ -91,6 +92,8 @@ def read_the_library() -> None:
     library_digest()
     for name in host_scripts.names():
         host._source(name)
+    gc.collect()
+    gc.freeze()  # what was read stays shared with the forked processes: their collector does not write to it
 
 
 def procedure(notebook: str) -> Any:
