@@ -16,6 +16,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from runbook_lib import execute_imports  # noqa: F401 - before the tests import nbformat: it saves each worker a second
 from runbook_lib.sandbox import lifecycle
 from tests import nursery
 
