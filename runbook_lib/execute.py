@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runbook_lib import execute_imports  # noqa: F401 - before Papermill, which it makes quicker to import
+
+# isort: split
 import papermill
 
 from runbook_lib import errors

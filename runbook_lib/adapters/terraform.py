@@ -21,6 +21,7 @@ from runbook_lib.errors import TerraformError
 
 BACKEND_FILE = "backend.tfbackend"
 LOCK_FILE = ".terraform.lock.hcl"
+STATE_VERSION = 4
 
 
 class Terraform:
@@ -50,6 +51,7 @@ class Terraform:
         self._lock_timeout = f"-lock-timeout={lock_timeout_s}s"
         self._binary = binary
         self._prepared_sha256 = ""
+        self._outputs: dict[str, Any] = {}
         self._on_line = on_line or (lambda _line: None)
         configuration = str(folder.resolve() / install.CLI_CONFIGURATION)
         self._environment = install.child_environment({"TF_CLI_CONFIG_FILE": configuration, **environment}, run_id)
@@ -91,6 +93,7 @@ class Terraform:
         Changes:
             ``.terraform`` in the folder; the provider cache of this Python environment when there is no mirror.
         """
+        self._outputs = {}
         install.write_cli_configuration(self.folder, self._environment)
         arguments = ["init", "-input=false", "-json", "-no-color", "-reconfigure"]
         if (self.folder / LOCK_FILE).exists():
@@ -159,6 +162,7 @@ class Terraform:
         Changes:
             What the plan says.
         """
+        self._outputs = {}
         self._run(["apply", "-input=false", "-json", self._lock_timeout, str(plan.resolve())])
 
     def untaint(self, address: str) -> None:
@@ -176,19 +180,31 @@ class Terraform:
         self._run(["untaint", self._lock_timeout, address])
 
     def output_json(self) -> dict[str, Any]:
-        """Return the root module's outputs by name, as the state has them; empty before the first apply."""
-        outputs = json.loads(self._run(["output", "-json"])[1])
-        return {name: output["value"] for name, output in outputs.items()}
+        """Return the root module's outputs by name, as the state has them; empty before the first apply.
+
+        They are read once, until this object initialises or applies: who waits for the target asks twice a second,
+        and Terraform takes most of one to answer.
+        """
+        if not self._outputs:
+            outputs = json.loads(self._run(["output", "-json"])[1])
+            self._outputs = {name: output["value"] for name, output in outputs.items()}
+        return dict(self._outputs)
 
     def state_addresses(self) -> list[str]:
-        """Return the address of every resource that the state owns, sorted; empty before the first apply."""
-        document = json.loads(self._run(["show", "-json"])[1])
-        modules, addresses = [document.get("values", {}).get("root_module", {})], []
-        while modules:
-            module = modules.pop()
-            modules += module.get("child_modules", [])
-            addresses += [resource["address"] for resource in module.get("resources", [])]
-        return sorted(addresses)
+        """Return the address of every resource that the state owns, sorted; empty before the first apply.
+
+        Raises:
+            TerraformError: When the state is of a format that nobody has read here yet.
+
+        Source: `terraform state pull`. `show -json` says the same, and takes seconds, because it asks the provider for
+        the schemas of all of its resources.
+        """
+        text = self._run(["state", "pull"])[1].strip()
+        document: dict[str, Any] = json.loads(text) if text else {"version": STATE_VERSION, "resources": []}
+        if document["version"] != STATE_VERSION:
+            read = f"expected a state of version {STATE_VERSION}, found {document['version']}"
+            raise TerraformError("state", [f"{read}; use a Terraform that writes the former"])
+        return sorted(address for resource in document["resources"] for address in messages.addresses(resource))
 
     def version(self) -> dict[str, str]:
         """Return what is used: keys ``terraform`` (its version), ``binary`` and ``provider`` ("" before `init`)."""

@@ -90,3 +90,19 @@ def explain(exit_code: int, errors: Sequence[str], output: str, error_text: str)
         name = signal.Signals(-exit_code).name
         return [f"ended by {name}; a new plan shows what it had done before. {tail}".rstrip()]
     return [tail or output.strip()[-_OUTPUT_END:] or f"exit code {exit_code} without a message"]
+
+
+def addresses(resource: Mapping[str, Any]) -> list[str]:
+    """Return the address of each instance of a resource.
+
+    Args:
+        resource: One of a state's `resources`, as `terraform state pull` prints them.
+
+    Returns:
+        As Terraform writes them, for example `module.ecs_cluster.data.aws_subnet.this["subnet-1"]`.
+    """
+    kind = "data." if resource["mode"] == "data" else ""
+    module = f"{resource['module']}." if resource.get("module") else ""
+    keys = [one.get("index_key") for one in resource["instances"]]
+    name = f"{module}{kind}{resource['type']}.{resource['name']}"
+    return [name if key is None else f"{name}[{json.dumps(key, ensure_ascii=False)}]" for key in keys]

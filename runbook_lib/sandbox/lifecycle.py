@@ -16,10 +16,10 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 from runbook_lib.errors import SandboxError
 from runbook_lib.sandbox import state_dir as directory
@@ -86,15 +86,34 @@ class InsideResult:
     client: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Process(Protocol):
+    """A daemon that was started, with what `subprocess.Popen` gives its starter."""
+
+    def poll(self) -> int | None: ...  # noqa: D102
+    def wait(self) -> int: ...  # noqa: D102
+
+
+Spawn = Callable[[Sequence[str], tuple[int, ...], IO[bytes]], Process]
+"""Starts the daemon: its arguments, the descriptors it keeps, and where standard output and error go."""
+
+
 @dataclass
 class _Held:
     """What keeps a sandbox of this process alive."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     lifeline: int
 
 
 _held: dict[Path, _Held] = {}
+
+
+def spawn_daemon(arguments: Sequence[str], kept: tuple[int, ...], log: IO[bytes]) -> Process:
+    """Start the daemon in an interpreter and a session of its own."""
+    command = [sys.executable, "-m", "runbook_lib.sandbox.daemon", *arguments]
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=kept, start_new_session=True
+    )
 
 
 def start(
@@ -105,6 +124,7 @@ def start(
     wait_s: float = 60,
     detached: bool = False,
     estate_options: Sequence[str] = (),
+    spawn: Spawn = spawn_daemon,
 ) -> SandboxInfo:
     """Start a sandbox and wait until it is ready.
 
@@ -115,6 +135,7 @@ def start(
         wait_s: How long it may take to be ready.
         detached: Let it outlive this process, until ``stop``.
         estate_options: Passed to the estate as they are.
+        spawn: Starts the daemon.
 
     Raises:
         SandboxError: The directory is in use or not ours, the port is taken, or it did not become ready.
@@ -127,15 +148,11 @@ def start(
     _refuse_busy_port(port)
     directory.prepare(state_dir)
     reading, writing = os.pipe()
-    command = [sys.executable, "-m", "runbook_lib.sandbox.daemon", "--state", str(state_dir)]
-    command += ["--port", str(port), "--latency", latency]
-    command += [argument for option in estate_options for argument in ("--estate-option", option)]
-    command += [] if detached else ["--lifeline-fd", str(reading)]
-    kept = () if detached else (reading,)
+    arguments = ["--state", str(state_dir), "--port", str(port), "--latency", latency]
+    arguments += [argument for option in estate_options for argument in ("--estate-option", option)]
+    arguments += [] if detached else ["--lifeline-fd", str(reading)]
     with (state_dir / directory.LOG_FILE).open("ab") as log:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=kept, start_new_session=True
-        )
+        process = spawn(arguments, () if detached else (reading,), log)
     os.close(reading)
     _held[state_dir] = _Held(process, writing)
     try:
@@ -245,7 +262,7 @@ def _fill(word: str, places: Mapping[str, str]) -> str:
     return word
 
 
-def _wait_until_ready(state_dir: Path, process: subprocess.Popen[bytes], wait_s: float) -> SandboxInfo:
+def _wait_until_ready(state_dir: Path, process: Process, wait_s: float) -> SandboxInfo:
     deadline = time.monotonic() + wait_s
     while time.monotonic() < deadline:
         info = status(state_dir)

@@ -32,6 +32,14 @@ resource "terraform_data" "this" {
 }
 output "word" { value = terraform_data.this.output }
 """
+MANY = """
+resource "terraform_data" "counted" { count = 2 }
+resource "terraform_data" "named" { for_each = toset(["a\\"b", "c"]) }
+data "terraform_remote_state" "other" {
+  backend = "local"
+  config  = { path = "${path.root}/other.tfstate" }
+}
+"""
 SLOW = """
 resource "terraform_data" "this" {
   provisioner "local-exec" { command = "touch started; sleep 120" }
@@ -68,6 +76,46 @@ def test_a_plan_is_applied_and_the_next_one_is_empty(tmp_path):
     assert terraform.plan(tmp_path / "plan.bin", lock=False) == 0
     assert terraform.state_addresses() == ["terraform_data.this"]
     assert terraform.output_json() == {"word": "one"}
+
+
+def test_outputs_are_read_anew_after_an_apply(tmp_path):
+    """Who asks again is told the same without Terraform, until this object has applied."""
+    terraform = make_root(tmp_path)
+    terraform.init()
+    assert terraform.output_json() == {}
+    terraform.plan(tmp_path / "plan.bin")
+    terraform.apply(tmp_path / "plan.bin")
+    assert terraform.output_json() == {"word": "one"}
+    (tmp_path / "main.tf").write_text(ROOT.replace('"one"', '"two"'))
+    terraform.plan(tmp_path / "plan.bin")
+    assert terraform.output_json() == {"word": "one"}
+    terraform.apply(tmp_path / "plan.bin")
+    assert terraform.output_json() == {"word": "two"}
+
+
+def test_addresses_are_those_that_terraform_writes(tmp_path):
+    """`count`, `for_each` and data sources, in a module and outside; each as `terraform state list` prints it."""
+    terraform = make_root(tmp_path / "root", 'module "part" { source = "./part" }\n' + MANY)
+    (tmp_path / "root" / "other.tfstate").write_text('{"version": 4, "serial": 1, "lineage": "l", "outputs": {}}')
+    (tmp_path / "root" / "part").mkdir()
+    (tmp_path / "root" / "part" / "main.tf").write_text(MANY)
+    terraform.init()
+    terraform.plan(tmp_path / "plan.bin")
+    terraform.apply(tmp_path / "plan.bin")
+    listed = subprocess.run(
+        [terraform.binary, "state", "list"], cwd=tmp_path / "root", capture_output=True, text=True, check=True
+    )
+    assert terraform.state_addresses() == sorted(listed.stdout.split())
+    assert 'module.part.terraform_data.named["a\\"b"]' in terraform.state_addresses()
+
+
+def test_a_state_of_another_format_is_refused(tmp_path):
+    """What a later Terraform may write is not guessed at."""
+    newer = tmp_path / "terraform"
+    newer.write_text("#!/bin/sh\necho '{\"version\": 5}'\n")
+    newer.chmod(0o755)
+    with pytest.raises(TerraformError, match="expected a state of version 4, found 5"):
+        Terraform(tmp_path, environment={}, binary=str(newer)).state_addresses()
 
 
 def test_a_destroy_plan_deletes(tmp_path):

@@ -9,6 +9,7 @@ The forked process leads a process group of its own: being killed there is being
 from __future__ import annotations
 
 import dataclasses
+import gc
 import importlib
 import json
 import os
@@ -24,9 +25,10 @@ from typing import Any
 import boto3
 import botocore.loaders
 import botocore.session
+import jinja2
 
 import runbook_lib
-from runbook_lib import host_scripts, procedures, storage
+from runbook_lib import host_scripts, procedures, report, storage
 from runbook_lib.adapters import host
 from runbook_lib.adapters.aws import _READS, Aws
 from runbook_lib.adapters.terraform import Terraform
@@ -63,16 +65,35 @@ def share_what_botocore_reads() -> None:
         session.client(service)
 
 
+def compile_templates_once() -> None:
+    """Let every environment share what was compiled of a template, and compile those of the report."""
+    compile_one = jinja2.Environment.compile
+    kept: dict[Any, Any] = {}
+
+    def compiling(environment: Any, source: Any, name: Any = None, *rest: Any) -> Any:
+        key = (source, environment.autoescape)
+        if key not in kept:
+            kept[key] = compile_one(environment, source, name, *rest)
+        return kept[key]
+
+    jinja2.Environment.compile = compiling  # type: ignore[method-assign, assignment]
+    written = report.build_report([], "none")
+    report.render_html(written)
+    report.render_markdown(written)
+
+
 def read_the_library() -> None:
     """Import and read once what every forked process would import and read anew."""
-    for name in ("run", "report"):
-        importlib.import_module(f"runbook_lib.{name}")
+    compile_templates_once()
+    importlib.import_module("runbook_lib.run")
     for package in (procedures, storage):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
     library_digest()
     for name in host_scripts.names():
         host._source(name)
+    gc.collect()
+    gc.freeze()  # what was read stays shared with the forked processes: their collector does not write to it
 
 
 def procedure(notebook: str) -> Any:

@@ -28,7 +28,7 @@ def rows(found):
 @pytest.fixture(scope="module")
 def unprovisioned(tmp_path_factory):
     """Return a sandbox without a target, and the one run in it."""
-    made = Town(tmp_path_factory.mktemp("town"))
+    made = Town(tmp_path_factory.mktemp("town"), keeps_provider=False)  # it is killed inside Terraform
     try:
         made.inspect()
         made.new_run()

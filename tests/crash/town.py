@@ -19,11 +19,12 @@ import yaml
 
 from runbook_lib.procedures.hold import FLAG, HOLD_CUTOVER
 from runbook_lib.procedures.prove_copy import VERIFY_ROLLBACK_COPY
-from runbook_lib.sandbox import lifecycle
+from tests import nursery
 from tests.conftest import RunningSandbox
 from tests.crash.source import revive_source, state
 from tests.crash.strikes import KILLED, STRIKES, WAY_BACK, changing_steps
 from tests.migration.conftest import only_run, run_command
+from tests.running_provider import RunningProvider
 
 DRIVER = Path(__file__).with_name("driver.py")
 REFUSALS = 4
@@ -54,11 +55,14 @@ class Town:
 
     Args:
         folder: Where its files may go.
+        keeps_provider: Whether Terraform's provider is kept running, because nothing is struck inside Terraform.
         **target: What of the parameters' target is another than the sandbox's.
     """
 
-    def __init__(self, folder, **target):
-        self.sandbox = RunningSandbox(lifecycle.start(folder / "sandbox", latency="none"))
+    def __init__(self, folder, *, keeps_provider=True, **target):
+        self.sandbox = RunningSandbox(nursery.start(folder / "sandbox", latency="none"))
+        self._provider = RunningProvider(folder, self.sandbox) if keeps_provider else None
+        self.environment = self._provider.environment if keeps_provider else {}
         self.archive = folder / "runs"
         document = yaml.safe_load(Path(self.sandbox.parameters_path).read_text("utf-8"))
         document["migration"]["archive"] = {"directory": str(self.archive)}
@@ -72,26 +76,33 @@ class Town:
         self.run_id = ""
         self.refused = []
         self._driver = subprocess.Popen(
-            [sys.executable, str(DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, str(DRIVER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | self.environment,
         )
 
     def inspect(self):
         """Run 00 as users do; every run of a case begins as a copy of that run."""
-        ended = run_command("run", "00", "-f", self.parameters, "--execute")
+        ended = run_command("run", "00", "-f", self.parameters, "--execute", **self.environment)
         assert ended.exit_code == 0, ended.output
         self.first_run = only_run(self.archive)
 
     def provision(self):
         """Run 00 and 10, so that every run of a case begins with a target."""
-        ended = run_command("run", "00", "10", "-f", self.parameters, "--execute", timeout_s=PROVISION_S)
+        names = ("run", "00", "10", "-f", self.parameters, "--execute")
+        ended = run_command(*names, timeout_s=PROVISION_S, **self.environment)
         assert ended.exit_code == 0, ended.output
         self.first_run = only_run(self.archive)
 
     def stop(self):
-        """End the driver and the sandbox."""
+        """End the driver, the provider and the sandbox."""
         self._driver.stdin.close()
         self._driver.wait(timeout=30)
         self._driver.stdout.close()
+        if self._provider is not None:
+            self._provider.stop()
         self.sandbox.stop()
 
     def new_run(self):

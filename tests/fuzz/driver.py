@@ -10,6 +10,7 @@ longer to start than most steps take.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import os
 import sys
@@ -33,6 +34,9 @@ _MORE_THAN_ASKED_S = 30
 def serve() -> None:
     """Answer requests until standard input ends."""
     crash.share_what_botocore_reads()
+    for name in ("archive", "cli_archive", "cli_recovery", "cli_runs", "execute_names"):
+        importlib.import_module(f"runbook_lib.{name}")
+    crash.read_the_library()
     for line in sys.stdin:
         request = json.loads(line)
         if "wait" in request:

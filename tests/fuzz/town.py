@@ -41,7 +41,7 @@ class FuzzTown(Town):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={key: value for key, value in os.environ.items() if not key.startswith("AWS_")},
+            env={key: value for key, value in os.environ.items() if not key.startswith("AWS_")} | self.environment,
         )
         self._outputs = itertools.count(1)
         self._running = {}

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.running_provider import RunningProvider
+
 RUNBOOK = Path(sys.executable).with_name("runbook")
 
 
@@ -42,6 +44,21 @@ def run_command(*arguments, timeout_s=280, **environment):
 def runbook():
     """Return the function that runs the command line."""
     return run_command
+
+
+@pytest.fixture
+def keep_provider(tmp_path, monkeypatch):
+    """Return a function that lets every command from here on use a running provider for a sandbox."""
+    providers = []
+
+    def keep(sandbox):
+        providers.append(RunningProvider(tmp_path, sandbox))
+        for name, value in providers[-1].environment.items():
+            monkeypatch.setenv(name, value)
+
+    yield keep
+    for provider in providers:
+        provider.stop()
 
 
 @pytest.fixture

@@ -12,10 +12,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_a_volume_that_changed_between_the_hosts_is_refused_before_the_application_starts(
-    start_sandbox, runbook, altered, wait_until
+    start_sandbox, runbook, altered, keep_provider, wait_until
 ):
     """One mode bit is enough: no task was ever started, the gate lets go on the way back, no write is lost."""
     sandbox = start_sandbox("fast")
+    keep_provider(sandbox)
     file = altered(sandbox)
     ended = runbook("run", "00", "10", "20", "-f", file, "--execute")
     assert ended.exit_code == 0, ended.output

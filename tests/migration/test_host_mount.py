@@ -21,6 +21,7 @@ from tests.migration.test_migration import (
     test_the_record_is_whole,
     test_the_report_has_the_fields_of_the_contract,
 )
+from tests.running_provider import RunningProvider
 
 __all__ = [
     "test_every_acknowledged_write_is_there",
@@ -31,7 +32,7 @@ __all__ = [
     "test_the_record_is_whole",
     "test_the_report_has_the_fields_of_the_contract",
 ]
-pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,17 @@ def parameters(sandbox, tmp_path_factory):
     file = folder / "parameters.yaml"
     file.write_text(yaml.safe_dump(document), "utf-8")
     return file
+
+
+@pytest.fixture(scope="module", autouse=True)
+def provider(sandbox, tmp_path_factory):
+    """Let every command use a running provider."""
+    kept = RunningProvider(tmp_path_factory.mktemp("provider"), sandbox)
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in kept.environment.items():
+            environment.setenv(name, value)
+        yield
+    kept.stop()
 
 
 @pytest.fixture(scope="module")

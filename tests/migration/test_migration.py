@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runbook_lib.sandbox import lifecycle
+from tests import nursery
 from tests.conftest import RunningSandbox
 from tests.migration.conftest import only_run, report_of, run_command
 from tests.world_picture import unchanged
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 def sandbox(tmp_path_factory):
     """Return a sandbox whose volume also has a user's directory `data`, which the plugin by default makes its own."""
     folder = tmp_path_factory.mktemp("sandbox")
-    running = RunningSandbox(lifecycle.start(folder, latency="fast", estate_options=("data-directory",)))
+    running = RunningSandbox(nursery.start(folder, latency="fast", estate_options=("data-directory",)))
     yield running
     running.stop()
 

@@ -14,8 +14,8 @@ import yaml
 import runbook_lib
 from runbook_lib.errors import CheckError, VerificationError
 from runbook_lib.procedures import cut_over_volume, provision_target, rehearse_on_clone
-from runbook_lib.sandbox import lifecycle
 from runbook_lib.steps import perform
+from tests import nursery
 from tests.conftest import RunningSandbox
 from tests.migration.conftest import RUNBOOK, mutating_calls, report_of
 from tests.world_picture import unchanged
@@ -28,7 +28,7 @@ TAG = "runbook-rehearsal"
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory):
     """Return a sandbox whose target is provisioned, shared by the tests of this module."""
-    running = RunningSandbox(lifecycle.start(tmp_path_factory.mktemp("sandbox"), latency="fast"))
+    running = RunningSandbox(nursery.start(tmp_path_factory.mktemp("sandbox"), latency="fast"))
     file = write_parameters(running, tmp_path_factory.mktemp("provision"))
     with opened(file) as run:
         for step in provision_target.STEPS:

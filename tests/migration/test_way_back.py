@@ -41,9 +41,12 @@ def kill_in_cutover(folder, file, wait_until):
         cutover.wait(timeout=30)
 
 
-def test_a_killed_cutover_resumes_and_rolls_back_without_loss(start_sandbox, runbook, altered, wait_until):
+def test_a_killed_cutover_resumes_and_rolls_back_without_loss(
+    start_sandbox, runbook, altered, keep_provider, wait_until
+):
     """Killed inside the outage, resumed to the end, rolled back: every acknowledged write is there each time."""
     sandbox = start_sandbox("fast")
+    keep_provider(sandbox)
     file = altered(sandbox)
     ended = runbook("run", "00", "10", "20", "-f", file, "--execute")
     assert ended.exit_code == 0, ended.output

@@ -1,0 +1,86 @@
+"""Keep Terraform's AWS provider running beside a sandbox: half of Terraform's CPU time goes into its start.
+
+A start hashes and loads 700 MB and builds the schemas of a thousand resource types, each time. Terraform itself is
+started and ended as ever, and can be killed; the provider outlives it, as it would not otherwise. So what is struck
+inside Terraform is struck in a sandbox without this.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from runbook_lib.adapters import terraform_install as install
+from runbook_lib.adapters.terraform import find_binary
+
+NAMES = "TF_REATTACH_PROVIDERS="
+PDEATHSIG = 1
+
+
+class RunningProvider:
+    """A provider that acts in one sandbox, and a `terraform` that uses it.
+
+    Args:
+        folder: Where its files may go.
+        sandbox: The running sandbox.
+    """
+
+    def __init__(self, folder, sandbox):
+        self.environment = {}
+        """For commands that shall use it; empty where no provider lies unpacked on this machine."""
+        self._process = None
+        program = find_provider(folder)
+        if program is not None:
+            with (folder / "provider.log").open("wb") as log:
+                self._process = subprocess.Popen(
+                    [str(program), "-debug"], env=environment_of(sandbox), stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=die_with_parent,  # noqa: PLW1509
+                )  # fmt: skip
+            self.environment = {"RUNBOOK_TERRAFORM": str(self._write_terraform(folder / "terraform"))}
+
+    def _write_terraform(self, path):
+        """Write a program that is Terraform and knows the running provider."""
+        where = next(line.partition(NAMES)[2].strip().strip("'") for line in self._process.stdout if NAMES in line)
+        terraform = find_binary(os.environ)
+        path.write_text(f'#!/bin/sh\n{NAMES}{shlex.quote(where)} exec {shlex.quote(str(terraform))} "$@"\n', "utf-8")
+        path.chmod(0o755)
+        return path
+
+    def stop(self):
+        """End it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process.stdout.close()
+
+
+def find_provider(folder):
+    """Return the program of the pinned provider, where a mirror or this environment's cache has it unpacked."""
+    places = (install.find_mirror(os.environ, folder), install.plugin_cache())
+    release = Path("registry.terraform.io/hashicorp/aws", install.PROVIDER_VERSION, install.platform_name())
+    found = (path for place in places if place is not None for path in sorted((place / release).glob("terraform-*")))
+    return next(found, None)
+
+
+def environment_of(sandbox):
+    """Return what lets the provider act in a sandbox, as the library gives it to Terraform."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "TF_"))}
+    return kept | {
+        "AWS_ENDPOINT_URL": sandbox.endpoint_url,
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_PROFILE": "sandbox",
+        "AWS_SHARED_CREDENTIALS_FILE": str(sandbox.state_dir / "credentials"),
+    }
+
+
+def die_with_parent():
+    """Be killed when the test process is gone."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGKILL)
