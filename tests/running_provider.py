@@ -44,7 +44,9 @@ class RunningProvider:
 
     def _write_terraform(self, path):
         """Write a program that is Terraform and knows the running provider."""
-        where = next(line.partition(NAMES)[2].strip().strip("'") for line in self._process.stdout if NAMES in line)
+        told = (line.partition(NAMES)[2].strip().strip("'") for line in self._process.stdout if NAMES in line)
+        where = next(told, "")
+        assert where, f"the provider ended with {self._process.wait()}, see {path.with_name('provider.log')}"
         terraform = find_binary(os.environ)
         path.write_text(f'#!/bin/sh\n{NAMES}{shlex.quote(where)} exec {shlex.quote(str(terraform))} "$@"\n', "utf-8")
         path.chmod(0o755)
