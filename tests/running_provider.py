@@ -26,12 +26,12 @@ class RunningProvider:
 
     Args:
         folder: Where its files may go.
-        sandbox: The running sandbox.
+        sandbox: The running sandbox; None when only its schemas are asked for.
     """
 
-    def __init__(self, folder, sandbox):
-        self.environment = {}
-        """For commands that shall use it; empty where no provider lies unpacked on this machine."""
+    def __init__(self, folder, sandbox=None):
+        self.terraform = str(find_binary(os.environ))
+        """The program to run; Terraform as it is where no provider lies unpacked on this machine."""
         self._process = None
         program = find_provider(folder)
         if program is not None:
@@ -40,15 +40,27 @@ class RunningProvider:
                     [str(program), "-debug"], env=environment_of(sandbox), stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=die_with_parent,  # noqa: PLW1509
                 )  # fmt: skip
-            self.environment = {"RUNBOOK_TERRAFORM": str(self._write_terraform(folder / "terraform"))}
+            self.terraform = str(self._write_terraform(folder / "terraform"))
+
+    @property
+    def environment(self):
+        """What lets a command use it."""
+        return {"RUNBOOK_TERRAFORM": self.terraform}
 
     def _write_terraform(self, path):
         """Write a program that is Terraform and knows the running provider."""
-        where = next(line.partition(NAMES)[2].strip().strip("'") for line in self._process.stdout if NAMES in line)
-        terraform = find_binary(os.environ)
-        path.write_text(f'#!/bin/sh\n{NAMES}{shlex.quote(where)} exec {shlex.quote(str(terraform))} "$@"\n', "utf-8")
+        told = (line.partition(NAMES)[2].strip().strip("'") for line in self._process.stdout if NAMES in line)
+        where = next(told, "")
+        assert where, f"the provider ended with {self._process.wait()}, see {path.with_name('provider.log')}"
+        path.write_text(f'#!/bin/sh\n{NAMES}{shlex.quote(where)} exec {shlex.quote(self.terraform)} "$@"\n', "utf-8")
         path.chmod(0o755)
         return path
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        self.stop()
 
     def stop(self):
         """End it."""
@@ -67,8 +79,10 @@ def find_provider(folder):
 
 
 def environment_of(sandbox):
-    """Return what lets the provider act in a sandbox, as the library gives it to Terraform."""
+    """Return what lets the provider act in a sandbox, if any, as the library gives it to Terraform."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "TF_"))}
+    if sandbox is None:
+        return kept
     return kept | {
         "AWS_ENDPOINT_URL": sandbox.endpoint_url,
         "AWS_REGION": "us-east-1",

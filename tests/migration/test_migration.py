@@ -166,8 +166,9 @@ def test_running_again_skips_what_is_done(migrated, parameters):
     assert [e for e in journal if e["kind"] == "api-call" and e["seq"] > last_start and e["service"] != "ssm"] == []
 
 
-def test_terraform_stays_empty(migrated, sandbox, parameters):
+def test_terraform_stays_empty(migrated, sandbox, parameters, keep_provider):
     """Provisioning again in a new run finds nothing to change, adopted volume included."""
+    keep_provider(sandbox)
     before = set((parameters.parent / "runs").iterdir())
     with unchanged(sandbox):  # the volume has left the source: 00 refuses, and says so
         assert run_command("run", "00", "10", "-f", parameters, "--execute").exit_code == 3
@@ -180,8 +181,9 @@ def test_terraform_stays_empty(migrated, sandbox, parameters):
     assert steps["provision-target"] == "skipped"
 
 
-def test_a_plan_that_would_replace_the_volume_is_refused(migrated, sandbox, parameters, tmp_path):
+def test_a_plan_that_would_replace_the_volume_is_refused(migrated, sandbox, parameters, keep_provider, tmp_path):
     """A volume of another zone in the parameters would replace the adopted one: exit 3, the fix, nothing changed."""
+    keep_provider(sandbox)
     other = sandbox.client("ec2").create_volume(AvailabilityZone="us-east-1b", Size=4)["VolumeId"]
     document = yaml.safe_load(parameters.read_text("utf-8"))
     document["migration"]["volume"]["volume_id"] = other

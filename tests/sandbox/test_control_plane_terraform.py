@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from runbook_lib.adapters.terraform import Terraform
+from tests.running_provider import RunningProvider
 
 CONFIGURATION = Path(__file__).with_name("control_plane.tf")
 
@@ -23,14 +24,16 @@ class Folder:
     Args:
         path: The folder.
         sandbox: A running sandbox.
+        binary: Terraform.
     """
 
-    def __init__(self, path: Path, sandbox: Any) -> None:
+    def __init__(self, path: Path, sandbox: Any, binary: str) -> None:
         shutil.copy(CONFIGURATION, path / "main.tf")
         self._path = path
         credentials = {"AWS_ACCESS_KEY_ID": "AKIATERRAFORM0000000", "AWS_SECRET_ACCESS_KEY": "not-secret"}
         environment = {"AWS_ENDPOINT_URL": sandbox.endpoint_url, "AWS_REGION": "us-east-1", **credentials}
-        self._terraform = Terraform(path, environment=environment | {"AWS_EC2_METADATA_DISABLED": "true"})
+        environment["AWS_EC2_METADATA_DISABLED"] = "true"
+        self._terraform = Terraform(path, environment=environment, binary=binary)
         self._terraform.init()
 
     def plan(self, *, destroy: bool = False, **variables: Any) -> dict[str, str]:
@@ -59,8 +62,13 @@ def test_terraform_sees_what_it_made(
     tags = [{"ResourceType": "volume", "Tags": [{"Key": "Name", "Value": "adopted"}]}]
     volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=8, VolumeType="gp3", TagSpecifications=tags)
     values = {"volume_id": volume["VolumeId"]}
-    folder = Folder(tmp_path_factory.mktemp("terraform"), sandbox)
+    path = tmp_path_factory.mktemp("terraform")
+    with RunningProvider(path, sandbox) as provider:
+        sees_what_it_made(Folder(path, sandbox, provider.terraform), values, sandbox.client("autoscaling"), wait_until)
 
+
+def sees_what_it_made(folder: Folder, values: dict[str, str], autoscaling: Any, wait_until: Callable[..., Any]) -> None:
+    """Go through it, from the first plan to the last."""
     assert set(folder.plan(**values).values()) == {"create"}
     folder.apply()
     assert folder.plan(**values) == {}
@@ -71,9 +79,7 @@ def test_terraform_sees_what_it_made(
     assert folder.plan(**values, mixed=False) == {}
 
     adopted = folder.plan(**values, mixed=False, adopted=True)
-    assert adopted == {f'aws_ebs_volume.data["{volume["VolumeId"]}"]': "import"}
-
-    autoscaling = sandbox.client("autoscaling")
+    assert adopted == {f'aws_ebs_volume.data["{values["volume_id"]}"]': "import"}
 
     def refreshed() -> bool:
         refreshes = autoscaling.describe_instance_refreshes(AutoScalingGroupName="g")["InstanceRefreshes"]

@@ -13,6 +13,7 @@ import pytest
 from runbook_lib.adapters import terraform_install as install
 from runbook_lib.adapters.terraform import Terraform
 from runbook_lib.render import RootModule, render_root_module
+from tests.running_provider import RunningProvider
 
 pytestmark = pytest.mark.slow
 
@@ -29,9 +30,9 @@ STRUCTURES = {
 }
 
 
-def run(terraform, *arguments):
+def run(terraform, *arguments, program=""):
     """Run a subcommand that the adapter has no word for, and return its process."""
-    argv = [terraform.binary, *arguments, "-no-color"]
+    argv = [program or terraform.binary, *arguments, "-no-color"]
     return subprocess.run(
         argv, cwd=terraform.folder, env=terraform._environment, capture_output=True, text=True, check=False
     )
@@ -59,7 +60,8 @@ def test_a_module_passes_its_own_tests(module, tmp_path):
     terraform.init()
     terraform.validate()
 
-    done = run(terraform, "test")
+    with RunningProvider(tmp_path) as provider:  # it is asked for its schemas alone, for each file of tests
+        done = run(terraform, "test", program=provider.terraform)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"Success! \d\d passed, 0 failed\.", done.stdout)
