@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "procedures": {"steps", "storage", "checks", "planfile", "manifest", "compose", "render", "model", "parameters"},
     "lease": set(),  # who may hold a volume: it is handed its clock and its bucket, so it needs no pipe
     "run": {"adapters", "steps", "journal", "lease", "report", "parameters", "model"},
-    "engine": {"journal", "model"},
+    "engine": {"journal", "model", "report"},  # plain Papermill has nobody else who writes the report
     "execute": {"engine", "journal", "parameters", "model"},
     "sandbox": {"model"},
     "cli": {
