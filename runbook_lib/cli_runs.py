@@ -136,11 +136,11 @@ def run_notebooks(
     from runbook_lib.report import build_report, write_report
     from runbook_lib.run_attempt import note_runner
     from runbook_lib.run_folder import Terms, create_run, operator
+    from runbook_lib.run_secrets import protect
 
     paths = find_notebooks(notebooks)  # a name that fits nothing is refused before there is a run
-    way_back = [path.stem for path in paths] == [ROLL_BACK]
-    terms = Terms(accept_changes=accept_changes, way_back=way_back)
-    parameters = parameter_file.load(file)
+    terms = Terms(accept_changes=accept_changes, way_back=[path.stem for path in paths] == [ROLL_BACK])
+    protect(parameters := parameter_file.load(file), way_back=terms.way_back)
     journal = create_run(parameters, reason=reason, execute=execute, run_id=run_id, terms=terms, notebooks=paths)
     if take_over:
         _take_over(parameters, journal, take_over)

@@ -123,7 +123,9 @@ class RunbookEngine(NBClientEngine):  # type: ignore[misc] # papermill has no ty
         with tempfile.TemporaryFile() as last_words:
             client = Client(record, stop, last_words, **kwargs)
             try:
-                return client.execute(stderr=last_words, env={**os.environ, **record.environment()})
+                # neither may reach the terminal: ipykernel writes through what children of a cell print, as it is
+                files = {"stdout": last_words, "stderr": last_words}
+                return client.execute(**files, env={**os.environ, **record.environment()})
             except NotebookError:
                 raise
             except Exception as error:

@@ -23,6 +23,7 @@ from papermill.log import logger
 from runbook_lib.engine_record import COMPLETED, FAILED, INTERRUPTED, CellRecord
 from runbook_lib.engine_stop import Stop
 from runbook_lib.errors import NotebookError
+from runbook_lib.scrub import SECRETS
 
 _IDLE_AFTER_INTERRUPT_S = 10.0
 _OUTPUT_TIMEOUT_S = 60  # nbclient gives a busy machine 4 s, then fails a cell that succeeded
@@ -111,13 +112,18 @@ class Client(PapermillNotebookClient):  # type: ignore[misc] # papermill has no 
     Args:
         record: Where to note how each cell ended.
         stop: Notices signals.
-        last_words: File that the kernel's standard error goes to.
+        last_words: File that the kernel's standard output and error go to.
         **kwargs: As nbclient's NotebookClient.
     """
 
     def __init__(self, record: CellRecord, stop: Stop, last_words: IO[bytes], **kwargs: Any) -> None:
         super().__init__(
-            record.nb_man, log=logger, on_cell_executed=self._note_exit, iopub_timeout=_OUTPUT_TIMEOUT_S, **kwargs
+            record.nb_man,
+            log=logger,
+            on_cell_executed=self._note_exit,
+            iopub_timeout=_OUTPUT_TIMEOUT_S,
+            coalesce_streams=True,  # what was printed in two pieces is looked at as one
+            **kwargs,
         )
         self._record = record
         self._stop = stop
@@ -132,6 +138,15 @@ class Client(PapermillNotebookClient):  # type: ignore[misc] # papermill has no 
         if km.ipykernel and sys.platform == "linux":
             self.extra_arguments += [f"--IPKernelApp.exec_lines={_DIE_WITH_PARENT}"]
         return km
+
+    def process_message(self, msg: dict[str, Any], *arguments: Any, **kwargs: Any) -> Any:
+        """Take what a cell shows without secrets, before Papermill logs it or writes it to a file."""
+        return super().process_message({**msg, "content": SECRETS.value(msg["content"])}, *arguments, **kwargs)
+
+    async def _check_raise_for_error(self, cell: Any, cell_index: int, exec_reply: dict[str, Any] | None) -> None:
+        """Raise what a cell raised, its text and traceback without secrets."""
+        clean = exec_reply and {**exec_reply, "content": SECRETS.value(exec_reply["content"])}
+        await super()._check_raise_for_error(cell, cell_index, clean)
 
     def papermill_execute_cells(self) -> None:
         """Execute the cells in order.
@@ -208,7 +223,7 @@ class Client(PapermillNotebookClient):  # type: ignore[misc] # papermill has no 
         await ensure_async(self.kc.shell_channel.get_msg(timeout=_IDLE_AFTER_INTERRUPT_S))
 
     def _cause_of_death(self) -> str:
-        """Return the signal or exit code the kernel ended with, and the end of what it wrote to standard error."""
+        """Return the signal or exit code the kernel ended with, and the end of what it wrote past its messages."""
         process = getattr(getattr(self.km, "provisioner", None), "process", None)
         code = process.poll() if process is not None else None
         text = "" if code is None else f" with exit code {code}" if code >= 0 else f" by {signal.Signals(-code).name}"
@@ -216,5 +231,5 @@ class Client(PapermillNotebookClient):  # type: ignore[misc] # papermill has no 
             text += ", and the machine killed a process because memory ran out"
         size = self._last_words.seek(0, os.SEEK_END)
         self._last_words.seek(max(0, size - _LAST_WORDS_BYTES))
-        words = self._last_words.read().decode("utf-8", "replace").strip()
+        words = SECRETS.text(self._last_words.read().decode("utf-8", "replace").strip())
         return f"{text}; its last words: {words}" if words else text

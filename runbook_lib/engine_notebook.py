@@ -1,4 +1,4 @@
-"""The output notebook of an execution, saved so that no kill leaves half of it.
+"""The output notebook of an execution, saved without secrets and so that no kill leaves half of it.
 
 Writes the output notebook and nothing else; the one place of the engine that does.
 """
@@ -13,6 +13,7 @@ from papermill.engines import NotebookExecutionManager
 from papermill.iorw import write_ipynb
 
 from runbook_lib.journal_notebook import write_notebook
+from runbook_lib.scrub import SECRETS
 
 
 class OutputNotebook(NotebookExecutionManager):  # type: ignore[misc] # papermill has no types
@@ -20,9 +21,14 @@ class OutputNotebook(NotebookExecutionManager):  # type: ignore[misc] # papermil
 
     def save(self, **_kwargs: Any) -> None:
         """Write the notebook as it is now, when there is a place for it."""
-        if self.output_path:
-            self._write(self.nb, str(self.output_path))
+        if self.output_path:  # a copy: cells that did not run yet are executed as they are
+            self._write(nbformat.from_dict(SECRETS.value(self.nb)), str(self.output_path))
         self.last_save_time = self.now()
+
+    def notebook_complete(self, **kwargs: Any) -> None:
+        """Note the end; Papermill writes the notebook once more, so from now on there is none with secrets."""
+        self.nb.update(nbformat.from_dict(SECRETS.value(self.nb)))
+        super().notebook_complete(**kwargs)
 
     @staticmethod
     def _write(notebook: Any, path: str) -> None:

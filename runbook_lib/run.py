@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from runbook_lib import journal_link
+from runbook_lib import journal_link, run_secrets
 from runbook_lib import parameters as parameter_file
 from runbook_lib.adapters.aws import Aws
 from runbook_lib.adapters.break_glass import BreakGlass
@@ -268,7 +268,9 @@ def open_run(
         raise JournalError(f"execute must be true or false, got {execute!r}; nothing was changed")
     parameters = parameter_file.load(parameters_file, migration or None)
     terms = Terms(way_back=way_back)
+    outcomes = run_secrets.protect(parameters, way_back=way_back)
     journal = create_run(parameters, reason=reason, execute=execute, run_id=run_id, terms=terms)
+    run_secrets.note(journal, outcomes)
     journal_link.accept(journal, runner_fields(os.getppid()))
     run = Run(parameters, journal, execute=execute, reason=reason, clock=Clock())
     if execute:

@@ -79,6 +79,7 @@ def repair_attempts(journal: Journal) -> list[Repair]:
         return []  # a copy under another name is evidence, not the run
     repaired = [_repair(journal, events, started) for started in _left_open(events)]
     if repaired:
+        journal.remove("terraform/.terraform/plan.bin")  # as `Run.close` does: it holds secrets
         write_report(journal)
     return repaired
 

@@ -7,6 +7,7 @@ import pytest
 from runbook_lib.adapters.aws import Aws
 from runbook_lib.adapters.ebs import Ebs
 from runbook_lib.adapters.ec2 import Ec2
+from runbook_lib.adapters.secrets import SecretError, resolve
 from runbook_lib.errors import AwsError
 
 
@@ -52,6 +53,23 @@ def test_nobody_at_the_endpoint_says_what_to_do(sandbox):
     )
     with pytest.raises(AwsError, match=r"aws\.endpoint_url"):
         nowhere.identity()
+
+
+def test_secrets_behind_references(sandbox, aws, recorded):
+    """A reference gives the value, or one value of a JSON secret; a reason names no value, and nothing is recorded."""
+    sandbox.client("ssm").put_parameter(Name="/wiki/db", Value="canary-ssm-77", Type="SecureString")
+    arn = sandbox.client("secretsmanager").create_secret(Name="wiki/session", SecretString='{"key": "canary-sm-77"}')[
+        "ARN"
+    ]
+    assert resolve("ssm:/wiki/db", lambda: aws) == "canary-ssm-77"
+    assert resolve(f"secretsmanager:{arn}:key::", lambda: aws) == "canary-sm-77"
+    assert resolve(f"secretsmanager:{arn}", lambda: aws) == '{"key": "canary-sm-77"}'
+    with pytest.raises(SecretError, match="no JSON object with key other") as refused:
+        resolve(f"secretsmanager:{arn}:other::", lambda: aws)
+    assert "canary" not in str(refused.value)
+    with pytest.raises(SecretError, match="GetParameter: ParameterNotFound"):
+        resolve("ssm:/wiki/none", lambda: aws)
+    assert recorded == []
 
 
 def test_a_refusal_keeps_its_code(aws):
