@@ -63,7 +63,8 @@ _NAMED = re.compile(
     rf"{_NOT_BEFORE}(?P<s>[^\s\"',;&}}<>\\]{{{SHORTEST},}})",
     re.IGNORECASE | re.MULTILINE,
 )
-_NAMED_NEEDLES = ("pass", "pwd", "secret", "api", "private", "token")
+_NAMED_NEEDLES = ("password", "passwd", "passphrase", "_pwd", "secret", "api_key", "apikey", "private", "token")
+_NEEDLES = tuple({*_NAMED_NEEDLES, *(needle for needles, _, _ in _PATTERNS for needle in needles)})
 _READ_BACK = re.compile(
     r"parameters\b.*\.yaml|terraform/(?!plan\.json$).*|evidence/(?:task-mapping|machine-image)\.json"
 )
@@ -75,6 +76,7 @@ class Scrubber:
 
     def __init__(self) -> None:
         self._labels: dict[str, str] = {}
+        self._cores: tuple[str, ...] = ()
         self._known: re.Pattern[str] | None = None
 
     def add(self, secret: str, label: str) -> bool:
@@ -95,6 +97,7 @@ class Scrubber:
         forms = {form for part in parts for form in _forms(part)} - self._labels.keys()
         if forms:
             self._labels |= dict.fromkeys(forms, label)
+            self._cores = tuple({*self._cores, *(core for part in parts for core in _cores(part))})
             longest_first = sorted(self._labels, key=len, reverse=True)
             self._known = re.compile("|".join(map(_as_pattern, longest_first)))
         return bool(parts)
@@ -110,7 +113,7 @@ class Scrubber:
         Returns:
             The same text, or one with `(secret: …)` in their places.
         """
-        if self._known is not None and any(form in text for form in self._labels):
+        if self._known is not None and any(core in text for core in self._cores):
             text = self._known.sub(lambda match: f"(secret: {self._labels[match[0]]})", text)
         if not patterns:
             return text
@@ -129,18 +132,29 @@ class Scrubber:
             value: Mappings, lists, tuples, text; anything else stays as it is.
 
         Returns:
-            The same values; mappings are plain ones.
+            The value itself when it holds none, else a copy of plain mappings and lists.
         """
+        return self._value(value) if self._may_hold_one(value) else value
+
+    def _may_hold_one(self, value: Any) -> bool:
+        """Return whether a thorough look is worth its time; nearly every event is harmless, and there are many."""
+        text = value if isinstance(value, str) else json.dumps(value, default=str, skipkeys=True)
+        if any(core in text for core in self._cores):
+            return True
+        low = text.lower()
+        return any(needle in low for needle in _NEEDLES)
+
+    def _value(self, value: Any) -> Any:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
             return self._mapping(value)
-        if isinstance(value, list | tuple):
-            return type(value)([self.value(item) for item in value]) if type(value) in {list, tuple} else value
+        if type(value) in {list, tuple}:
+            return type(value)([self._value(item) for item in value])
         return value
 
     def _mapping(self, mapping: Mapping[Any, Any]) -> dict[Any, Any]:
-        clean = {self.text(key) if isinstance(key, str) else key: self.value(item) for key, item in mapping.items()}
+        clean = {self.text(key) if isinstance(key, str) else key: self._value(item) for key, item in mapping.items()}
         name = mapping.get("name", mapping.get("Name"))
         for key, item in clean.items():
             told = name if key in {"value", "Value"} and isinstance(name, str) else key
@@ -196,12 +210,23 @@ def _forms(secret: str) -> Iterator[str]:
     yield secret.replace("'", "'\"'\"'")
     escaped = secret.encode("unicode_escape", "surrogatepass").decode()  # as Papermill writes parameters
     yield from (escaped, escaped.replace('"', '\\"'))
+    yield from _in_base64(secret)
+
+
+def _in_base64(secret: str) -> Iterator[str]:
+    """Yield how a secret looks in the base64 of a longer text, without the characters that it shares with that."""
     data = secret.encode("utf-8", "surrogateescape")
-    for shift in range(3):  # without the characters that the bytes around it share
+    for shift in range(3):
         form = base64.b64encode(b"\0" * shift + data).decode().rstrip("=")
         inner = form[(0, 2, 3)[shift] : len(form) - (1 if (len(data) + shift) % 3 else 0)]
         if len(inner) >= _WHOLE_WORD:
             yield inner
+
+
+def _cores(secret: str) -> Iterator[str]:
+    """Yield a part of a secret that no way of writing it down changes; "", which every text holds, when it has none."""
+    yield max(re.findall(r"[A-Za-z0-9]{3,}", secret), key=len, default="")
+    yield from _in_base64(secret)
 
 
 def _as_pattern(form: str) -> str:

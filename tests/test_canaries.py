@@ -78,6 +78,7 @@ def forget(monkeypatch):
     """Let this process know no secret before, and none afterwards."""
     monkeypatch.setattr(SECRETS, "_labels", {})
     monkeypatch.setattr(SECRETS, "_known", None)
+    monkeypatch.setattr(SECRETS, "_cores", ())
 
 
 @pytest.fixture
