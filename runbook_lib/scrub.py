@@ -209,7 +209,7 @@ def _forms(secret: str) -> Iterator[str]:
     yield from (html.escape(secret), quote(secret, safe=""), quote_plus(secret), secret.replace("'", "'\\''"))
     yield secret.replace("'", "'\"'\"'")
     escaped = secret.encode("unicode_escape", "surrogatepass").decode()  # as Papermill writes parameters
-    yield from (escaped, escaped.replace('"', '\\"'))
+    yield from (ascii(secret)[1:-1], escaped, escaped.replace('"', '\\"'))
     yield from _in_base64(secret)
 
 

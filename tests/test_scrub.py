@@ -7,13 +7,18 @@ import html
 import json
 import shlex
 import urllib.parse
+from dataclasses import replace
 
 import pytest
 
-from runbook_lib import journal
+from runbook_lib import journal, lease_record
+from runbook_lib.adapters.clock import Clock
+from runbook_lib.archive import verify
 from runbook_lib.errors import JournalError
 from runbook_lib.journal import Journal
+from runbook_lib.lease_record import Holder
 from runbook_lib.planfile import sensitive_texts
+from runbook_lib.report import write_report
 from runbook_lib.scrub import Scrubber
 from tests.sample_run import Story
 
@@ -63,6 +68,7 @@ def scrubber() -> Scrubber:
         "url",
         "form",
         "repr",
+        "ascii",
         "shell",
         "b64",
         "b64+1",
@@ -202,3 +208,23 @@ def test_the_journal_stays_a_chain(tmp_path, monkeypatch, scrubber):
     event = story.journal.append("note", said=f"it is {VALUE}")
     assert event.fields == {"said": "it is (secret: env:CANARY)"}
     assert story.journal.events()[-1] == event
+
+
+def test_the_lease_holds_no_secret(monkeypatch, scrubber):
+    """A reason that was typed in a hurry lies beside the runs, in the lease; its token stays what it is."""
+    monkeypatch.setattr(lease_record, "SECRETS", scrubber)
+    holder = Holder.this_process("run", "ops@host", "2026-01-31T03:00:07+00:00", 60)
+    taken = replace(holder, taken_over={"reason": f"it was {VALUE}"})
+    again = Holder.decode(taken.encode())
+    assert again.taken_over == {"reason": "it was (secret: env:CANARY)"}
+    assert again.token == holder.token
+
+
+def test_terraforms_rescue_file_is_no_part_of_the_record(tmp_path):
+    """A state that could not be saved holds secrets and is needed for the repair: it is neither sealed nor missed."""
+    folder = write_report(Story(tmp_path).journal).parent
+    (folder / "terraform").mkdir()
+    (folder / "terraform" / "errored.tfstate").write_text("secrets")
+    assert verify(folder).problems == ()
+    write_report(Journal(folder, Clock().now_utc))
+    assert "errored" not in (folder / "SHA256SUMS").read_text()
