@@ -30,7 +30,7 @@ DAMAGED = "damaged"
 _PARTIAL = ".partial"
 _SUM = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^/].*)")
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+-[0-9a-f]{4}")
-_NO_RECORD = frozenset({SUMS_NAME, SIGNATURE_NAME, ".lock"})
+_NO_RECORD = frozenset({SUMS_NAME, SIGNATURE_NAME, ".lock", "errored.tfstate"})
 _WORKING_FOLDER = ".terraform"
 
 

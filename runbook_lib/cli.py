@@ -108,6 +108,7 @@ def roll_back(  # noqa: PLR0917 - one per option
     from runbook_lib.execute_names import ROLL_BACK
 
     folder = cli_runs.folder_of(run_id, directory)
+    cli_runs.repair(folder)
     parameters_file = folder / "parameters.yaml"
     ctx.exit(
         cli_runs.run_notebooks(
@@ -143,7 +144,7 @@ def resume(  # noqa: PLR0917 - one per option
     from runbook_lib.execute import notebooks_to_resume
 
     folder = cli_runs.folder_of(run_id, directory)
-    journal = cli_runs.open_folder(folder)
+    journal = cli_runs.repair(folder)
     requested = journal.last("notebooks-requested")
     executes = execute or bool(requested and requested.fields["execute"])
     names = notebooks_to_resume(journal.events(), execute=executes)
@@ -171,6 +172,7 @@ def status(run_id: str, directory: Path) -> None:
     from runbook_lib.archive import read_report
 
     folder = cli_runs.folder_of(run_id, directory)
+    cli_runs.repair(folder, only_looks=True)
     report = read_report(folder)
     for notebook in report["notebooks"]:
         click.echo(f"{output.word(notebook['status'], 11)}  {notebook['notebook']} (attempt {notebook['attempt']})")
@@ -188,4 +190,4 @@ def report(run_id: str, directory: Path) -> None:
     """Write the report of RUN_ID from its journal, and say where it is."""
     from runbook_lib.report import write_report
 
-    click.echo(write_report(cli_runs.open_folder(cli_runs.folder_of(run_id, directory))))
+    click.echo(write_report(cli_runs.repair(cli_runs.folder_of(run_id, directory))))

@@ -15,6 +15,7 @@ import click
 
 from runbook_lib.errors import RunbookError
 from runbook_lib.model import Event
+from runbook_lib.scrub import SECRETS
 
 _COLOURS = {
     "succeeded": "green",
@@ -140,7 +141,7 @@ def show_error(error: RunbookError) -> None:
     Args:
         error: The error.
     """
-    click.echo(f"{click.style('error', fg='red', bold=True)} {error}", err=True)
+    click.echo(f"{click.style('error', fg='red', bold=True)} {SECRETS.text(str(error))}", err=True)
 
 
 def show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

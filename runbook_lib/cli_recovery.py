@@ -107,6 +107,12 @@ def cut_over(run_id: str, reason: str, directory: Path) -> None:
         if last is not None and last.fields["phase"] == "released":
             click.echo(f"released already, by {last.fields['operator']} at {last.at_utc[:19]}Z; nothing was changed")
             return
+        ended = journal.last("notebook-finished")
+        if ended is not None and ended.fields.get("repaired"):
+            raise JournalError(
+                f"run {folder.name} does not hold: its process is gone, so nobody would cut over; nothing was changed. "
+                f"`runbook resume {folder.name}` goes on, and then can be released"
+            )
         raise JournalError(
             f"run {folder.name} does not hold, so there is nothing to release; nothing was changed. "
             f"`runbook run 30 --run-id {folder.name} --execute --hold-before-cutover` holds before the outage"

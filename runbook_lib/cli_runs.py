@@ -74,6 +74,36 @@ def open_folder(folder: Path) -> Journal:
     return open_journal(folder.name, folder.parent)
 
 
+def repair(folder: Path, *, only_looks: bool = False) -> Journal:
+    """Put the record of attempts right whose runner was killed, and say so.
+
+    Args:
+        folder: As `folder_of`.
+        only_looks: Whether the command only looks: then a sealed record is left alone, and so is one that cannot be
+            written.
+
+    Returns:
+        The run's journal.
+    """
+    from runbook_lib.adapters.clock import Clock
+    from runbook_lib.journal import Journal
+    from runbook_lib.run_repair import is_sealed, repair_attempts
+
+    journal = Journal(folder, Clock().now_utc)
+    if only_looks and is_sealed(journal):
+        return journal
+    try:
+        repaired = repair_attempts(journal)
+    except OSError as error:
+        if not only_looks:
+            raise
+        click.echo(f"the record of a killed attempt cannot be put right here: {error}", err=True)
+        return journal
+    for one in repaired:
+        click.echo(f"{click.style('repaired', fg='yellow', bold=True)}  {one.sentence()}", err=True)
+    return journal
+
+
 def run_notebooks(
     notebooks: tuple[str, ...],
     file: Path,
@@ -106,11 +136,11 @@ def run_notebooks(
     from runbook_lib.report import build_report, write_report
     from runbook_lib.run_attempt import note_runner
     from runbook_lib.run_folder import Terms, create_run, operator
+    from runbook_lib.run_secrets import protect
 
     paths = find_notebooks(notebooks)  # a name that fits nothing is refused before there is a run
-    way_back = [path.stem for path in paths] == [ROLL_BACK]
-    terms = Terms(accept_changes=accept_changes, way_back=way_back)
-    parameters = parameter_file.load(file)
+    terms = Terms(accept_changes=accept_changes, way_back=[path.stem for path in paths] == [ROLL_BACK])
+    protect(parameters := parameter_file.load(file), way_back=terms.way_back)
     journal = create_run(parameters, reason=reason, execute=execute, run_id=run_id, terms=terms, notebooks=paths)
     if take_over:
         _take_over(parameters, journal, take_over)
@@ -123,6 +153,7 @@ def run_notebooks(
         outcome = execute_notebooks(
             notebooks, parameters_file=file, journal=journal, execute=execute, reason=reason, on_event=progress.show
         )
+    repair(journal.folder)  # attempts on other machines, which are over now that this one began and ended
     path = write_report(journal)
     if outcome.not_started:
         click.echo(f"not started: {', '.join(outcome.not_started)}")

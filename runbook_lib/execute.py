@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,14 +20,13 @@ from runbook_lib import execute_imports  # noqa: F401 - before Papermill, which 
 # isort: split
 import papermill
 
-from runbook_lib import errors
 from runbook_lib.engine import RunbookEngine
-from runbook_lib.engine_client import NotebookInterruptedError
-from runbook_lib.engine_record import COMPLETED, FAILED, INTERRUPTED
+from runbook_lib.engine_record import COMPLETED, note_end
 from runbook_lib.engine_stop import Stop
-from runbook_lib.errors import NotebookError, ParameterError, RunbookError
+from runbook_lib.errors import ParameterError
 from runbook_lib.execute_names import find_notebooks, name_of
 from runbook_lib.journal import Journal, decode_event
+from runbook_lib.journal_link import claim_attempt
 from runbook_lib.model import Event
 
 ENGINE = "runbook"
@@ -169,7 +167,7 @@ def _refuse_unknown_parameters(paths: Sequence[Path], values: Mapping[str, Any])
 def _execute_notebook(
     path: Path, values: Mapping[str, Any], journal: Journal, stop: Stop, cell_timeout_s: int | None
 ) -> NotebookOutcome:
-    attempt, output = _claim_output(journal.folder.resolve() / "notebooks", path.stem)
+    attempt, output = claim_attempt(journal.folder.resolve() / "notebooks", path.stem)
     names = {"notebook": path.stem, "attempt": attempt}
     begun = journal.append("notebook-started", **names, output=f"notebooks/{output.name}")
     started, error = journal.now(), None
@@ -179,17 +177,11 @@ def _execute_notebook(
         )
     except Exception as caught:  # noqa: BLE001 - whatever ended it, the record must say so
         error = caught
-    duration_s = round((journal.now() - started).total_seconds(), 3)
-    if error is None:
-        journal.append("notebook-finished", **names, status=COMPLETED, duration_s=duration_s)
-        return NotebookOutcome(path.stem, attempt, COMPLETED, duration_s, output)
-    status = INTERRUPTED if isinstance(error, NotebookInterruptedError) else FAILED
-    exit_code = _exit_code(error, journal, begun.seq)
-    described = {"kind": type(error).__name__, "message": str(error), "cell_id": getattr(error, "cell_id", "")}
-    journal.append(
-        "notebook-finished", **names, status=status, duration_s=duration_s, error=described, exit_code=exit_code
+    said = note_end(journal, path.stem, attempt, error, started=started, since_seq=begun.seq)
+    text = str(said["error"]["message"]) if error else ""
+    return NotebookOutcome(
+        path.stem, attempt, said["status"], said["duration_s"], output, text, said.get("exit_code", 0)
     )
-    return NotebookOutcome(path.stem, attempt, status, duration_s, output, str(error), exit_code)
 
 
 def _run_papermill(path: Path, output: Path, values: Mapping[str, Any], *, timeout: int | None, **engine: Any) -> None:
@@ -208,32 +200,6 @@ def _run_papermill(path: Path, output: Path, values: Mapping[str, Any], *, timeo
         execution_timeout=timeout,
         **engine,
     )
-
-
-def _claim_output(folder: Path, name: str) -> tuple[int, Path]:
-    """Return the next attempt's number and its file, which now exists, so that nobody else takes it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    taken = [re.fullmatch(rf"{re.escape(name)}\.(\d+)\.ipynb", file.name) for file in folder.iterdir()]
-    attempt = max((int(match[1]) for match in taken if match), default=0) + 1
-    while True:
-        output = folder / f"{name}.{attempt}.ipynb"
-        try:
-            output.touch(exist_ok=False)
-        except FileExistsError:
-            attempt += 1
-        else:
-            return attempt, output
-
-
-def _exit_code(error: Exception, journal: Journal, since_seq: int) -> int:
-    """Return the code of what the cell raised; of the failed step when that is no error of this package."""
-    kind = getattr(errors, getattr(error, "ename", ""), None)
-    if isinstance(kind, type) and issubclass(kind, RunbookError):
-        return int(kind.exit_code)  # not the step's: a failure that was answered by going back has its own
-    failed = next(journal.find("step", status="failed"), None)
-    if failed is not None and failed.seq > since_seq:
-        return int(failed.fields["error"]["exit_code"])
-    return int(NotebookError.exit_code)
 
 
 @contextlib.contextmanager

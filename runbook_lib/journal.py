@@ -20,13 +20,14 @@ from filelock import FileLock
 
 from runbook_lib.errors import JournalError
 from runbook_lib.model import Event, StepStatus
+from runbook_lib.scrub import SECRETS
 
 JOURNAL_NAME = "journal.jsonl"
 SUMS_NAME = "SHA256SUMS"
 SIGNATURE_NAME = "SHA256SUMS.sig"
 FIRST_PREVIOUS = "0" * 64
 _RESERVED = {"seq", "at_utc", "kind", "previous_sha256"}
-_UNSEALED = {SUMS_NAME, SIGNATURE_NAME, ".lock"}
+_UNSEALED = {SUMS_NAME, SIGNATURE_NAME, ".lock", "errored.tfstate"}
 
 
 def encode_event(event: Event) -> bytes:
@@ -130,7 +131,7 @@ class Journal:
             **fields: JSON-able values.
 
         Returns:
-            The event as written.
+            The event as written: without secrets.
 
         Changes:
             The journal file. A torn last line, left by a killed process, is moved to `journal.torn` first.
@@ -142,7 +143,7 @@ class Journal:
             last = self._last_line(stream)
             seq = decode_event(last).seq + 1 if last else 1
             previous = hashlib.sha256(last).hexdigest() if last else FIRST_PREVIOUS
-            event = Event(seq, at_utc, kind, fields, previous)
+            event = Event(seq, at_utc, kind, SECRETS.value(fields), previous)
             stream.write(encode_event(event) + b"\n")
             stream.flush()
             os.fsync(stream.fileno())
@@ -227,12 +228,12 @@ class Journal:
             content: The bytes, or text to encode as UTF-8.
 
         Returns:
-            SHA-256 of the bytes in hex.
+            SHA-256 of the bytes in hex, which are without secrets.
 
         Changes:
             The file, replaced atomically and fsync'd.
         """
-        data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
+        data = SECRETS.file(relative_path, content)
         target = self.folder / relative_path
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.{os.getpid()}.partial")

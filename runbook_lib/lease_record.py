@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
+from runbook_lib.scrub import SECRETS
+
 _PROC = Path("/proc")
 _START_TIME = 19
 """Index of `starttime` behind the command's closing bracket in /proc/<pid>/stat; see proc(5)."""
@@ -106,7 +108,8 @@ class Holder:
         Returns:
             UTF-8.
         """
-        return (json.dumps(asdict(self), sort_keys=True) + "\n").encode()
+        record = SECRETS.value(asdict(self)) | {"token": self.token}
+        return (json.dumps(record, sort_keys=True) + "\n").encode()
 
     def as_json(self) -> dict[str, Any]:
         """Return the record for the journal; the token stays out, because who has it is the holder."""

@@ -263,6 +263,8 @@ class Archive(Section):
     """Bucket for the lease on the volume: with it, runs of all machines exclude each other."""
     prefix: kind.ObjectKey = "runbook"
     """What the keys of objects in `bucket` begin with."""
+    secrets: Annotated[tuple[kind.KeptOut, ...], ListOf] = ()
+    """Secrets that a run may meet beside those of `target.secrets`; resolved in memory and kept out of its record."""
     lease_expires_s: int = Field(default=60, ge=10, le=3600)
     """Seconds without a heartbeat after which a holder on another machine counts as gone and may be taken over."""
 

@@ -169,6 +169,14 @@ SecretReference = Annotated[
         "a reference to a secret: ssm:<parameter name>, or secretsmanager:<the secret's whole ARN>",
     ),
 ]
+KeptOut = Annotated[
+    str,
+    Rule(
+        r"env:[A-Za-z_][A-Za-z0-9_]*|ssm:/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*"
+        r"|secretsmanager:arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[\w/+=.@-]+(:[\w.-]*){0,3}",
+        "a reference to a secret: env:<variable>, ssm:<parameter name>, or secretsmanager:<the secret's whole ARN>",
+    ),
+]
 Bucket = Annotated[str, Rule(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "an S3 bucket name")]
 ObjectKey = Annotated[str, Rule(r"[^/\s][^\s]*", "an S3 object key that does not start with /")]
 UtcTime = Annotated[

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runbook_lib.errors import TerraformError
@@ -16,6 +16,7 @@ from runbook_lib.model import Check, PlanSummary, ResourceChange
 from runbook_lib.plan_rules import RULES, Plan, managed_changes
 
 REDACTED = "(sensitive)"
+_SHORTEST_SENSITIVE = 8
 _QUIET = (["no-op"], ["read"])
 
 
@@ -116,6 +117,30 @@ def redact(plan: Plan) -> dict[str, Any]:
     for values in (copy.get("planned_values", {}), copy.get("prior_state", {}).get("values", {})):
         _redact_values(values)
     return copy
+
+
+def sensitive_texts(plan: Plan) -> set[str]:
+    """Return the texts that a plan marks as sensitive, so that they can be kept out of everything else.
+
+    Args:
+        plan: The JSON of ``terraform show -json PLANFILE``.
+
+    Returns:
+        Every text of eight or more characters that `redact` replaces; a shorter one is as likely an ordinary word.
+    """
+    return {text for text in _replaced(plan, redact(plan)) if len(text) >= _SHORTEST_SENSITIVE}
+
+
+def _replaced(before: Any, after: Any) -> Iterator[str]:
+    """Yield every text of a value that its redacted copy does not show."""
+    if isinstance(before, dict):
+        for name, item in before.items():
+            yield from _replaced(item, after[name] if isinstance(after, dict) else REDACTED)
+    elif isinstance(before, list):
+        for index, item in enumerate(before):
+            yield from _replaced(item, after[index] if isinstance(after, list) else REDACTED)
+    elif isinstance(before, str) and after == REDACTED != before:
+        yield before
 
 
 def digest(plan: Plan) -> str:

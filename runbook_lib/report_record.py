@@ -10,7 +10,16 @@ from typing import Any
 
 from runbook_lib.journal import encode_event
 from runbook_lib.model import SCHEMA_VERSION, Event
-from runbook_lib.report_status import StepRecord, attempts, derive_status, find_hold, last_failure, step_records
+from runbook_lib.report_status import (
+    Attempt,
+    StepRecord,
+    attempts,
+    derive_status,
+    find_hold,
+    is_cut_off,
+    last_failure,
+    step_records,
+)
 
 _SOURCE_PHASES = ("before", "hot")
 _CONTROL = "negative-control"  # the same comparison on an empty directory: it must find everything missing
@@ -64,8 +73,8 @@ def build_report(events: Sequence[Event], run_id: str) -> dict[str, Any]:
         "forecast": _newest(events, "forecast") or None,
         "budget_decision": _newest(events, "outage-budget") or None,
         "failure": _FAILURE | failure if failure else None,
-        "steps": [_step(step) for step in steps],
-        "notebooks": [_notebook(attempt) for attempt in runs if "notebook" in attempt.fields],
+        "steps": [_step(step, runs) for step in steps],
+        "notebooks": [_notebook(attempt, events) for attempt in runs if "notebook" in attempt.fields],
         "data": _data(events),
         "volume": _volume(events, opened),
         "sentinel": {"path": "", "sha256": ""} | sentinel if sentinel else None,
@@ -131,13 +140,13 @@ def _newest(events: Sequence[Event], kind: str, **match: Any) -> dict[str, Any]:
     return {}
 
 
-def _step(step: StepRecord) -> dict[str, Any]:
+def _step(step: StepRecord, runs: Sequence[Attempt]) -> dict[str, Any]:
     fields = step.fields
     return {
         "id": step.step_id,
         "notebook": step.notebook,
         "title": fields.get("title", ""),
-        "status": step.status,
+        "status": "interrupted" if is_cut_off(step, runs) else step.status,
         "executed": step.execute,
         "attempts": step.attempts,
         "started_utc": step.started_utc,
@@ -151,8 +160,10 @@ def _step(step: StepRecord) -> dict[str, Any]:
     }
 
 
-def _notebook(attempt: Any) -> dict[str, Any]:
+def _notebook(attempt: Attempt, events: Sequence[Event]) -> dict[str, Any]:
     fields = attempt.fields
+    names = (fields["notebook"], fields.get("attempt", 1))
+    cells = [e.fields for e in events if e.kind == "cell" and (e.fields["notebook"], e.fields["attempt"]) == names]
     return {
         "notebook": fields["notebook"],
         "attempt": fields.get("attempt", 1),
@@ -161,6 +172,8 @@ def _notebook(attempt: Any) -> dict[str, Any]:
         "started_utc": attempt.started_utc,
         "duration_s": fields.get("duration_s"),
         "output": fields.get("output", ""),
+        "repaired": bool(fields.get("repaired")),
+        "cells": [{"cell_id": cell["cell_id"], "status": cell["status"]} for cell in cells],
         "error": fields.get("error"),
         "exit_code": fields.get("exit_code", 0 if attempt.status == "completed" else None),
     }

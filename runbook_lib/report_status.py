@@ -213,6 +213,20 @@ def find_hold(events: Sequence[Event]) -> Event | None:
     return None
 
 
+def is_cut_off(step: StepRecord, runs: Sequence[Attempt]) -> bool:
+    """Return whether a step began and never ended, although its notebook did, or another was begun.
+
+    Args:
+        step: Last word on the step.
+        runs: Every attempt, oldest first.
+
+    Returns:
+        False for a step that ended, or that may still be under way.
+    """
+    own = [attempt for attempt in runs if attempt.seq < step.seq]
+    return step.status == "running" and bool(own) and (own[-1].status != "open" or own[-1] is not runs[-1])
+
+
 def _ended_by_failure(attempt: Attempt, steps: Sequence[StepRecord]) -> bool:
     """Return whether an attempt without a recorded end failed in a step, which is more than an interruption."""
     newest = max(steps, key=lambda step: step.seq, default=None)

@@ -6,10 +6,12 @@ The only module that makes adapters. It decides nothing about the migration; pro
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from runbook_lib import journal_link, run_secrets
 from runbook_lib import parameters as parameter_file
 from runbook_lib.adapters.aws import Aws
 from runbook_lib.adapters.break_glass import BreakGlass
@@ -26,6 +28,7 @@ from runbook_lib.journal import Journal
 from runbook_lib.lease import Lease
 from runbook_lib.parameters import Parameters
 from runbook_lib.report import write_report
+from runbook_lib.run_attempt import runner_fields
 from runbook_lib.run_folder import Terms, create_run, open_journal
 from runbook_lib.run_lease import lease_of, open_session
 
@@ -267,7 +270,10 @@ def open_run(
         raise JournalError(f"execute must be true or false, got {execute!r}; nothing was changed")
     parameters = parameter_file.load(parameters_file, migration or None)
     terms = Terms(way_back=way_back)
+    outcomes = run_secrets.protect(parameters, way_back=way_back)
     journal = create_run(parameters, reason=reason, execute=execute, run_id=run_id, terms=terms)
+    run_secrets.note(journal, outcomes)
+    journal_link.accept(journal, runner_fields(os.getppid()))
     run = Run(parameters, journal, execute=execute, reason=reason, clock=Clock())
     if execute:
         run.take_lease()

@@ -65,10 +65,19 @@ def note_runner(journal: Journal) -> None:
     Changes:
         A `runner` event.
     """
-    pid = os.getpid()
-    journal.append(
-        "runner", host=socket.gethostname(), machine=this_machine(), pid=pid, process_start=process_start(pid)
-    )
+    journal.append("runner", **runner_fields(os.getpid()))
+
+
+def runner_fields(pid: int) -> dict[str, Any]:
+    """Return the fields of a `runner` event.
+
+    Args:
+        pid: A process of this machine.
+
+    Returns:
+        Keys `host, machine, pid, process_start`.
+    """
+    return {"host": socket.gethostname(), "machine": this_machine(), "pid": pid, "process_start": process_start(pid)}
 
 
 def find_processes(journal: Journal) -> list[AttemptProcess]:

@@ -21,6 +21,7 @@ from runbook_lib.journal import Journal
 from runbook_lib.model import Event
 from runbook_lib.parameters import Parameters
 from runbook_lib.run_digests import Change, find_changes, library_digest, notebook_digests
+from runbook_lib.run_repair import repair_attempts
 
 _RUN_ID = re.compile(r"^\d{8}T\d{6}Z-[a-z][a-z0-9-]*-[0-9a-f]{4}$")
 
@@ -114,7 +115,7 @@ def create_run(
     directory = Path(parameters.archive.directory)
     digest, notebook_sums = parameter_file.digest(parameters), notebook_digests(notebooks)
     if run_id:
-        journal = open_journal(run_id, directory)
+        repair_attempts(journal := open_journal(run_id, directory))
         opened = journal.last("run-opened")
         if opened is not None:
             digest = _parameters_digest(journal, opened, parameters)

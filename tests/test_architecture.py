@@ -17,6 +17,7 @@ PURE = {"checks", "planfile", "plan_rules", "manifest", "compose", "render", "mo
 # room -> rooms it may import, besides itself and errors
 MAY_IMPORT = {
     "errors": set(),
+    "scrub": set(),
     "model": {"errors"},
     "parameters": {"model"},
     "checks": {"model", "parameters"},
@@ -26,21 +27,23 @@ MAY_IMPORT = {
     "render": {"model", "parameters"},
     "host_scripts": set(),
     "adapters": {"model", "host_scripts"},
-    "journal": {"model"},
+    "journal": {"model", "scrub"},
     "storage": {"checks", "model", "parameters"},
     "steps": {"journal", "model"},
     "report": {"model", "journal"},
     "archive": {"model", "journal", "report"},
     "history": {"model", "journal", "archive", "report"},
-    "procedures": {"steps", "storage", "checks", "planfile", "manifest", "compose", "render", "model", "parameters"},
-    "lease": set(),  # who may hold a volume: it is handed its clock and its bucket, so it needs no pipe
-    "run": {"adapters", "steps", "journal", "lease", "report", "parameters", "model"},
-    "engine": {"journal", "model"},
+    "procedures": {
+        "steps", "storage", "checks", "planfile", "manifest", "compose", "render", "model", "parameters", "scrub",
+    },
+    "lease": {"scrub"},  # who may hold a volume: it is handed its clock and its bucket, so it needs no pipe
+    "run": {"scrub", "adapters", "steps", "journal", "lease", "report", "parameters", "model"},
+    "engine": {"journal", "model", "report", "scrub"},  # plain Papermill has nobody else who writes the report
     "execute": {"engine", "journal", "parameters", "model"},
     "sandbox": {"model"},
     "cli": {
         "execute", "run", "report", "archive", "history", "approval", "sandbox", "parameters", "model", "journal",
-        "adapters", "lease",
+        "adapters", "lease", "scrub",
     },
 }  # fmt: skip
 

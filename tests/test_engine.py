@@ -15,6 +15,7 @@ import papermill
 import pytest
 from nbclient.exceptions import DeadKernelError
 
+from runbook_lib import engine_client
 from runbook_lib.engine_client import CellFailedError, KernelDiedError, NotebookInterruptedError
 from runbook_lib.engine_stop import Stop
 from runbook_lib.errors import NotebookError
@@ -135,12 +136,26 @@ def test_a_notebook_cannot_end_itself(tmp_path, source):
     assert notebook_metadata(tmp_path)["exception"] is True
 
 
-def test_killed_kernel(tmp_path):
-    """A kernel that dies fails its cell with the signal's name, and nothing after it counts as completed."""
-    make_notebook(tmp_path, one="1", die="import os; os.kill(os.getpid(), 9)", never="2")
-    with pytest.raises(KernelDiedError, match="SIGKILL") as caught:
+@pytest.mark.parametrize(
+    ("death", "said"),
+    [("os._exit(0)", "with exit code 0"), ("os.kill(os.getpid(), 9)", "by SIGKILL")],
+    ids=["exit", "kill"],
+)
+def test_killed_kernel(tmp_path, death, said):
+    """A kernel that dies leaves its cell interrupted, which shows why, and nothing after it counts as completed."""
+    make_notebook(tmp_path, one="1", die=f"import os; {death}", act="2", verify="3")
+    with pytest.raises(KernelDiedError, match=said) as caught:
         run(tmp_path)
-    assert statuses(tmp_path) == {"title": "completed", "one": "completed", "die": "failed", "never": "not run"}
+    assert statuses(tmp_path) == {
+        "title": "completed",
+        "one": "completed",
+        "die": "interrupted",
+        "act": "not run",
+        "verify": "not run",
+    }
+    (shown,) = nbformat.read(tmp_path / "out.ipynb", 4).cells[2].outputs
+    assert shown.data["text/plain"].startswith(f"interrupted: the kernel died {said}; ")
+    assert shown.data["text/plain"].endswith("what this cell did is unknown")
     assert notebook_metadata(tmp_path)["exception"] is True
     assert notebook_metadata(tmp_path)["end_time"]
     assert isinstance(caught.value, DeadKernelError), "papermill's command line exits 138 for it"
@@ -155,6 +170,40 @@ def test_cell_timeout(tmp_path):
     assert statuses(tmp_path) == {"title": "completed", "one": "completed", "slow": "failed", "never": "not run"}
     assert (tmp_path / "noted").exists()
     assert not is_alive(kernel_pid(tmp_path))
+
+
+def test_out_of_memory(tmp_path, monkeypatch):
+    """A cell that gets no memory fails; a kernel that the machine kills for want of it is interrupted, and says so."""
+    counter = tmp_path / "vmstat"
+    counter.write_text("nr_free_pages 7\noom_kill 3\n")
+    monkeypatch.setattr(engine_client, "_VMSTAT", counter)
+    limit = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (1 << 32, 1 << 32))\nbytearray(1 << 40)"
+    make_notebook(tmp_path, huge=limit, never="2")
+    with pytest.raises(CellFailedError, match="MemoryError"):
+        run(tmp_path)
+    assert statuses(tmp_path) == {"title": "completed", "huge": "failed", "never": "not run"}
+    killed = f"import os, pathlib\npathlib.Path({str(counter)!r}).write_text('oom_kill 4')\nos.kill(os.getpid(), 9)"
+    make_notebook(tmp_path, huge=killed, never="2")
+    with pytest.raises(KernelDiedError, match="memory ran out"):
+        run(tmp_path)
+    assert statuses(tmp_path) == {"title": "completed", "huge": "interrupted", "never": "not run"}
+
+
+def test_skipped_cells(tmp_path):
+    """A cell that is passed over by its tag, or whose step was already so, is skipped."""
+    again = (
+        "from datetime import *; from pathlib import Path; from runbook_lib.journal import Journal\n"
+        "Journal(Path('run'), lambda: datetime.now(UTC)).append('step', step_id='again', status='skipped')"
+    )
+    path = make_notebook(tmp_path, passed="1", again=again, last="2")
+    notebook = nbformat.read(path, 4)
+    notebook.cells[1].metadata.tags = ["skip-execution"]
+    nbformat.write(notebook, path)
+    run(tmp_path, journal_folder=tmp_path / "run")
+    expected = {"passed": "skipped", "again": "skipped", "last": "completed"}
+    assert statuses(tmp_path) == {"title": "completed"} | expected
+    events = read_events(tmp_path / "run" / "journal.jsonl")
+    assert {e.fields["cell_id"]: e.fields["status"] for e in events if e.kind == "cell"} == expected
 
 
 def test_unknown_kernel(tmp_path):

@@ -1,7 +1,7 @@
 """The AWS API: one session, one way to call, one way to fail.
 
 Owns boto3 together with `host.py`. It decides nothing: `ec2.py` and `ecs.py` turn answers into facts,
-procedures decide. Retries are the client configuration's; every mutating call is handed to the recorder.
+procedures decide. Retries are the client configuration's; `aws_record` sees every mutating call.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import botocore.config
 import botocore.exceptions
 import botocore.session
 
+from runbook_lib.adapters.aws_record import watch
 from runbook_lib.errors import AwsError
 
-_READS = re.compile(r"^(describe|get|list|batch_get|lookup)_")
 _NO_ANSWER = {
     "NoCredentialsError": "no AWS credentials were found; set aws.profile and aws.credentials_file in the parameters, "
     "or AWS_PROFILE / AWS_ACCESS_KEY_ID in the environment (for the sandbox: start it with `runbook sandbox up`)",
@@ -64,7 +64,7 @@ class Aws:
         credentials_file: Shared credentials file, or None for the default one.
         role_arn: Role to assume, or "".
         run_id: Put into the user agent and the role session name.
-        record: Called once per mutating call with `service, operation, target, request_id, outcome`.
+        record: Called once per mutating call, as `aws_record.watch` says.
         attempts: How often a call is tried in all.
         read_timeout_s: How long to wait for an answer.
     """
@@ -90,6 +90,7 @@ class Aws:
         self._role_arn = role_arn
         self._record = record
         self._making = threading.Lock()
+        self._under_way = threading.local()
         self._attempts = attempts
         self._read_timeout_s = read_timeout_s
         self._clients: dict[str, Any] = {}
@@ -134,6 +135,8 @@ class Aws:
                 self._clients[service] = self._session.client(
                     service, endpoint_url=self.endpoint_url or None, config=self._config()
                 )
+                if self._record is not None:
+                    watch(self._clients[service], service, self._record, lambda: getattr(self._under_way, "target", ""))
             return self._clients[service]
 
     def call(self, service: str, operation: str, /, *, target: str = "", **arguments: Any) -> dict[str, Any]:
@@ -154,13 +157,12 @@ class Aws:
         Changes:
             Whatever the operation changes.
         """
-        with self.mapped(operation):
-            try:
+        self._under_way.target = target
+        try:
+            with self.mapped(operation):
                 answer = getattr(self.client(service), operation)(**arguments)
-            except botocore.exceptions.ClientError as error:
-                self._note(service, operation, target, error.response)
-                raise
-        self._note(service, operation, target, answer)
+        finally:
+            self._under_way.target = ""
         return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
 
     def pages(self, service: str, operation: str, key: str, /, **arguments: Any) -> Iterator[Any]:
@@ -192,18 +194,6 @@ class Aws:
             A context manager.
         """
         return _ErrorMapping("".join(part.title() for part in operation.split("_")))
-
-    def _note(self, service: str, operation: str, target: str, answer: dict[str, Any]) -> None:
-        if self._record is None or _READS.match(operation):
-            return
-        metadata = answer.get("ResponseMetadata", {})
-        self._record(
-            service=service,
-            operation="".join(part.title() for part in operation.split("_")),
-            target=target,
-            request_id=metadata.get("RequestId", ""),
-            outcome=answer.get("Error", {}).get("Code", "Success"),
-        )
 
     def identity(self) -> dict[str, Any]:
         """Return who we are.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runbook_lib import plan_rules, planfile
+from runbook_lib import plan_rules, planfile, scrub
 from runbook_lib.errors import JournalError, TerraformError
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.observations import driver_of, observe_volume
@@ -75,9 +75,8 @@ def _load_balancer(run: Run) -> dict[str, Any] | None:
 
 def _write_root_module(run: Run, variables: dict[str, Any], *, adopted: bool) -> None:
     """Write the root module into the run folder, initialise and validate it; nothing changes at AWS."""
-    backend = run.parameters.terraform.backend
     structure = RootModule(
-        backend=backend.type,
+        backend=run.parameters.terraform.backend.type,
         backend_settings=_backend_settings(run),
         adopted=adopted,
         assume_role=bool(run.parameters.aws.role_arn),
@@ -150,6 +149,7 @@ def _plan(run: Run, *, importing: bool) -> dict[str, Any]:
     plan_path = run.terraform.folder / PLAN_NAME
     run.terraform.plan(plan_path)
     document = run.terraform.show_json(plan_path)
+    scrub.SECRETS.add_all(planfile.sensitive_texts(document), "sensitive in Terraform's plan")
     summary = planfile.summarize(document)
     run.journal.write("terraform/plan.json", json.dumps(planfile.redact(document), indent=1, sort_keys=True) + "\n")
     volume_id = run.parameters.volume.volume_id
