@@ -15,7 +15,6 @@ from runbook_lib.procedures.observations import (
     SOURCE_DEVICE_TAG,
     detach_by_hand,
     driver_of,
-    observe_container_hosts,
     observe_volume,
     target_urls,
 )
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
     from runbook_lib.run import Run
 
 NOTEBOOK = "90_roll_back"
-_TAKES = "verify_before_start"
-"""The host script that makes the target's storage driver attach the volume."""
+_TAKES = {"verify_before_start", "hold_volume"}
+"""The host scripts that make a storage driver attach the volume, or go on holding it."""
 _TAKES_S, _POLL_S = 60.0, 0.3
 
 
@@ -75,9 +74,9 @@ def _hosts_that_take_it(run: Run) -> list[str]:
     It goes on when the cutover was killed: the volume may be nowhere now, and on that host in a moment. Where SSM does
     not tell, the way back goes on all the same: whether the volume is let go is what the step verifies.
     """
-    hosts = [host["instance_id"] for host in observe_container_hosts(run)]
+    hosts = [host["instance_id"] for host in run.ecs.container_instances() if host["agent_connected"]]
     with suppress(AwsError):
-        return [one for one in hosts if _TAKES in run.host(one).scripts_under_way()]
+        return [one for one in hosts if _TAKES & set(run.host(one).scripts_under_way())]
     return []
 
 
