@@ -1,4 +1,4 @@
-"""Change of the storage driver: the former driver lets the volume go, and a copy is taken of what nobody has mounted."""
+"""Change of the storage driver: the former driver lets the volume go, and what nobody has mounted is copied."""
 
 from __future__ import annotations
 
