@@ -9,16 +9,17 @@ from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.driver_look import note_sentinel, note_volume
 from runbook_lib.procedures.driver_plan import CHANGES as NOTEBOOK
 from runbook_lib.procedures.manifest_before import BEFORE, HOT
-from runbook_lib.procedures.observations import container_of, observe_task
+from runbook_lib.procedures.observations import CUT_OVER_TAG, container_of, driver_of, observe_task
 from runbook_lib.procedures.persistence import build_manifest, take_manifest
 from runbook_lib.procedures.stop_for_change import STOP_ID, hold, is_down, is_past_stop
-from runbook_lib.procedures.storage_drivers import REXRAY, observe_drivers
+from runbook_lib.procedures.storage_drivers import REXRAY, gate_of_former, observe_drivers
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
 
 MANIFEST_ID = "complete-manifest-of-change"
+_TAKES_S, _POLL_S = 60.0, 0.3
 
 
 def _observe_hot_manifest(run: Run) -> dict[str, Any]:
@@ -70,26 +71,47 @@ def manifest_seq(run: Run) -> int:
 def _observe_manifest(run: Run) -> dict[str, Any]:
     held = run.journal.last("volume-held")
     known, sentinel = run.journal.last("volume"), run.journal.last("sentinel")
+    drivers = observe_drivers(run)
     return {
-        "drivers": observe_drivers(run),
+        "drivers": drivers,
         "manifest_seq": manifest_seq(run),
         "held": held.fields if held else {},
         "filesystem_uuid": known.fields["filesystem_uuid"] if known else "",
         "sentinel_sha256": sentinel.fields["sha256"] if sentinel else "",
-        "reader": "",
-    } | _find_reader(run)
+        **_find_reader(run, drivers),
+    }
 
 
-def _find_reader(run: Run) -> dict[str, Any]:
-    """Return the host on which the stopped volume can be read, by the driver that it was written with."""
-    drivers = observe_drivers(run)
+def _find_reader(run: Run, drivers: Facts) -> dict[str, Any]:
+    """Return the host on which the stopped volume can be read, and how.
+
+    That is the host that holds it. A free volume, left by a change that was interrupted, is taken by a plugin where
+    there is one, else by the unit of the host that it shall go back to, which has to be handed it.
+    """
     holder, current = drivers["volume"]["holder"], drivers["current"]
     storage = {host["instance_id"]: host["storage"] for host in drivers["hosts"]}
+    plugin_host = next((one for one, driver in storage.items() if driver == REXRAY), "")
+    wanted_hosts = [one for one in storage if one not in drivers["former"]]
+    own_gate = driver_of(run).gate()
     if holder:
-        return {"reader": holder if storage.get(holder) == current["driver"] else ""}
-    # a plugin takes a free volume when a container starts; a unit would have to be handed it first
-    plugin_hosts = [one for one, driver in storage.items() if driver == REXRAY]
-    return {"reader": next(iter(plugin_hosts), "") if current["driver"] == REXRAY else ""}
+        readable = storage.get(holder) in {current["driver"], drivers["wanted"]}
+        gate = gate_of_former(run, current) if storage.get(holder) == current["driver"] else own_gate
+        return {"reader": holder if readable else "", "gate": gate, "by_unit": False}
+    if current["driver"] == REXRAY or drivers["wanted"] == REXRAY:
+        gate = gate_of_former(run, current) if current["driver"] == REXRAY else own_gate
+        return {"reader": plugin_host, "gate": gate, "by_unit": False}
+    return {"reader": next(iter(wanted_hosts), ""), "gate": own_gate, "by_unit": True}
+
+
+def _take_by_unit(run: Run) -> None:
+    """Hand the free volume to the unit that it shall go back to, and wait until that has mounted it."""
+    tags = {"Name": driver_of(run).volume_name, CUT_OVER_TAG: run.clock.now_utc().isoformat(timespec="seconds")}
+    run.ec2.set_tags(run.parameters.volume.volume_id, tags)
+    deadline = run.clock.monotonic() + _TAKES_S
+    while run.clock.monotonic() < deadline:
+        if all(check.passed for check in driver_of(run).check_handed_over(run.ecs.container_instances())):
+            return
+        run.clock.sleep(_POLL_S)
 
 
 def has_manifest(facts: Facts) -> bool:
@@ -119,10 +141,11 @@ def _check_manifest(facts: Facts) -> Sequence[Check]:
         Check(
             "volume-readable",
             passed=bool(facts["reader"]),
-            expected=f"a container instance of {drivers['current']['driver']} that has the volume, or can take it",
+            expected="a container instance that has the volume, or can take it",
             observed=facts["reader"] or f"volume held by {drivers['volume']['holder'] or 'nobody'}",
             why="what the service left is read before anybody else mounts it",
-            fix="an earlier change was interrupted: `runbook resume` that run, whose record knows what was left",
+            fix="an earlier change was interrupted: `runbook resume` that run, or run 65_prepare_storage_driver, "
+            "so that there is a host",
             needs=STOP_ID,
         ),
     )
@@ -130,7 +153,9 @@ def _check_manifest(facts: Facts) -> Sequence[Check]:
 
 def _complete(run: Run, before: Facts) -> None:
     """Read the stopped volume where the service wrote it; hash only what changed since the hot manifest."""
-    held = hold(run, before["drivers"], before["reader"])
+    if before["by_unit"]:
+        _take_by_unit(run)
+    held = hold(run, before["gate"], before["reader"])
     if held["volume_id"] == run.parameters.volume.volume_id:  # else the check afterwards names what it is
         note_volume(run, held["filesystem_uuid"], "")
         note_sentinel(run, held)

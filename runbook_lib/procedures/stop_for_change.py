@@ -76,17 +76,17 @@ def _stop(run: Run, before: Facts) -> None:
     """Take hold of the volume where a plugin would detach it; then let the task end. The outage begins."""
     drivers = before["drivers"]
     if drivers["current"]["driver"] == REXRAY:
-        hold(run, drivers, drivers["volume"]["holder"])
+        hold(run, gate_of_former(run, drivers["current"]), drivers["volume"]["holder"])
     note_outage_start(run, lambda: target_urls(run))
     run.ecs.set_desired_count(0)
 
 
-def hold(run: Run, drivers: Facts, instance_id: str) -> dict[str, Any]:
-    """Hold the volume on a host of the driver that runs now.
+def hold(run: Run, gate: Facts, instance_id: str) -> dict[str, Any]:
+    """Hold the volume on a host.
 
     Args:
         run: The open run.
-        drivers: As `observe_drivers`.
+        gate: As `StorageDriver.gate`.
         instance_id: The host.
 
     Returns:
@@ -100,7 +100,7 @@ def hold(run: Run, drivers: Facts, instance_id: str) -> dict[str, Any]:
         timeout_s=400,
         run_id=run.run_id,
         volume_id=run.parameters.volume.volume_id,
-        gate=gate_of_former(run, drivers["current"]),
+        gate=dict(gate),
     )
 
 
