@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_lib import checks
 from runbook_lib.model import Check, Facts
+from runbook_lib.procedures.inspect_source import evidence_grade
 from runbook_lib.procedures.observations import driver_of, observe_names, observe_task
 from runbook_lib.procedures.provision_target import observe_machine_image
 from runbook_lib.procedures.storage_drivers import (
@@ -68,6 +69,7 @@ def _keep_machine_image(run: Run) -> None:
 
 def _note_volume(run: Run, seen: Facts) -> None:
     """Note which filesystem and which sentinel the running container sees; everything later is compared with them."""
+    run.journal.append("grade", evidence_grade=evidence_grade(seen["sys_vendor"]).value)
     note_volume(run, seen["filesystem_uuid"], seen.get("filesystem_type", ""))
     note_sentinel(run, seen)
 

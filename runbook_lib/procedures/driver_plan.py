@@ -41,7 +41,7 @@ def _observe_prepared(run: Run) -> dict[str, Any]:
     """Return the plan in which everything that runs stays; keep which revision the service shall use."""
     drivers = observe_drivers(run)
     kept = {
-        "kept_task_definition_arn": drivers["service"]["task_definition_arn"],
+        "kept_task_definition_arn": drivers["service"].get("task_definition_arn"),
         "keeps_host_mount_hosts": any(host["storage"] == HOST_MOUNT for host in drivers["hosts"]),
     }
     facts = observe_root(run, kept=kept)

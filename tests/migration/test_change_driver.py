@@ -42,7 +42,7 @@ class Service:
         return ended, next(iter(new), None)
 
     def facts(self):
-        """Return what AWS says: the volume's holder, tags, the task definition's volume, the hosts and what they are for."""
+        """Return what AWS says of the volume, of the task definition's volume, and what the hosts are for."""
         ecs, ec2 = self.sandbox.client("ecs"), self.sandbox.client("ec2")
         (volume,) = ec2.describe_volumes(VolumeIds=[self.migration["volume"]["volume_id"]])["Volumes"]
         (service,) = ecs.describe_services(cluster="guestbook", services=["guestbook"])["services"]
@@ -147,12 +147,12 @@ def test_it_changes_to_host_mount_with_every_write(service, there, wait_until):
 
 
 def test_it_changes_back_with_every_write(service, back, wait_until):
-    """The reverse run, with the former parameters: REX-Ray again, nothing lost, an empty plan of the migration itself."""
+    """The reverse run, with the former parameters: REX-Ray again, nothing lost, the migration's own plan empty."""
     ended, folder = back
     assert ended.exit_code == 0, ended.output
     on("rexray", service.facts())
     service.serves_every_write(wait_until)
-    assert 0 < report_of(folder)["outage_s"]
+    assert report_of(folder)["outage_s"] > 0
     ended, provisioned = service.run("rexray", "10")
     assert ended.exit_code == 0, ended.output
     assert {s["id"]: s["status"] for s in report_of(provisioned)["steps"]}["provision-target"] == "skipped"
