@@ -148,6 +148,7 @@ HAND_VOLUME_OVER = for_change(
     "hand-volume-over",
     NOTEBOOK,
     title="Hand the volume over to the other driver",
+    plan=lambda facts: f"Hand {facts['volume']['volume_id']} over as {facts['volume_name']!r}; no other has that Name.",
     observe=_observe_hand_over,
     act=_hand_over,
     check=_check_hand_over,
@@ -159,6 +160,10 @@ VERIFY_BEFORE_CHANGE = for_change(
     "verify-before-change",
     NOTEBOOK,
     title="Verify the volume on the other host before the application starts",
+    plan=lambda facts: (
+        f"Look at {facts['naming']['volume']['volume_id']} on {', '.join(facts['hosts']) or 'the other host'}; compare "
+        f"{facts['expected']['entries']} entries with the manifest of the stopped service."
+    ),
     observe=_with_naming(VERIFY_BEFORE_START),
     is_done=once_changed(VERIFY_BEFORE_START.is_done),
 )

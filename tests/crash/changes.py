@@ -13,7 +13,7 @@ from tests.crash.strikes import ADOPTION, CHANGE, CHANGES, CUTOVER, PREPARATION,
 from tests.crash.town import Town, note
 
 THERE, BACK = "host_mount", "rexray"
-ONLY = {"withhold-volume": THERE, "complete-storage-driver": BACK}
+ONLY = {"withhold-volume": THERE, "hand-volume-over": THERE, "complete-storage-driver": BACK}
 """Steps that have something to do in one direction only: REX-Ray heeds no tag, and its hosts need no permission."""
 
 
