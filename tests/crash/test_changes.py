@@ -6,21 +6,17 @@ import pytest
 
 from tests.crash.changes import BACK, ONLY, THERE, Change, ChangingTown, check_taken_back
 from tests.crash.matrix import TIMEOUT_S
-from tests.crash.strikes import CHANGES, STRIKES, names
+from tests.crash.strikes import CHANGES, names
+from tests.crash.strikes import STRIKES as EVERY
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(2 * TIMEOUT_S)]
+STRIKES = EVERY  # named here, so that the tests are collected for each of them
 BOTH_WAYS = [
     pytest.param(driver, *case, id=f"{driver}-{name}")
     for case, name in zip(CHANGES, names(CHANGES), strict=True)
     for driver in (THERE, BACK)
     if ONLY.get(case[1], driver) == driver
 ]
-
-
-def pytest_generate_tests(metafunc):
-    """Strike in every way."""
-    if "strike" in metafunc.fixturenames:
-        metafunc.parametrize("strike", STRIKES, scope="module")
 
 
 @pytest.fixture(scope="module")
