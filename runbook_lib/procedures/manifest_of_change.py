@@ -9,7 +9,8 @@ from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.driver_look import note_sentinel, note_volume
 from runbook_lib.procedures.driver_plan import CHANGES as NOTEBOOK
 from runbook_lib.procedures.manifest_before import BEFORE, HOT
-from runbook_lib.procedures.observations import CUT_OVER_TAG, container_of, driver_of, observe_task
+from runbook_lib.procedures.observations import CUT_OVER_TAG, container_of, driver_of, observe_task, target_urls
+from runbook_lib.procedures.outage import note_outage_start
 from runbook_lib.procedures.persistence import build_manifest, take_manifest
 from runbook_lib.procedures.stop_for_change import STOP_ID, hold, is_down, is_past_stop
 from runbook_lib.procedures.storage_drivers import REXRAY, gate_of_former, observe_drivers
@@ -152,7 +153,11 @@ def _check_manifest(facts: Facts) -> Sequence[Check]:
 
 
 def _complete(run: Run, before: Facts) -> None:
-    """Read the stopped volume where the service wrote it; hash only what changed since the hot manifest."""
+    """Read the stopped volume where the service wrote it; hash only what changed since the hot manifest.
+
+    A run that found the service down, because another change was interrupted, measures the outage from here on.
+    """
+    note_outage_start(run, lambda: target_urls(run))
     if before["by_unit"]:
         _take_by_unit(run)
     held = hold(run, before["gate"], before["reader"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from runbook_lib.model import Check
-from runbook_lib.procedures import change_storage_driver, prepare_storage_driver
+from runbook_lib.procedures import change_storage_driver, manifest_of_change, prepare_storage_driver
 from runbook_lib.procedures.driver_plan import check_only_driver
 from runbook_lib.procedures.driver_steps import in_words_of_change
 from runbook_lib.procedures.manifest_of_change import has_manifest
@@ -110,6 +112,21 @@ def test_a_manifest_counts_only_while_nobody_writes():
     assert not has_manifest({"drivers": drivers(**down), "manifest_seq": 0})
     assert not has_manifest({"drivers": drivers(**down | {"tasks": ["arn:task"]}), "manifest_seq": 7})
     assert has_manifest({"drivers": drivers(**down | {"changed": True}), "manifest_seq": 0})
+
+
+def test_a_run_that_finds_the_service_down_measures_the_outage_from_there(monkeypatch):
+    """Without a noted outage nobody would ever see it end: the start would wait for an answer for ever."""
+    noted, events = [], []
+    held = {"volume_id": "vol-2", "filesystem_uuid": "u", "below_mount": "", "sentinel": None, "view": "/mnt"}
+    monkeypatch.setattr(manifest_of_change, "note_outage_start", lambda _run, _urls: noted.append("outage"))
+    monkeypatch.setattr(manifest_of_change, "hold", lambda *_arguments: held)
+    run = SimpleNamespace(
+        parameters=SimpleNamespace(volume=SimpleNamespace(volume_id="vol-1")),
+        journal=SimpleNamespace(append=lambda kind, **fields: events.append((kind, fields["volume_id"]))),
+    )
+    manifest_of_change.COMPLETE_MANIFEST_OF_CHANGE.act(run, {"by_unit": False, "gate": {}, "reader": "i-1"})
+    assert noted == ["outage"]
+    assert events == [("volume-held", "vol-2")], "of another volume no manifest is taken; the check names it"
 
 
 def test_a_plan_may_change_nothing_but_the_driver():
