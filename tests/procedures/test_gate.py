@@ -174,7 +174,9 @@ def test_evidence_of_an_earlier_cutover_does_not_count():
     run = Papers({"manifest-before": BEFORE}, {})
     manifest_before.manifest_before(run)
     later = (*BEFORE, entry("zz", "4" * 64))
-    run.noted.append(Event(9, "t", "manifest", {"phase": "before", "sha256": manifest.digest(later)}))
+    run.noted.append(
+        Event(9, "t", "manifest", {"phase": "before", "sha256": manifest.digest(later), "instance_id": "i-s"})
+    )
     run.source_host.kept = {"manifest-before": later}
     assert not manifest_before.is_home(run)
     assert manifest_before.manifest_before(run) == later
