@@ -117,7 +117,8 @@ def show_report(report: Mapping[str, Any], path: str) -> None:
         report: As `build_report`.
         path: The HTML report.
     """
-    from runbook_lib.report_words import grade, headline, next_steps
+    from runbook_lib.report_next import next_steps
+    from runbook_lib.report_words import grade, headline
 
     verdict = headline(report)
     click.echo()

@@ -38,7 +38,6 @@ REPLACEABLE_TYPES = frozenset(
 
 FORBIDDEN_ACTIONS = ("ec2:CreateVolume", "ec2:DeleteVolume", "ec2:CreateTags", "ec2:DeleteTags", "ec2:ModifyVolume")
 """What no planned IAM policy may allow: the plugin would use it on volumes."""
-
 MOUNTED_RULE = "attribute:runbook.mounted =="  # set by the unit of storage driver host_mount
 VOLUME_SETTINGS = frozenset({"size", "type", "iops", "throughput"})
 """Attributes of a volume that ModifyVolume changes; ``final_snapshot`` may only travel with one of them."""
@@ -154,9 +153,7 @@ def check_task_volumes(plan: Plan, **_: bool) -> list[Check]:
                 if docker.get("driver_opts"):
                     problems.append(f"{address}: driver_opts = {json.dumps(docker['driver_opts'], sort_keys=True)}")
     expected = f"scope = shared, autoprovision = false, no driver_opts; with host_path a constraint {MOUNTED_RULE} ..."
-    why = (
-        "task scope deletes the volume with the task, autoprovision and an empty folder of the host begin a second one"
-    )
+    why = "task scope deletes the volume with the task, autoprovision and a bare folder of the host begin a second one"
     return _check("plan-finds-the-volume", problems, expected, why, "use modules/ecs_service unchanged")
 
 
@@ -183,11 +180,24 @@ def check_single_writer(plan: Plan, **_: bool) -> list[Check]:
         expressions = [str(rule.get("expression")) for rule in after.get("placement_constraints") or []]
         if not any("attribute:ecs.availability-zone ==" in expression for expression in expressions):
             problems.append(f"{address}: no placement constraint on the zone")
-    expected = (
-        "0 % / 100 %, zone rebalancing DISABLED, controller ECS, at most one task, a zone constraint, no autoscaling"
-    )
+    expected = "0 % / 100 %, no zone rebalancing, controller ECS, at most one task, a zone constraint, no autoscaling"
     why = "two tasks with one volume corrupt it, or wait for each other for ever"
     return _check("plan-has-one-writer", problems, expected, why, "use modules/ecs_service unchanged")
+
+
+def check_running_driver(plan: Plan, **_: bool) -> list[Check]:
+    """No apply gives a running task another storage driver."""
+    raws = [(raw["address"], raw["type"], raw["change"]) for raw in managed_changes(plan)]
+    found = [(address, kind, body.get("before") or {}, body.get("after") or {}) for address, kind, body in raws]
+    moved = any(b.get("volume") != a.get("volume") for _, kind, b, a in found if b and kind.endswith("task_definition"))
+    problems = [
+        f"{address}: task_definition, with {old['desired_count']} task running"
+        for address, kind, old, new in found
+        if moved and kind == "aws_ecs_service" and old.get("desired_count")
+        if new.get("task_definition") != old.get("task_definition")
+    ]
+    why, expected = "ECS would stop it, and start it where the volume is not", "a running task keeps its storage driver"
+    return _check("plan-moves-no-running-task", problems, expected, why, "run 65, then 66_change_storage_driver")
 
 
 def check_launch_template(plan: Plan, *, allow_imds_v1: bool, **_: bool) -> list[Check]:
@@ -282,6 +292,7 @@ RULES: tuple[Callable[..., list[Check]], ...] = (
     check_volume_owned,
     check_task_volumes,
     check_single_writer,
+    check_running_driver,
     check_launch_template,
     check_group,
     check_default_tags,

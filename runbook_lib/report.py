@@ -17,6 +17,7 @@ import jinja2
 
 from runbook_lib import report_words as words
 from runbook_lib.journal import Journal
+from runbook_lib.report_next import next_steps
 from runbook_lib.report_picture import budget_bar, outage_chart, timeline
 from runbook_lib.report_record import build_report
 from runbook_lib.report_status import derive_status
@@ -108,7 +109,7 @@ def _render(environment: jinja2.Environment, template: str, report: Mapping[str,
         report=report,
         headline=words.headline(report),
         grade=words.grade(report),
-        next_steps=words.next_steps(report),
+        next_steps=next_steps(report),
         timeline=timeline(report),
         outage_chart=outage_chart(report),
         budget=budget_bar(report),

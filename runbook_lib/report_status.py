@@ -13,8 +13,11 @@ from typing import Any
 from runbook_lib.model import Event, RunStatus
 
 CUT_OVER = "30_cut_over_volume"
+VERIFY = "40_verify_persistence"
 ADOPT = "45_adopt_volume"
 RETIRE = "50_retire_source"
+PREPARE = "65_prepare_storage_driver"
+CHANGE = "66_change_storage_driver"
 ROLL_BACK = "90_roll_back"
 HOLD = "hold-cutover"
 _APPROVAL_EXIT_CODE = 6

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runbook_lib.model import EvidenceGrade, RunStatus
-from runbook_lib.report_status import ADOPT, CUT_OVER, RETIRE
+from runbook_lib.report_status import CHANGE, CUT_OVER
 
 Report = Mapping[str, Any]
 
@@ -18,8 +18,6 @@ _CHANGED = {
     "yes": "Something was changed.",
 }
 _OWN = ("written", "removed")
-_BACK = "Or take the service back to the source, on the same volume, losing nothing."
-_BAKE = "Let it run for the bake time of your policy, then retire the source: there is no way back after that."
 
 
 @dataclass(frozen=True)
@@ -177,12 +175,14 @@ def _why_back(report: Report) -> str:
 
 
 def _succeeded(report: Report) -> Headline:
-    if not any(step["notebook"] == CUT_OVER and step["executed"] for step in report["steps"]):
+    acted = {step["notebook"] for step in report["steps"] if step["executed"] and step["status"] != "skipped"}
+    if CHANGE not in acted and not any(s["notebook"] == CUT_OVER and s["executed"] for s in report["steps"]):
         done = ", ".join(dict.fromkeys(step["notebook"] for step in report["steps"] if step["executed"]))
         return Headline("Succeeded.", "good", f"Done so far: {done}. The service was not interrupted.")
     identical, budget_s, outage_s = report["data"]["identical"], report["outage_budget_s"], report["outage_s"]
     over = budget_s is not None and outage_s is not None and outage_s > budget_s
-    word = "Migrated." if identical else "Cut over, not verified yet."
+    words = ("Storage driver changed", "Changed") if CHANGE in acted else ("Migrated", "Cut over")
+    word = f"{words[0]}." if identical else f"{words[1]}, not verified yet."
     return Headline(word, "good" if identical and not over else "warn", _outage_and_data(report))
 
 
@@ -256,43 +256,3 @@ def grade(report: Report) -> Grade:
         Where it comes from, what it shows and what it does not prove.
     """
     return _GRADES.get(report["evidence_grade"], _NO_GRADE)
-
-
-def next_steps(report: Report) -> list[tuple[str, str]]:
-    """Return what to do next.
-
-    Args:
-        report: As `build_report`.
-
-    Returns:
-        Pairs of a sentence and a command.
-    """
-    run_id, status = report["run_id"], RunStatus(report["status"])
-    in_run = f"--run-id {run_id}"
-    acted = {step["notebook"] for step in report["steps"] if step["executed"] and step["status"] != "skipped"}
-    began = any(name >= CUT_OVER for name in acted)
-    way_back = [(_BACK, f"runbook roll-back {run_id} --execute")] if began and RETIRE not in acted else []
-    if status is RunStatus.PLANNED:
-        return [("Read the plan of each step; then carry it out.", f"runbook resume {run_id} --execute")]
-    if status is RunStatus.ROLLED_BACK:
-        again = f"runbook run all -f runs/{run_id}/parameters.yaml"
-        return [("Find out why and mend it; then begin again with a new run, planned first.", again)]
-    if report["hold"]:
-        back = ("Or give it up: end the attempt, and take whatever began back.", f"runbook panic {run_id} --yes")
-        return [("When the outage may begin, release it.", f"runbook cut-over {run_id}"), back]
-    if status is RunStatus.WAITING:
-        return [("Ask for the approval; then go on.", f"runbook resume {run_id}"), *way_back]
-    if status is RunStatus.SUCCEEDED:
-        return _after_success(run_id, in_run, acted, way_back)
-    text = "Mend what the message names; then go on. Steps that are done are skipped."
-    return [(text, f"runbook resume {run_id}"), *way_back]
-
-
-def _after_success(run_id: str, in_run: str, acted: set[str], way_back: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    if RETIRE in acted:
-        return [
-            ("Nothing is left to do. Keep this folder; it can be checked at any time.", f"runbook verify runs/{run_id}")
-        ]
-    if ADOPT in acted:
-        return [(_BAKE, f"runbook run {RETIRE} {in_run} --execute"), *way_back]
-    return [("Go on in the same run; what is done is skipped.", f"runbook run all {in_run} --execute"), *way_back]

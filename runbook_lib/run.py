@@ -16,6 +16,7 @@ from runbook_lib import parameters as parameter_file
 from runbook_lib.adapters.aws import Aws
 from runbook_lib.adapters.break_glass import BreakGlass
 from runbook_lib.adapters.clock import Clock
+from runbook_lib.adapters.container_hosts import ContainerHosts
 from runbook_lib.adapters.ebs import Ebs
 from runbook_lib.adapters.ec2 import Ec2
 from runbook_lib.adapters.ecs import Ecs
@@ -85,6 +86,11 @@ class Run:
     def ecs(self) -> Ecs:
         """The target's cluster and service."""
         return Ecs(self.aws, self.parameters.target.cluster_name, self.parameters.target.service_name)
+
+    @cached_property
+    def container_hosts(self) -> ContainerHosts:
+        """The target's container instances and their Auto Scaling group."""
+        return ContainerHosts(self.aws, self.parameters.target.cluster_name)
 
     @cached_property
     def rehearsal_api(self) -> RehearsalApi:

@@ -7,6 +7,7 @@ from terraform_plans import (
     DOCKER,
     GROUP,
     SERVICE,
+    TASK,
     TEMPLATE,
     VOLUME,
     adopt,
@@ -281,3 +282,35 @@ def test_a_service_without_data_is_not_bound_to_one_writer():
     free = whole(aws_ecs_task_definition={"volume": []}, aws_ecs_service={"deployment_maximum_percent": 200})
 
     assert failed(planfile.guard(free)) == {}
+
+
+OTHER = [{"name": "data", "host_path": "/mnt/data", "docker_volume_configuration": []}]
+
+
+def moving(**service):
+    """Return a plan that gives the task another volume, and the service, as it is now, the next revision."""
+    rule = [{"type": "memberOf", "expression": "attribute:runbook.mounted == vol-0a"}]
+    before = SERVICE | {"desired_count": 1, "task_definition": "arn:task:1"} | service
+    after = before | {"task_definition": "arn:task:2"}
+    return plan(
+        change(
+            "module.m.aws_ecs_task_definition.this",
+            TASK | {"volume": OTHER, "placement_constraints": rule},
+            before=TASK,
+            actions=("create", "delete"),
+        ),
+        change("module.m.aws_ecs_service.this", after, before=before, actions=("update",)),
+    )
+
+
+def test_a_plan_that_moves_a_running_task_to_another_driver_is_refused():
+    """The apply would stop the writer at a time nobody chose; what to run instead is said."""
+    found = {check.check_id: check for check in planfile.guard(moving()) if not check.passed}
+    assert list(found) == ["plan-moves-no-running-task"]
+    assert "1 task running" in found["plan-moves-no-running-task"].observed
+    assert "66_change_storage_driver" in found["plan-moves-no-running-task"].fix
+
+
+def test_a_stopped_service_may_be_moved():
+    """With nothing running, and so before the cutover, the driver is a value like others."""
+    assert failed(planfile.guard(moving(desired_count=0))) == {}

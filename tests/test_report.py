@@ -11,8 +11,9 @@ import pytest
 from runbook_lib.archive import verify
 from runbook_lib.model import RunStatus
 from runbook_lib.report import build_report, derive_status, render_html, render_markdown, write_report
+from runbook_lib.report_next import next_steps
 from runbook_lib.report_picture import outage_chart, timeline
-from runbook_lib.report_words import grade, headline, next_steps, seconds, size
+from runbook_lib.report_words import grade, headline, seconds, size
 from tests.sample_run import RUN_ID, Story, migrated
 
 HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}|`*\udc80"
@@ -428,3 +429,42 @@ def test_write_report_seals(tmp_path):
     assert json.loads((path.parent / "report.json").read_text())["status"] == "succeeded"
     assert (path.parent / "report.md").read_text().startswith("# Migrated.")
     assert verify(path.parent).problems == ()
+
+
+def change_report(*acted, identical=None):
+    """Return what a report says of a run that changes the storage driver, as far as its words need it."""
+    notebooks = ("65_prepare_storage_driver", "66_change_storage_driver", "40_verify_persistence")
+    steps = [
+        {"notebook": n, "executed": True, "status": "succeeded" if n[:2] in acted else "skipped"} for n in notebooks
+    ]
+    report = report_of_nothing() | {"status": "succeeded", "run_id": RUN_ID, "steps": steps, "hold": None}
+    return report | {"data": report["data"] | {"identical": identical}}
+
+
+def report_of_nothing():
+    """Return the fields that sentences are made of, all of them empty."""
+    data = {"identical": None, "files": None, "bytes": None, "comparisons": []}
+    return {"data": data, "outages": [], "outage_s": None, "outage_budget_s": None, "failure": None}
+
+
+@pytest.mark.parametrize(
+    ("acted", "first"),
+    [
+        (("65",), f"runbook run 66_change_storage_driver --run-id {RUN_ID} --execute"),
+        (("65", "66"), f"runbook run 40_verify_persistence --run-id {RUN_ID} --execute"),
+        (("65", "66", "40"), "runbook run 65_prepare_storage_driver 66_change_storage_driver -f FORMER.yaml --execute"),
+        ((), f"runbook verify runs/{RUN_ID}"),
+    ],
+    ids=["prepared", "changed", "verified", "so already"],
+)
+def test_a_change_of_the_storage_driver_says_what_comes_next(acted, first):
+    """Prepared, it is changed; changed, it is proved; what leads back is the former driver, not compose."""
+    commands = [command for _, command in next_steps(change_report(*acted))]
+    assert commands[0] == first
+    assert not any("roll-back" in command for command in commands)
+
+
+def test_a_changed_driver_is_no_migration():
+    """The headline says what was done, and whether it was verified."""
+    assert headline(change_report("65", "66")).word == "Changed, not verified yet."
+    assert headline(change_report("65", "66", "40", identical=True)).word == "Storage driver changed."

@@ -7,6 +7,19 @@ from typing import Any
 from runbook_lib.adapters.aws import Aws
 
 _STOPPED_TASKS_KEPT = 5
+_REGISTERED_BY_US = frozenset(
+    {
+        "taskDefinitionArn",
+        "revision",
+        "status",
+        "requiresAttributes",
+        "compatibilities",
+        "registeredAt",
+        "registeredBy",
+        "deregisteredAt",
+    }
+)
+"""What DescribeTaskDefinition returns beside what RegisterTaskDefinition takes."""
 
 
 def _task_facts(task: dict[str, Any]) -> dict[str, Any]:
@@ -94,6 +107,40 @@ class Ecs:
             service=self._service,
             desiredCount=desired_count,
         )
+
+    def set_task_definition(self, arn: str) -> None:
+        """Let the service use another revision of its task definition.
+
+        Args:
+            arn: The revision.
+
+        Changes:
+            A deployment begins; with a desired count above 0 it stops and starts tasks.
+
+        Source: ECS UpdateService.
+        """
+        self._aws.call(
+            "ecs",
+            "update_service",
+            target=self._service,
+            cluster=self._cluster,
+            service=self._service,
+            taskDefinition=arn,
+        )
+
+    def task_definition(self, arn: str) -> dict[str, Any]:
+        """Return a task definition as RegisterTaskDefinition takes it.
+
+        Args:
+            arn: ARN, or family and revision.
+
+        Returns:
+            camelCase keys, without what ECS adds.
+
+        Source: ECS DescribeTaskDefinition.
+        """
+        definition = self._aws.call("ecs", "describe_task_definition", taskDefinition=arn)["taskDefinition"]
+        return {key: value for key, value in definition.items() if key not in _REGISTERED_BY_US}
 
     def tasks(self) -> list[dict[str, Any]]:
         """Return facts about the service's tasks that have not stopped.

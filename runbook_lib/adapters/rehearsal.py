@@ -10,20 +10,6 @@ from typing import Any
 from runbook_lib.adapters.aws import Aws, tag_list
 from runbook_lib.errors import AwsError
 
-_REGISTERED_BY_US = frozenset(
-    {
-        "taskDefinitionArn",
-        "revision",
-        "status",
-        "requiresAttributes",
-        "compatibilities",
-        "registeredAt",
-        "registeredBy",
-        "deregisteredAt",
-    }
-)
-"""What DescribeTaskDefinition returns beside what RegisterTaskDefinition takes."""
-
 
 def _time(task: dict[str, Any], key: str) -> str:
     return str(task[key].isoformat()) if task.get(key) else ""
@@ -109,25 +95,11 @@ class RehearsalApi:
         """
         self._aws.call("ec2", "delete_volume", target=volume_id, VolumeId=volume_id)
 
-    def task_definition(self, arn: str) -> dict[str, Any]:
-        """Return a task definition as RegisterTaskDefinition takes it.
-
-        Args:
-            arn: ARN, or family and revision.
-
-        Returns:
-            camelCase keys, without what ECS adds.
-
-        Source: ECS DescribeTaskDefinition.
-        """
-        definition = self._aws.call("ecs", "describe_task_definition", taskDefinition=arn)["taskDefinition"]
-        return {key: value for key, value in definition.items() if key not in _REGISTERED_BY_US}
-
     def register_task_definition(self, definition: dict[str, Any], tags: dict[str, str]) -> str:
         """Register a task definition.
 
         Args:
-            definition: As `task_definition`.
+            definition: As `Ecs.task_definition`.
             tags: Its tags.
 
         Returns:

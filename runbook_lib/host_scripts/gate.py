@@ -41,7 +41,7 @@ class Hold:
         wait_s: How long to wait until the plugin knows the volume.
     """
 
-    def __init__(self, gate: dict, volume_id: str, run_id: str, wait_s: float) -> None:
+    def __init__(self, gate: dict, volume_id: str, run_id: str, wait_s: float = 0.0) -> None:
         check_image(gate["image"])
         wait_for_volume(gate, volume_id, wait_s)
         self.volume_id, self.starting = volume_id, None

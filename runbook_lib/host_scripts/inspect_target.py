@@ -11,7 +11,7 @@ import os
 from containers import find_container, plugins, view_path
 from digests import sha256
 from mounts import block_devices, device_row, find_mounts, probe_device
-from prelude import Refused, root_facts, run
+from prelude import Refused, read_text, root_facts, run
 
 
 def main(arguments: dict) -> dict:
@@ -28,6 +28,7 @@ def main(arguments: dict) -> dict:
     probe = probe_device(device["path"]) if device else {}
     view = view_path(container, container_path) if container else ""
     return {
+        "sys_vendor": read_text("/sys/class/dmi/id/sys_vendor").strip(),
         "plugins": plugins(),
         "volume": docker_volume(arguments["volume_name"]),
         "container": container_facts(container) if container else None,

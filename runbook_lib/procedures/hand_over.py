@@ -171,13 +171,14 @@ def is_named(facts: Facts) -> bool:
     """Return whether the data volume, and no other, has the Name and the tag that hand it to the storage driver.
 
     Args:
-        facts: As `observe_name`.
+        facts: As `observe_name`; `by_name_alone` when the tag may be missing, because hosts of another driver heed it.
 
     Returns:
         True when so.
     """
     tags = facts["volume"]["tags"]
-    return tags.get("Name") == facts["volume_name"] and CUT_OVER_TAG in tags and check_unique_name(facts).passed
+    has_tag = CUT_OVER_TAG in tags or facts.get("by_name_alone", False)
+    return tags.get("Name") == facts["volume_name"] and has_tag and check_unique_name(facts).passed
 
 
 def _observe_hand_over(run: Run) -> dict[str, Any]:

@@ -78,9 +78,9 @@ def manifest_before(run: Run) -> tuple[FileEntry, ...]:
 
 
 def _from_source(run: Run, event: Event) -> dict[str, Any] | None:
-    """Return the manifest as the source host keeps it, None when the host does not answer or kept another one."""
+    """Return the manifest as its host keeps it, None when the host does not answer or kept another one."""
     try:
-        answer = run.source_host.run("read_manifest", run_id=run.run_id, name=BEFORE)
+        answer = run.host(event.fields["instance_id"]).run("read_manifest", run_id=run.run_id, name=BEFORE)
     except HostCommandError:
         return None
     return answer if _is_recorded(manifest.parse(answer), event) else None

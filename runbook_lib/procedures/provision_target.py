@@ -153,7 +153,16 @@ def _plan_registration(facts: Facts) -> str:
     )
 
 
-def _verify_registration(_before: Facts, after: Facts) -> Sequence[Check]:
+def verify_registration(_before: Facts, after: Facts) -> Sequence[Check]:
+    """Return whether a container instance has joined that can take the task.
+
+    Args:
+        _before: Unused.
+        after: As `observe_registration`.
+
+    Returns:
+        The checks.
+    """
     registered = Check(
         "container-instance-registered",
         passed=bool(after["hosts"]),
@@ -232,6 +241,18 @@ def _verify_image(_before: Facts, after: Facts) -> Sequence[Check]:
     )
 
 
+PULL_IMAGE = Step(
+    "pull-image",
+    NOTEBOOK,
+    "Pull the container image on the container instance",
+    observe_image,
+    _plan_image,
+    _pull_image,
+    is_done=_is_image_there,
+    check=_check_image,
+    verify=_verify_image,
+)
+
 STEPS = (
     Step(
         "map-container",
@@ -268,20 +289,10 @@ STEPS = (
         _plan_registration,
         only_wait,
         is_done=_is_registered,
-        verify=_verify_registration,
+        verify=verify_registration,
         timeout_s=900,
         poll_s=1.0,
         waits_for="the instance boots, prepares the storage driver and joins the cluster",
     ),
-    Step(
-        "pull-image",
-        NOTEBOOK,
-        "Pull the container image on the container instance",
-        observe_image,
-        _plan_image,
-        _pull_image,
-        is_done=_is_image_there,
-        check=_check_image,
-        verify=_verify_image,
-    ),
+    PULL_IMAGE,
 )

@@ -76,7 +76,7 @@ def _check_definition(facts: Facts) -> Sequence[Check]:
 
 def _register(run: Run, before: Facts) -> None:
     """Register the service's own task definition, with only the volume's name changed."""
-    own = run.rehearsal_api.task_definition(before["service_definition"])
+    own = run.ecs.task_definition(before["service_definition"])
     other = rehearsal_definition(own, before["volume_name"], before["clone_name"], before["family"])
     run.rehearsal_api.register_task_definition(other, rehearsal_tags(run))
 

@@ -15,7 +15,6 @@ from runbook_lib.procedures.observations import (
     SOURCE_DEVICE_TAG,
     detach_by_hand,
     driver_of,
-    observe_container_hosts,
     observe_volume,
     target_urls,
 )
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from runbook_lib.run import Run
 
 NOTEBOOK = "90_roll_back"
+_TAKES = {SCRIPT, "hold_volume"}
+"""The host scripts that make a storage driver attach the volume, or go on holding it."""
 _TAKES_S, _POLL_S = 60.0, 0.3
 
 
@@ -61,13 +62,19 @@ def _observe_target(run: Run) -> dict[str, Any]:
     service = run.ecs.describe_service()
     tasks = run.ecs.tasks() if service["exists"] else []
     volume = observe_volume(run)
-    is_handed_over = volume["tags"].get("Name") == driver_of(run).volume_name  # without it the command takes nothing
     return {
         "service": service,
         "tasks": [t["task_arn"] for t in tasks],
         "volume": volume,
-        "taking": _hosts_that_take_it(run) if service["exists"] and is_handed_over else [],
+        "taking": _hosts_that_take_it(run) if service["exists"] and _can_be_taken(run, volume) else [],
     }
+
+
+def _can_be_taken(run: Run, volume: Facts) -> bool:
+    """Return whether a storage driver may find the volume; else a command that waits for it takes nothing."""
+    name = volume["tags"].get("Name", "")
+    was_renamed = name != volume["tags"].get(FORMER_NAME_TAG, name)
+    return was_renamed or name == driver_of(run).volume_name or CUT_OVER_TAG in volume["tags"]
 
 
 def _hosts_that_take_it(run: Run) -> list[str]:
@@ -76,9 +83,9 @@ def _hosts_that_take_it(run: Run) -> list[str]:
     It goes on when the cutover was killed: the volume may be nowhere now, and on that host in a moment. Where SSM does
     not tell, the way back goes on all the same: whether the volume is let go is what the step verifies.
     """
-    hosts = [host["instance_id"] for host in observe_container_hosts(run)]
+    hosts = [host["instance_id"] for host in run.ecs.container_instances() if host["agent_connected"]]
     with suppress(AwsError):
-        return [one for one in hosts if SCRIPT in run.host(one).scripts_under_way()]
+        return [one for one in hosts if _TAKES & set(run.host(one).scripts_under_way())]
     return []
 
 

@@ -124,31 +124,32 @@ def _failed_meanwhile(facts: Facts) -> str:
     return f"snapshot {', '.join(facts['failed'])} failed" if facts["snapshot"] is None and facts["failed"] else ""
 
 
-STEPS = (
-    Step(
-        "create-hot-snapshot",
-        NOTEBOOK,
-        "Create a snapshot while the service runs",
-        observe_hot_snapshot,
-        _plan_create,
-        create_hot_snapshot,
-        is_done=_has_snapshot,
-        check=_check_create,
-        verify=_verify_create,
-    ),
-    Step(
-        "complete-hot-snapshot",
-        NOTEBOOK,
-        "Wait until the hot snapshot is completed",
-        observe_hot_snapshot,
-        _plan_complete,
-        only_wait,
-        is_done=_is_completed,
-        check=_check_complete,
-        verify=_verify_complete,
-        hopeless=_failed_meanwhile,
-        timeout_s=6 * 3600,
-        poll_s=1.0,
-        waits_for="EBS copies the changed blocks; nothing is down meanwhile",
-    ),
+CREATE_HOT_SNAPSHOT = Step(
+    "create-hot-snapshot",
+    NOTEBOOK,
+    "Create a snapshot while the service runs",
+    observe_hot_snapshot,
+    _plan_create,
+    create_hot_snapshot,
+    is_done=_has_snapshot,
+    check=_check_create,
+    verify=_verify_create,
 )
+
+COMPLETE_HOT_SNAPSHOT = Step(
+    "complete-hot-snapshot",
+    NOTEBOOK,
+    "Wait until the hot snapshot is completed",
+    observe_hot_snapshot,
+    _plan_complete,
+    only_wait,
+    is_done=_is_completed,
+    check=_check_complete,
+    verify=_verify_complete,
+    hopeless=_failed_meanwhile,
+    timeout_s=6 * 3600,
+    poll_s=1.0,
+    waits_for="EBS copies the changed blocks; nothing is down meanwhile",
+)
+
+STEPS = (CREATE_HOT_SNAPSHOT, COMPLETE_HOT_SNAPSHOT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +24,8 @@ _MODULES = Path(__file__).resolve().parents[2] / "terraform"
 
 def _root_variables(run: Run) -> dict[str, Any]:
     """Return the values of `terraform.tfvars.json`; the container definitions and the machine image must be known."""
-    parameters, driver = run.parameters, driver_of(run)
+    parameters, driver, volume = run.parameters, driver_of(run), observe_volume(run)
     target, mapping = parameters.target, run.evidence("task-mapping")
-    volume = observe_volume(run)
     return {
         "region": parameters.aws.region,
         "account_id": parameters.aws.account_id,
@@ -108,12 +107,13 @@ def is_adopted(run: Run) -> bool:
     return VOLUME_ADDRESS in run.terraform.state_addresses()
 
 
-def observe_root(run: Run, *, adopt: bool = False) -> dict[str, Any]:
+def observe_root(run: Run, *, adopt: bool = False, kept: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return what Terraform would change to reach the target.
 
     Args:
         run: The open run.
         adopt: Plan the import of the data volume as well.
+        kept: Variables that keep what runs as it is while something beside it is prepared.
 
     Returns:
         Keys `add, change, destroy, imported, changes, interrupted, plan_sha256, plan_file_sha256, guard` (checks).
@@ -124,7 +124,7 @@ def observe_root(run: Run, *, adopt: bool = False) -> dict[str, Any]:
     Changes:
         Files of the run folder; nothing at AWS.
     """
-    variables = _root_variables(run)
+    variables = _root_variables(run) | dict(kept or {})
     _write_root_module(run, variables, adopted=adopt)
     adopted = is_adopted(run)
     if adopted and not adopt:
@@ -226,7 +226,7 @@ def apply_root(run: Run, before: Facts) -> None:
         TerraformError: when the plan file is not the one that was guarded, or apply fails; it is never retried.
 
     Changes:
-        The target's AWS resources. The binary plan, which holds secrets, is deleted afterwards.
+        The target's AWS resources. The binary plan, which holds secrets, is deleted.
     """
     plan_path = run.terraform.folder / PLAN_NAME
     if hashlib.sha256(plan_path.read_bytes()).hexdigest() != before["plan_file_sha256"]:

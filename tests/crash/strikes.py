@@ -17,6 +17,7 @@ STRIKES = (*KILLED, *FAILED)
 PROVISION, SNAPSHOT, REHEARSAL = "10_provision_target", "20_snapshot_volume", "25_rehearse_on_clone"
 CUTOVER, PERSISTENCE, ADOPTION = "30_cut_over_volume", "40_verify_persistence", "45_adopt_volume"
 RETIREMENT, WAY_BACK = "50_retire_source", "90_roll_back"
+PREPARATION, CHANGE = "65_prepare_storage_driver", "66_change_storage_driver"
 FIRST_IN_OUTAGE = "stop-source-service"
 AFTER_FORCED_DETACH = CHECK_FILESYSTEM.step_id
 
@@ -60,6 +61,9 @@ WAYS_BACK = [case for case in cases(CUTOVER, PERSISTENCE, ADOPTION, RETIREMENT) 
 
 IN_A_ROW = cases(PROVISION, ADOPTION)
 """Struck and run again six times on one target, made undone in between; 10 is rolled back each time as well."""
+
+CHANGES = cases(PREPARATION, CHANGE)
+"""Struck one after the other in a change of the storage driver, there and back; taken back by the reverse run."""
 
 FORCED = [(WAY_BACK, AFTER_FORCED_DETACH)]
 """Struck after a detach that was forced, which is the only time when it does anything."""

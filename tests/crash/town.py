@@ -146,7 +146,8 @@ class Town:
         self._driver.stdin.write(json.dumps(request) + "\n")
         self._driver.stdin.flush()
         while not select.select([self._driver.stdout], [], [], 0.1)[0]:
-            self._release_hold(run_id)
+            if run_id:  # a run that is being opened holds nothing yet
+                self._release_hold(run_id)
         exit_code = json.loads(self._driver.stdout.readline())["exit_code"]
         return Ended(exit_code, output.read_text("utf-8"))
 

@@ -66,6 +66,12 @@ def test_wrong_parameters_are_refused(sandbox, runbook, altered, changes, case):
     assert [text for text in texts if text not in said] == [], said
 
 
+def test_a_service_that_is_not_on_the_target_yet_has_no_driver_to_change(sandbox, runbook, altered):
+    """Before the cutover there is no storage driver: refused, and what has to come first is said."""
+    said = refused(sandbox, runbook, "run", "65", "-f", altered(sandbox), "--execute")
+    assert [text for text in ("service-on-one-volume", "30_cut_over_volume") if text not in said] == [], said
+
+
 def test_the_record_of_a_refusal_says_what_failed(sandbox, runbook, altered):
     """A refused run leaves a report whose failed step names the check, and `failed` as its status."""
     file = altered(sandbox, aws__account_id="999999999999")

@@ -134,8 +134,7 @@ class Papers:
         return found[-1] if found else None
 
     def host(self, instance_id):
-        assert instance_id == "i-t"
-        return self.target
+        return {"i-s": self.source_host, "i-t": self.target}[instance_id]
 
     def keep_evidence(self, name, content):
         self.kept[name] = content
@@ -175,7 +174,9 @@ def test_evidence_of_an_earlier_cutover_does_not_count():
     run = Papers({"manifest-before": BEFORE}, {})
     manifest_before.manifest_before(run)
     later = (*BEFORE, entry("zz", "4" * 64))
-    run.noted.append(Event(9, "t", "manifest", {"phase": "before", "sha256": manifest.digest(later)}))
+    run.noted.append(
+        Event(9, "t", "manifest", {"phase": "before", "sha256": manifest.digest(later), "instance_id": "i-s"})
+    )
     run.source_host.kept = {"manifest-before": later}
     assert not manifest_before.is_home(run)
     assert manifest_before.manifest_before(run) == later

@@ -12,7 +12,8 @@ from runbook_lib.journal import Journal
 from runbook_lib.model import Check, StepStatus
 from runbook_lib.procedures import hold
 from runbook_lib.report import build_report
-from runbook_lib.report_words import headline, next_steps
+from runbook_lib.report_next import next_steps
+from runbook_lib.report_words import headline
 from runbook_lib.steps import Step, perform
 
 RUN_ID = "20260101T000000Z-guestbook-0001"

@@ -49,9 +49,13 @@ def way_back(monkeypatch):
     def make(looks):
         target = Target(looks)
         service = {"exists": True, "desired_count": 0}
-        ecs = SimpleNamespace(describe_service=lambda: service, tasks=list, set_desired_count=lambda _count: None)
+        ecs = SimpleNamespace(
+            describe_service=lambda: service,
+            tasks=list,
+            set_desired_count=lambda _count: None,
+            container_instances=lambda: [{"instance_id": "i-target", "agent_connected": True}],
+        )
         run = SimpleNamespace(host=lambda _id: target, ecs=ecs, clock=target)
-        monkeypatch.setattr(release_target, "observe_container_hosts", lambda _run: [{"instance_id": "i-target"}])
         monkeypatch.setattr(release_target, "driver_of", lambda _run: SimpleNamespace(volume_name=NAME))
         monkeypatch.setattr(release_target, "observe_volume", lambda _run: FREE if target.looks >= 0 else HELD)
         return run, target

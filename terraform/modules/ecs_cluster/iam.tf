@@ -37,7 +37,7 @@ resource "aws_iam_role_policy" "agent" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat([
       {
         Sid      = "FindTheControlPlane"
         Effect   = "Allow"
@@ -79,7 +79,7 @@ resource "aws_iam_role_policy" "agent" {
         Action   = ["ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"]
         Resource = "${local.arn_prefix}:ecr:${var.region}:*:repository/*"
       },
-    ]
+    ], [for statement in local.own_place_statements : statement if local.has_host_mount_hosts])
   })
 }
 
@@ -123,34 +123,6 @@ resource "aws_iam_role_policy" "volume" {
         Action    = ["ec2:AttachVolume", "ec2:DetachVolume"]
         Resource  = local.instance_arns
         Condition = { StringEquals = { "aws:ResourceTag/${local.cluster_tag}" = var.name } }
-      },
-    ]
-  })
-}
-
-# Only for the driver host_mount: a host asks for its own place in the cluster, and says there whether it has the
-# volume mounted. ECS knows no permission for one's own container instance only.
-resource "aws_iam_role_policy" "membership" {
-  count = local.is_host_mount ? 1 : 0
-
-  name = "membership"
-  role = aws_iam_role.instance.name
-
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [
-      {
-        Sid      = "FindThisHost"
-        Effect   = "Allow"
-        Action   = ["ecs:ListContainerInstances"]
-        Resource = local.cluster_arn
-      },
-      {
-        Sid       = "SayWhetherTheVolumeIsMounted"
-        Effect    = "Allow"
-        Action    = ["ecs:DescribeContainerInstances", "ecs:PutAttributes", "ecs:DeleteAttributes"]
-        Resource  = "${local.arn_prefix}:ecs:${var.region}:${var.account_id}:container-instance/*"
-        Condition = { ArnEquals = { "ecs:cluster" = local.cluster_arn } }
       },
     ]
   })

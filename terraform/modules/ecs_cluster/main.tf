@@ -40,6 +40,28 @@ locals {
 
   is_host_mount = var.storage_boot.driver == "host_mount"
 
+  # Hosts of the former driver need their permissions until they are gone: the unit tells ECS before it unmounts.
+  has_host_mount_hosts = local.is_host_mount || var.keeps_host_mount_hosts
+
+  # A host asks for its own place in the cluster, and says there whether it has the volume mounted. ECS knows no
+  # permission for one's own container instance only. In the agent's policy, so that a change of the storage driver
+  # alters a policy and deletes none.
+  own_place_statements = [
+    {
+      Sid      = "FindThisHost"
+      Effect   = "Allow"
+      Action   = ["ecs:ListContainerInstances"]
+      Resource = local.cluster_arn
+    },
+    {
+      Sid       = "SayWhetherTheVolumeIsMounted"
+      Effect    = "Allow"
+      Action    = ["ecs:DescribeContainerInstances", "ecs:PutAttributes", "ecs:DeleteAttributes"]
+      Resource  = "${local.arn_prefix}:ecs:${var.region}:${var.account_id}:container-instance/*"
+      Condition = { ArnEquals = { "ecs:cluster" = local.cluster_arn } }
+    },
+  ]
+
   boot_configuration = jsonencode({
     ecs_config = local.ecs_config
     storage    = { for key, value in var.storage_boot : key => value if value != null }
@@ -153,7 +175,7 @@ resource "aws_launch_template" "this" {
   }
 
   # The instances need these permissions from their first second on.
-  depends_on = [aws_iam_role_policy.agent, aws_iam_role_policy.volume, aws_iam_role_policy.denied, aws_iam_role_policy.membership, aws_iam_role_policy_attachment.ssm]
+  depends_on = [aws_iam_role_policy.agent, aws_iam_role_policy.volume, aws_iam_role_policy.denied, aws_iam_role_policy_attachment.ssm]
 }
 
 ################################################################################

@@ -134,6 +134,13 @@ variable "root_volume_kms_key_arn" {
   }
 }
 
+variable "keeps_host_mount_hosts" {
+  description = "Whether hosts of the storage driver host_mount still run in this cluster, whose driver is another one by now: they keep their permissions."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "http_tokens" {
   description = "Instance metadata service: required means IMDSv2 only. optional is for the stock plugin, which cannot use IMDSv2."
   type        = string

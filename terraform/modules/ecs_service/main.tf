@@ -162,7 +162,7 @@ resource "aws_ecs_task_definition" "this" {
 resource "aws_ecs_service" "this" {
   name            = var.name
   cluster         = var.cluster_arn
-  task_definition = aws_ecs_task_definition.this.arn
+  task_definition = var.kept_task_definition_arn != null ? var.kept_task_definition_arn : aws_ecs_task_definition.this.arn
 
   # The cutover starts the task, after the volume has left the source; see ignore_changes.
   desired_count                 = local.is_single_writer ? 0 : 1

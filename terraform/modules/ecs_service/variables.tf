@@ -283,6 +283,17 @@ variable "load_balancer" {
 # Deployments
 ################################################################################
 
+variable "kept_task_definition_arn" {
+  description = "Revision that the service stays on while another one is registered: with it no apply moves the task. null: the newest."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kept_task_definition_arn == null || can(regex("^arn:[a-z-]+:ecs:[a-z0-9-]+:[0-9]{12}:task-definition/[A-Za-z0-9_-]+:[0-9]+$", var.kept_task_definition_arn))
+    error_message = "kept_task_definition_arn must be the ARN of a task definition with its revision."
+  }
+}
+
 variable "circuit_breaker_rollback" {
   description = "Whether a deployment that fails goes back to the last one that completed."
   type        = bool

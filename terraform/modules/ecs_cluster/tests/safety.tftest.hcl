@@ -393,10 +393,16 @@ run "a_host_mount_may_speak_of_its_own_cluster_only" {
 
   assert {
     condition = alltrue([
-      for statement in jsondecode(aws_iam_role_policy.membership[0].policy).Statement :
+      for statement in jsondecode(aws_iam_role_policy.agent.policy).Statement :
       statement.Resource == "arn:aws:ecs:us-east-1:012345678901:cluster/guestbook" || try(statement.Condition.ArnEquals["ecs:cluster"], "") == "arn:aws:ecs:us-east-1:012345678901:cluster/guestbook"
+      if contains(["FindThisHost", "SayWhetherTheVolumeIsMounted"], statement.Sid)
     ])
     error_message = "Another cluster's hosts are none of its business."
+  }
+
+  assert {
+    condition     = contains(jsondecode(aws_iam_role_policy.agent.policy).Statement[*].Sid, "SayWhetherTheVolumeIsMounted")
+    error_message = "The unit tells ECS whether it has the volume mounted."
   }
 }
 
@@ -404,8 +410,21 @@ run "a_plugin_needs_no_such_permission" {
   command = plan
 
   assert {
-    condition     = length(aws_iam_role_policy.membership) == 0
+    condition     = !contains(jsondecode(aws_iam_role_policy.agent.policy).Statement[*].Sid, "SayWhetherTheVolumeIsMounted")
     error_message = "Only the unit of host_mount asks ECS."
+  }
+}
+
+run "hosts_of_the_former_driver_keep_their_permissions_until_they_are_gone" {
+  command = plan
+
+  variables {
+    keeps_host_mount_hosts = true
+  }
+
+  assert {
+    condition     = contains(jsondecode(aws_iam_role_policy.agent.policy).Statement[*].Sid, "SayWhetherTheVolumeIsMounted")
+    error_message = "Without it the unit of the former driver cannot let the volume go."
   }
 }
 

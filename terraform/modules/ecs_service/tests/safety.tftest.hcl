@@ -72,6 +72,19 @@ run "a_deployment_stops_the_writer_before_it_starts_the_next" {
   }
 }
 
+run "a_kept_revision_is_not_moved_by_a_new_one" {
+  command = plan
+
+  variables {
+    kept_task_definition_arn = "arn:aws:ecs:us-east-1:012345678901:task-definition/guestbook:7"
+  }
+
+  assert {
+    condition     = aws_ecs_service.this.task_definition == "arn:aws:ecs:us-east-1:012345678901:task-definition/guestbook:7"
+    error_message = "The running task stays until somebody moves the service."
+  }
+}
+
 run "the_service_is_created_without_a_task" {
   command = plan
 

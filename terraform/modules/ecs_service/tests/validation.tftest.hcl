@@ -301,3 +301,13 @@ run "a_certificate_must_be_an_arn" {
 
   expect_failures = [var.load_balancer]
 }
+
+run "a_kept_revision_must_be_an_arn_with_a_revision" {
+  command = plan
+
+  variables {
+    kept_task_definition_arn = "arn:aws:ecs:us-east-1:012345678901:task-definition/guestbook"
+  }
+
+  expect_failures = [var.kept_task_definition_arn]
+}

@@ -1,0 +1,107 @@
+"""Before a change of the storage driver: one host more, set up for the other driver, while the first one serves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from runbook_lib.model import Check, Facts
+from runbook_lib.procedures.driver_plan import PREPARE, PROVISION_ID
+from runbook_lib.procedures.provision_target import observe_registration, verify_registration
+from runbook_lib.procedures.storage_drivers import CHANGE, is_settled, observe_drivers
+from runbook_lib.steps import Step
+
+if TYPE_CHECKING:
+    from runbook_lib.run import Run
+
+LAUNCH_ID = "launch-container-instance"
+_IN_SERVICE = ("Pending", "InService")
+
+
+def _observe(run: Run) -> dict[str, Any]:
+    """Return which hosts are ready for the wanted driver, and which are on their way."""
+    drivers = observe_drivers(run)
+    group_name = run.evidence(CHANGE)["group"]
+    group = run.container_hosts.group(group_name)
+    staying = {one for one, state in group["members"].items() if state.startswith(_IN_SERVICE)}
+    idle = [
+        host["container_instance_arn"]
+        for host in drivers["hosts"]
+        if host["instance_id"] not in drivers["former"]
+        and host["instance_id"] in staying
+        and host["status"] == "DRAINING"
+    ]
+    return {
+        **observe_registration(run),
+        "drivers": drivers,
+        "group_name": group_name,
+        "group": group,
+        "idle": idle,
+        "coming": sorted(staying - set(drivers["former"])),
+    }
+
+
+def _is_ready(facts: Facts) -> bool:
+    ready = len(facts["hosts"]) == 1 and all(check["passed"] for check in facts["host_checks"])
+    return ready or is_settled(facts["drivers"])
+
+
+def _plan(facts: Facts) -> str:
+    if facts["idle"]:
+        return f"Let {len(facts['idle'])} container instance set up for {facts['drivers']['wanted']} take tasks again."
+    return f"Launch a container instance set up for {facts['drivers']['wanted']} beside the one that serves."
+
+
+def _check(facts: Facts) -> Sequence[Check]:
+    group = facts["group"]
+    wanted = group["desired"] + 1
+    return (
+        Check(
+            "group-takes-one-more",
+            passed=bool(facts["coming"]) or wanted <= group["max_size"],
+            expected=f"a group of at most {group['max_size']} instances that wants fewer",
+            observed=f"wants {group['desired']}",
+            why="the other driver needs a host of its own before the outage begins",
+            fix="wait until an instance refresh is over; then run again",
+            needs=PROVISION_ID,
+        ),
+    )
+
+
+def _launch(run: Run, before: Facts) -> None:
+    """Use a host of the wanted driver that drains, else launch one from the newest launch template."""
+    if before["idle"]:
+        run.container_hosts.set_status(list(before["idle"]), "ACTIVE")
+    elif not before["coming"]:
+        run.container_hosts.set_desired(before["group_name"], before["group"]["desired"] + 1)
+
+
+def _verify(before: Facts, after: Facts) -> Sequence[Check]:
+    hosts = [host["instance_id"] for host in after["hosts"]]
+    return (
+        *verify_registration(before, after),
+        Check(
+            "one-host-ready",
+            passed=len(hosts) == 1,
+            expected=f"exactly one container instance set up for {after['drivers']['wanted']}",
+            observed=", ".join(hosts) or "none",
+            why="the volume is verified on the host where the task will be placed",
+            fix="wait until an instance refresh is over; then run again",
+        ),
+    )
+
+
+LAUNCH_CONTAINER_INSTANCE = Step(
+    LAUNCH_ID,
+    PREPARE,
+    "Launch a container instance that is set up for the other driver",
+    _observe,
+    _plan,
+    _launch,
+    is_done=_is_ready,
+    check=_check,
+    verify=_verify,
+    timeout_s=900,
+    poll_s=1.0,
+    waits_for="the instance boots, prepares the storage driver and joins the cluster",
+)

@@ -1,0 +1,65 @@
+"""What to do next, as a report says it; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from runbook_lib.model import RunStatus
+from runbook_lib.report_status import ADOPT, CHANGE, CUT_OVER, PREPARE, RETIRE, ROLL_BACK, VERIFY
+
+Report = Mapping[str, Any]
+
+_BACK = "Or take the service back to the source, on the same volume, losing nothing."
+_BAKE = "Let it run for the bake time of your policy, then retire the source: there is no way back after that."
+_CHANGE = "Everything slow is done; change the driver when a short outage may begin."
+_PROVE = "Prove the data whole, with a restarted task and another instance."
+_FORMER = "Or go back to the former driver: the same notebooks, with the parameters that name it."
+
+
+def next_steps(report: Report) -> list[tuple[str, str]]:
+    """Return what to do next.
+
+    Args:
+        report: As `build_report`.
+
+    Returns:
+        Pairs of a sentence and a command.
+    """
+    run_id, status = report["run_id"], RunStatus(report["status"])
+    in_run = f"--run-id {run_id}"
+    acted = {step["notebook"] for step in report["steps"] if step["executed"] and step["status"] != "skipped"}
+    began = any(CUT_OVER <= name < PREPARE or name >= ROLL_BACK for name in acted)
+    way_back = [(_BACK, f"runbook roll-back {run_id} --execute")] if began and RETIRE not in acted else []
+    if {PREPARE, CHANGE} & acted:
+        way_back = [(_FORMER, f"runbook run {PREPARE} {CHANGE} -f FORMER.yaml --execute")]
+    if status is RunStatus.PLANNED:
+        return [("Read the plan of each step; then carry it out.", f"runbook resume {run_id} --execute")]
+    if status is RunStatus.ROLLED_BACK:
+        again = f"runbook run all -f runs/{run_id}/parameters.yaml"
+        return [("Find out why and mend it; then begin again with a new run, planned first.", again)]
+    if report["hold"]:
+        back = ("Or give it up: end the attempt, and take whatever began back.", f"runbook panic {run_id} --yes")
+        return [("When the outage may begin, release it.", f"runbook cut-over {run_id}"), back]
+    if status is RunStatus.WAITING:
+        return [("Ask for the approval; then go on.", f"runbook resume {run_id}"), *way_back]
+    if status is RunStatus.SUCCEEDED:
+        return _after_success(run_id, in_run, acted, way_back)
+    text = "Mend what the message names; then go on. Steps that are done are skipped."
+    return [(text, f"runbook resume {run_id}"), *way_back]
+
+
+def _after_success(run_id: str, in_run: str, acted: set[str], way_back: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    if RETIRE in acted:
+        return [
+            ("Nothing is left to do. Keep this folder; it can be checked at any time.", f"runbook verify runs/{run_id}")
+        ]
+    if not acted:
+        return [("It is so already; nothing was changed.", f"runbook verify runs/{run_id}")]
+    if CHANGE in acted:
+        return way_back if VERIFY in acted else [(_PROVE, f"runbook run {VERIFY} {in_run} --execute"), *way_back]
+    if PREPARE in acted:
+        return [(_CHANGE, f"runbook run {CHANGE} {in_run} --execute"), *way_back]
+    if ADOPT in acted:
+        return [(_BAKE, f"runbook run {RETIRE} {in_run} --execute"), *way_back]
+    return [("Go on in the same run; what is done is skipped.", f"runbook run all {in_run} --execute"), *way_back]

@@ -1,0 +1,157 @@
+"""What a service runs on is read from its task definition; when a change of its storage driver has something to do."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from runbook_lib.model import Check
+from runbook_lib.procedures import change_storage_driver, manifest_of_change, prepare_storage_driver
+from runbook_lib.procedures.driver_plan import check_only_driver
+from runbook_lib.procedures.driver_steps import in_words_of_change
+from runbook_lib.procedures.manifest_of_change import has_manifest
+from runbook_lib.procedures.observations import CUT_OVER_TAG
+from runbook_lib.procedures.prepare_storage_driver import WITHHOLD_VOLUME
+from runbook_lib.procedures.storage_drivers import is_settled, mapping_of, volume_of
+
+PLUGIN = {"name": "data", "dockerVolumeConfiguration": {"scope": "shared", "driver": "rexray/ebs"}}
+FOLDER = {"name": "data", "host": {"sourcePath": "/mnt/runbook/data"}}
+CONTAINER = {
+    "name": "guestbook",
+    "image": "registry.example/guestbook:1.0",
+    "environment": [],
+    "portMappings": [{"containerPort": 8080, "hostPort": 80}],
+    "mountPoints": [{"sourceVolume": "data", "containerPath": "/data", "readOnly": False}],
+    "secrets": [{"name": "A", "valueFrom": "arn:aws:secretsmanager:a"}, {"name": "B", "valueFrom": "/plain"}],
+}
+
+
+def drivers(**changed):
+    """Return the facts of a service that runs on host_mount, which is what is wanted, with changes."""
+    settled = {
+        "service": {"desired_count": 1, "task_definition_arn": "arn:2"},
+        "current": volume_of({"volumes": [FOLDER]}),
+        "wanted": "host_mount",
+        "revision": "arn:2",
+        "changed": True,
+        "hosts": [],
+        "former": [],
+        "volume": {"volume_id": "vol-1", "tags": {CUT_OVER_TAG: "then"}, "on_source": False, "holder": "i-1"},
+        "tasks": ["arn:task"],
+    }
+    return settled | changed
+
+
+@pytest.mark.parametrize(
+    ("volumes", "driver", "alias", "path"),
+    [
+        ([PLUGIN], "rexray", "rexray/ebs", ""),
+        ([FOLDER], "host_mount", "", "/mnt/runbook/data"),
+        ([], "", "", ""),
+        ([PLUGIN, FOLDER], "", "", ""),
+        ([{"name": "scratch"}], "", "", ""),
+    ],
+    ids=["a plugin's", "the host's", "none", "two", "of the task alone"],
+)
+def test_the_driver_is_read_from_the_task_definition(volumes, driver, alias, path):
+    """One volume tells it; none, several, or another kind are no driver."""
+    found = volume_of({"volumes": volumes})
+    assert (found["driver"], found["plugin_alias"], found["mount_path"]) == (driver, alias, path)
+
+
+def test_the_containers_are_taken_over_with_the_volumes_next_name():
+    """What the next revision needs is read from the running one; empty settings that ECS fills in are left out."""
+    definition = {"containerDefinitions": [CONTAINER], "volumes": [PLUGIN]}
+    mapping = mapping_of(definition, volume_of(definition), "other-name")
+    (container,) = mapping["container_definitions"]
+    assert container["mountPoints"][0]["sourceVolume"] == "other-name"
+    assert "environment" not in container
+    assert (mapping["container_name"], mapping["container_path"]) == ("guestbook", "/data")
+    assert (mapping["container_port"], mapping["host_port"]) == (8080, 80)
+    assert mapping["secret_arns"] == ["arn:aws:secretsmanager:a"]
+    assert CONTAINER["mountPoints"][0]["sourceVolume"] == "data", "the definition itself is not altered"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"wanted": "rexray"},
+        {"former": ["i-0"]},
+        {"tasks": []},
+        {"service": {"desired_count": 0, "task_definition_arn": "arn:2"}},
+        {"revision": "arn:3"},
+    ],
+    ids=["another driver is wanted", "a former host is left", "no task", "stopped", "a newer revision"],
+)
+def test_there_is_something_to_do(changed):
+    """Only a running service on the wanted driver and revision, without other hosts, is left alone."""
+    assert is_settled(drivers())
+    assert not is_settled(drivers(**changed))
+
+
+@pytest.mark.parametrize(
+    ("changed", "done"),
+    [
+        ({}, True),
+        ({"wanted": "rexray"}, True),
+        ({"current": volume_of({"volumes": [PLUGIN]})}, False),
+        ({"current": volume_of({"volumes": [PLUGIN]}), "volume": {"tags": {}}}, True),
+    ],
+    ids=["a unit has it rightly", "no unit will come", "a unit would take it", "withheld already"],
+)
+def test_the_tag_is_taken_away_only_from_a_volume_that_a_unit_must_not_take(changed, done):
+    """Taken from a unit that serves, it would be an outage; left to a prepared one, a second holder."""
+    assert WITHHOLD_VOLUME.is_done(drivers(**changed)) is done
+
+
+def test_a_manifest_counts_only_while_nobody_writes():
+    """With a task or a desired count it says nothing; once the service was moved, nothing is left to read."""
+    down = {"service": {"desired_count": 0, "task_definition_arn": "arn:1"}, "tasks": [], "changed": False}
+    assert has_manifest({"drivers": drivers(**down), "manifest_seq": 7})
+    assert not has_manifest({"drivers": drivers(**down), "manifest_seq": 0})
+    assert not has_manifest({"drivers": drivers(**down | {"tasks": ["arn:task"]}), "manifest_seq": 7})
+    assert has_manifest({"drivers": drivers(**down | {"changed": True}), "manifest_seq": 0})
+
+
+def test_a_run_that_finds_the_service_down_measures_the_outage_from_there(monkeypatch):
+    """Without a noted outage nobody would ever see it end: the start would wait for an answer for ever."""
+    noted, events = [], []
+    held = {"volume_id": "vol-2", "filesystem_uuid": "u", "below_mount": "", "sentinel": None, "view": "/mnt"}
+    monkeypatch.setattr(manifest_of_change, "note_outage_start", lambda _run, _urls: noted.append("outage"))
+    monkeypatch.setattr(manifest_of_change, "hold", lambda *_arguments: held)
+    run = SimpleNamespace(
+        parameters=SimpleNamespace(volume=SimpleNamespace(volume_id="vol-1")),
+        journal=SimpleNamespace(append=lambda kind, **fields: events.append((kind, fields["volume_id"]))),
+    )
+    manifest_of_change.COMPLETE_MANIFEST_OF_CHANGE.act(run, {"by_unit": False, "gate": {}, "reader": "i-1"})
+    assert noted == ["outage"]
+    assert events == [("volume-held", "vol-2")], "of another volume no manifest is taken; the check names it"
+
+
+def test_a_plan_may_change_nothing_but_the_driver():
+    """A change of anything else, the service above all, is refused and named."""
+    mine = [{"address": "module.ecs_service.aws_ecs_task_definition.this", "actions": ["create", "delete"]}]
+    other = [*mine, {"address": "module.ecs_service.aws_ecs_service.this", "actions": ["update"]}]
+    (allowed,) = check_only_driver({"changes": mine, "guard": []})
+    (refused,) = check_only_driver({"changes": other, "guard": []})
+    assert (allowed.passed, refused.passed) == (True, False)
+    assert "aws_ecs_service" in refused.observed
+
+
+def test_checks_of_the_migration_name_the_notebooks_of_the_change():
+    """Who reads a refusal in 66 is not sent to the cutover."""
+    check = Check("a", passed=False, expected="", observed="", fix="run 30_cut_over_volume", needs="name-volume")
+    (said,) = in_words_of_change([check])
+    assert (said.fix, said.needs) == ("run 66_change_storage_driver", "hand-volume-over")
+
+
+def test_every_need_of_a_change_is_a_step_of_it():
+    """A check that waits for a step waits for one of these two notebooks, so that a plan is not refused by it."""
+    steps = (*prepare_storage_driver.STEPS, *change_storage_driver.STEPS)
+    ids = {step.step_id for step in steps}
+    facts = drivers(wanted="rexray") | {"by_name_alone": True}
+    for name in ("RELEASE_VOLUME", "STOP_SERVICE_FOR_CHANGE"):
+        step = getattr(change_storage_driver, name)
+        needs = {check.needs for check in step.check({"drivers": facts, "manifest_seq": 0})}
+        assert needs - {""} <= ids
