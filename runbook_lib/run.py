@@ -58,8 +58,7 @@ class Run:
         self._hosts: dict[str, Host] = {}
         self._probe: OutageProbe | None = None
         self._look: tuple[float, dict[str, Any]] | None = None
-        self.sent_ahead: dict[str, Callable[[], dict[str, Any]]] = {}
-        """By instance, the answer to a command that waits on it for its turn; known to this process only."""
+        self.sent_ahead: dict[str, Callable[[], dict[str, Any]]] = {}  # by instance: a command that waits on it
 
     @cached_property
     def aws(self) -> Aws:
@@ -103,9 +102,7 @@ class Run:
         return Terraform(
             self.journal.folder / "terraform",
             environment=self.aws.terraform_environment(),
-            binary=None,
             run_id=self.run_id,
-            on_line=lambda _line: None,
         )
 
     @property
