@@ -30,7 +30,7 @@ import jinja2
 import runbook_lib
 from runbook_lib import host_scripts, procedures, report, storage
 from runbook_lib.adapters import host
-from runbook_lib.adapters.aws import _READS, Aws
+from runbook_lib.adapters.aws import Aws
 from runbook_lib.adapters.terraform import Terraform
 from runbook_lib.errors import AwsError, RunbookError, TerraformError
 from runbook_lib.journal import Journal
@@ -38,6 +38,7 @@ from runbook_lib.model import Check
 from runbook_lib.run_digests import library_digest
 from runbook_lib.steps import Step, perform
 
+READS = re.compile(r"^(describe|get|list|batch_get|lookup|head)_")  # operations as `Aws.call` names them
 NUMBER = re.compile(r"^\d+_")
 INTO_APPLY_S = 4.0  # long enough that Terraform has begun with the first resources
 
@@ -209,7 +210,7 @@ def with_call(
         struck_already = threading.Event()
 
         def calling(aws: Aws, service: str, operation: str, /, **arguments: Any) -> Any:
-            if _READS.match(operation) or struck_already.is_set():
+            if READS.match(operation) or struck_already.is_set():
                 return call(aws, service, operation, **arguments)
             struck_already.set()
             instead(operation)
