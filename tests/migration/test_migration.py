@@ -69,7 +69,7 @@ def test_without_execute_every_step_is_planned(planned):
     assert {step["status"] for step in report["steps"]} == {"planned"}, [
         (s["id"], s["status"]) for s in report["steps"] if s["status"] != "planned"
     ]
-    assert len(report["steps"]) == 46
+    assert len(report["steps"]) == 45
 
 
 def test_without_execute_nothing_changes(planned):
