@@ -23,7 +23,7 @@ from runbook_lib.scrub import SECRETS, _forms
 from tests.test_cli import EXAMPLE, write_notebook
 from tests.test_ways_to_die import ENVIRONMENT
 
-KNOWN = "canary\"\\ö<&'rd-7731"
+KNOWN = "canary\"\\ö<&'rd-7zq1"
 PATTERNS = {
     "key id": "AKIACANARYCANARY7777",
     "token": "ghp_canarycanary0123456789",
@@ -31,7 +31,7 @@ PATTERNS = {
     "private key": "-----BEGIN PRIVATE KEY-----\nCANARY77CANARY77\n-----END PRIVATE KEY-----",
     "named": "DB_PASSWORD=canary-by-name",
 }
-MARKS = ("7731", "CANARY7777", "ghp_canary", "Y2FuYXJ5LTc3", "CANARY77CANARY77", "canary-by-name")
+MARKS = ("7zq1", "CANARY7777", "ghp_canary", "Y2FuYXJ5LTc3", "CANARY77CANARY77", "canary-by-name")
 
 STEP = """\
 import json, os, pathlib, subprocess, sys
