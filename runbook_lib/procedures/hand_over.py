@@ -253,7 +253,7 @@ DETACH_VOLUME = Step(
     verify=_verify_detached,
     roll_back="attach-volume-to-source",
     timeout_s=180,
-    poll_s=0.3,
+    poll_s=0.1,
     waits_for="EC2 detaches the volume",
     in_outage=True,
 )
