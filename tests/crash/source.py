@@ -97,7 +97,7 @@ def forget_adoption(town):
     """Take the data volume out of Terraform's state again, where an earlier case left it."""
     folder = town.archive / town.run_id / "terraform"
     done = subprocess.run(
-        [str(find_binary(os.environ)), "state", "rm", "-lock-timeout=30s", VOLUME_ADDRESS],
+        [str(find_binary(os.environ | town.environment)), "state", "rm", "-lock-timeout=30s", VOLUME_ADDRESS],
         cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0 or "Invalid target address" in done.stderr, done.stderr
