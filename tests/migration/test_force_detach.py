@@ -140,6 +140,7 @@ def test_done_once_checked_and_mounted_again(estate, wait_until):
     assert "must be checked before anybody mounts it" in page
 
     start_source(estate, wait_until)
+    assert estate.roll_back().exit_code == 3  # it has attached the volume by then; refused again, it changes nothing
     with unchanged(estate.sandbox):
         refused = estate.roll_back()
     assert refused.exit_code == 3, refused.output
