@@ -107,6 +107,10 @@ def test_the_guards_name_tests_that_exist():
     assert missing == []
 
 
+NOT_DRIVEN_WHOLE = {"65_prepare_storage_driver", "66_change_storage_driver"}
+"""Notebooks of whose crash cells the page says that they were not all seen yet."""
+
+
 def rows_of(text, step_id):
     """Return the rows of a step of the crash matrix, as lists of cells."""
     section = text.partition(f"\n#### `{step_id}`: ")[2].partition("\n#")[0]
@@ -115,16 +119,19 @@ def rows_of(text, step_id):
 
 
 def test_the_page_answers_what_if_it_stops_here_for_every_step():
-    """Each changing step has a full row for each strike; each other step is named as one that only reads or waits."""
+    """Each changing step has a full row for each strike, each other step is named; else the notebook says why not.
+
+    Whatever the migration itself does must have been seen.
+    """
     text = (ROOT / "docs" / "what-if.md").read_text("utf-8")
-    if text.endswith("by `make crash` -->\n"):
-        assert "no row follows" in text, "a matrix that was not run whole must say so"
-        return
-    for _, step_id in strikes.cases():
-        rows = rows_of(text, step_id)
-        assert [row[0] for row in rows] == list(strikes.STRIKES), step_id
-        assert [row for row in rows if not all(row)] == [], step_id
     for notebook in (path.stem for path in (ROOT / "notebooks").glob("*.ipynb")):
         section = text.partition(f"\n### {notebook}\n")[2].partition("\n### ")[0]
+        if "No row: of its" in section:
+            assert notebook in NOT_DRIVEN_WHOLE, notebook
+            continue
+        for step_id in strikes.changing_steps(notebook):
+            rows = rows_of(text, step_id)
+            assert [row[0] for row in rows] == list(strikes.STRIKES), step_id
+            assert [row for row in rows if not all(row)] == [], step_id
         ids = [step.step_id for step in strikes.procedure(notebook).STEPS]
         assert [step_id for step_id in ids if f"`{step_id}`" not in section] == [], notebook
