@@ -58,13 +58,19 @@ def peak_memory(argv: list[str], environment: dict[str, str]) -> Memory:
 def _tree(pid: int) -> list[int]:
     """Return a process and all below it."""
     found = [pid]
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = task.read_text().split()
-        except OSError:
-            continue
-        found += [one for child in children for one in _tree(int(child))]
-    return found
+    try:
+        children = [child for task in Path(f"/proc/{pid}/task").iterdir() for child in _children(task)]
+    except OSError:  # it has just ended
+        return found
+    return found + [one for child in children for one in _tree(int(child))]
+
+
+def _children(task: Path) -> list[str]:
+    """Return the children of one thread, none when it has just ended."""
+    try:
+        return (task / "children").read_text().split()
+    except OSError:
+        return []
 
 
 def _memory(pid: int) -> tuple[int, int]:

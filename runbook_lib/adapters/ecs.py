@@ -99,14 +99,7 @@ class Ecs:
 
         Source: ECS UpdateService.
         """
-        self._aws.call(
-            "ecs",
-            "update_service",
-            target=self._service,
-            cluster=self._cluster,
-            service=self._service,
-            desiredCount=desired_count,
-        )
+        self._update(desiredCount=desired_count)
 
     def set_task_definition(self, arn: str) -> None:
         """Let the service use another revision of its task definition.
@@ -119,14 +112,11 @@ class Ecs:
 
         Source: ECS UpdateService.
         """
-        self._aws.call(
-            "ecs",
-            "update_service",
-            target=self._service,
-            cluster=self._cluster,
-            service=self._service,
-            taskDefinition=arn,
-        )
+        self._update(taskDefinition=arn)
+
+    def _update(self, **changes: Any) -> None:
+        names = {"cluster": self._cluster, "service": self._service}
+        self._aws.call("ecs", "update_service", target=self._service, **names, **changes)
 
     def task_definition(self, arn: str) -> dict[str, Any]:
         """Return a task definition as RegisterTaskDefinition takes it.

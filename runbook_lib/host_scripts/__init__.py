@@ -58,11 +58,15 @@ def source(name: str) -> str:
 
 
 def _code_alone(text: str) -> str:
-    """Return a file without docstrings and comments: what Systems Manager takes as one command is short."""
+    """Return a file without docstrings, comments and annotations: Systems Manager takes no long command."""
     tree = ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+        if isinstance(node, ast.arg):
+            node.annotation = None
     return ast.unparse(tree)
 
 

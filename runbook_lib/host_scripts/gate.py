@@ -67,7 +67,8 @@ class Hold:
 
     def mounted_at(self) -> str:
         """Return where the kernel has the volume mounted, as soon as it has; "" when the start ended before that."""
-        while self.starting is not None and self.starting.poll() is None:
+        deadline = time.monotonic() + STARTS_S
+        while self.starting is not None and self.starting.poll() is None and time.monotonic() < deadline:
             device = find_device(block_devices(), self.volume_id)
             if device and device["found_by"] == "serial" and device["mountpoint"]:
                 return device["mountpoint"]
@@ -80,6 +81,7 @@ class Hold:
             try:
                 problem = self.starting.communicate(timeout=STARTS_S)[1].decode("utf-8", "replace").strip()
             except subprocess.TimeoutExpired:
+                self.starting.kill()
                 message = "the container that holds the volume did not start in %g s" % STARTS_S
                 raise Refused("gate-not-running", message) from None
             if self.starting.returncode:

@@ -25,13 +25,13 @@ class ReadAhead:
     """
 
     def __init__(self, root: int) -> None:
-        self.readers = []
+        self.readers, walker = [], os.getpid()
         for number in range(READERS):
             reader = os.fork()
             if not reader:
                 try:
                     # not the walk's own descriptor, whose position it would move
-                    read_below(os.open(".", FOLDER_FLAGS, dir_fd=root), number)
+                    read_below(os.open(".", FOLDER_FLAGS, dir_fd=root), number, walker)
                 finally:
                     os._exit(0)
             self.readers.append(reader)
@@ -44,10 +44,10 @@ class ReadAhead:
             os.waitpid(reader, 0)
 
 
-def read_below(root: int, number: int) -> None:
+def read_below(root: int, number: int, walker: int) -> None:
     """Look at one reader's share of the inodes of the root's filesystem, folder by folder as the walk does."""
     device, folders = os.fstat(root).st_dev, [()]
-    while folders:
+    while folders and os.getppid() == walker:  # a walk that was killed must not leave readers that hold the volume
         parts = folders.pop()
         with contextlib.suppress(OSError):
             folder = open_below(root, parts)

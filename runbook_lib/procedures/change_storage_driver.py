@@ -22,7 +22,7 @@ from runbook_lib.procedures.move_volume import (
 )
 from runbook_lib.procedures.observations import CUT_OVER_TAG, observe_container_hosts
 from runbook_lib.procedures.release_volume import COPY_VOLUME_BEFORE_CHANGE, RELEASE_VOLUME
-from runbook_lib.procedures.snapshot_volume import observe_hot_snapshot
+from runbook_lib.procedures.snapshot_volume import check_hot_snapshot, observe_hot_snapshot
 from runbook_lib.procedures.stop_for_change import STOP_SERVICE_FOR_CHANGE
 from runbook_lib.procedures.storage_drivers import HOST_MOUNT, gate_of_former, is_settled, volume_of
 from runbook_lib.steps import Step
@@ -61,7 +61,7 @@ def _is_begun(facts: Facts) -> bool:
 
 
 def _check_readiness(facts: Facts) -> Sequence[Check]:
-    volume, snapshot = facts["volume"], facts["snapshot"]
+    volume = facts["volume"]
     withheld = facts["wanted"] != HOST_MOUNT or CUT_OVER_TAG not in volume["tags"]
     return (
         *check_change(facts),
@@ -84,15 +84,7 @@ def _check_readiness(facts: Facts) -> Sequence[Check]:
             fix="run 65_prepare_storage_driver with this run_id",
             needs="withhold-volume",
         ),
-        Check(
-            "hot-snapshot-taken",
-            passed=snapshot is not None,
-            expected="a hot snapshot of this run",
-            observed=snapshot["snapshot_id"] if snapshot else "none",
-            why="it makes the rollback point inside the outage small",
-            fix="run 65_prepare_storage_driver with this run_id",
-            needs="create-snapshot-before-change",
-        ),
+        *in_words_of_change((check_hot_snapshot(facts["snapshot"]),)),
     )
 
 

@@ -50,10 +50,6 @@ def _observe_prepared(run: Run) -> dict[str, Any]:
     return facts | {"drivers": observe_drivers(run)}
 
 
-def _is_prepared(facts: Facts) -> bool:
-    return is_root_reached(facts)
-
-
 def check_only_driver(facts: Facts) -> Sequence[Check]:
     """Return whether the plan changes nothing but what the storage driver is made of.
 
@@ -105,7 +101,7 @@ PROVISION_STORAGE_DRIVER = Step(
     _observe_prepared,
     plan_root,
     apply_root,
-    is_done=_is_prepared,
+    is_done=is_root_reached,
     check=check_only_driver,
     verify=verify_root,
     timeout_s=0,

@@ -43,6 +43,21 @@ def before_event(run: Run) -> Event:
     return event
 
 
+def manifest_seq(run: Run, stop_id: str) -> int:
+    """Return the journal's number of this run's newest manifest of the stopped service.
+
+    Args:
+        run: The open run.
+        stop_id: The step that stops the service: a manifest from before it says nothing of what was written until then.
+
+    Returns:
+        The number, 0 when there is no manifest since.
+    """
+    taken = run.journal.last("manifest", phase="before")
+    stopped = run.journal.last("step", step_id=stop_id, status="running")
+    return 0 if taken is None or (stopped is not None and taken.seq < stopped.seq) else taken.seq
+
+
 def is_home(run: Run) -> bool:
     """Return whether the entries of that manifest are in the run folder.
 

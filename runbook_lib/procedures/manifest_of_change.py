@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.driver_look import note_sentinel, note_volume
 from runbook_lib.procedures.driver_plan import CHANGES as NOTEBOOK
-from runbook_lib.procedures.manifest_before import BEFORE, HOT
+from runbook_lib.procedures.manifest_before import BEFORE, HOT, manifest_seq
 from runbook_lib.procedures.observations import CUT_OVER_TAG, container_of, driver_of, observe_task, target_urls
 from runbook_lib.procedures.outage import note_outage_start
 from runbook_lib.procedures.persistence import build_manifest, take_manifest
-from runbook_lib.procedures.stop_for_change import STOP_ID, hold, is_down, is_past_stop
+from runbook_lib.procedures.stop_for_change import STOP_ID, check_down, hold, is_down, is_past_stop
 from runbook_lib.procedures.storage_drivers import REXRAY, gate_of_former, observe_drivers
 from runbook_lib.steps import Step
 
@@ -62,20 +62,13 @@ def _verify_hot_manifest(_before: Facts, after: Facts) -> Sequence[Check]:
     return (Check("hot-manifest-recorded", taken, "a manifest of the running service", observed, fix="run again"),)
 
 
-def manifest_seq(run: Run) -> int:
-    """Return the journal's number of this run's manifest of the stopped service, 0 without one since the last stop."""
-    manifest = run.journal.last("manifest", phase="before")
-    stopped = run.journal.last("step", step_id=STOP_ID, status="running")
-    return 0 if manifest is None or (stopped is not None and manifest.seq < stopped.seq) else manifest.seq
-
-
 def _observe_manifest(run: Run) -> dict[str, Any]:
     held = run.journal.last("volume-held")
     known, sentinel = run.journal.last("volume"), run.journal.last("sentinel")
     drivers = observe_drivers(run)
     return {
         "drivers": drivers,
-        "manifest_seq": manifest_seq(run),
+        "manifest_seq": manifest_seq(run, STOP_ID),
         "held": held.fields if held else {},
         "filesystem_uuid": known.fields["filesystem_uuid"] if known else "",
         "sentinel_sha256": sentinel.fields["sha256"] if sentinel else "",
@@ -130,11 +123,8 @@ def has_manifest(facts: Facts) -> bool:
 def _check_manifest(facts: Facts) -> Sequence[Check]:
     drivers = facts["drivers"]
     return (
-        Check(
-            "service-stopped",
-            passed=is_down(drivers),
-            expected="desired count 0 and no task",
-            observed=f"desired count {drivers['service'].get('desired_count')}, {len(drivers['tasks'])} tasks",
+        check_down(
+            drivers,
             why="a manifest of a volume that is written to proves nothing",
             fix="run 66_change_storage_driver from the top",
             needs=STOP_ID,

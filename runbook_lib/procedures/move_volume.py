@@ -13,7 +13,7 @@ from runbook_lib.procedures.hand_over import NAME_VOLUME, is_named
 from runbook_lib.procedures.observations import CUT_OVER_TAG
 from runbook_lib.procedures.release_volume import RELEASE_ID, is_draining
 from runbook_lib.procedures.start_target import START_TARGET_SERVICE
-from runbook_lib.procedures.stop_for_change import is_down, is_past_stop
+from runbook_lib.procedures.stop_for_change import STOP_ID, check_down, is_past_stop
 from runbook_lib.procedures.storage_drivers import keeps_tag_for_later, observe_drivers
 from runbook_lib.steps import Step
 
@@ -30,14 +30,11 @@ def _observe_move(run: Run) -> dict[str, Any]:
 def _check_move(facts: Facts) -> Sequence[Check]:
     drivers = facts["drivers"]
     return (
-        Check(
-            "service-stopped",
-            passed=is_down(drivers),
-            expected="desired count 0 and no task",
-            observed=f"desired count {drivers['service'].get('desired_count')}, {len(drivers['tasks'])} tasks",
+        check_down(
+            drivers,
             why="the service is moved while nothing runs, so that no deployment stops or starts a task",
             fix="run 66_change_storage_driver from the top",
-            needs="stop-service-for-change",
+            needs=STOP_ID,
         ),
         Check(
             "revision-registered",

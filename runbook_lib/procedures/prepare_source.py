@@ -19,7 +19,7 @@ from runbook_lib.procedures.observations import (
     observe_volume,
 )
 from runbook_lib.procedures.persistence import take_manifest
-from runbook_lib.procedures.snapshot_volume import observe_hot_snapshot
+from runbook_lib.procedures.snapshot_volume import check_hot_snapshot, observe_hot_snapshot
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -92,15 +92,7 @@ def _check_readiness(facts: Facts) -> Sequence[Check]:
         ),
         check_one_host([host["instance_id"] for host in facts["hosts"]]),
         check_gate_image(facts["without_image"]),
-        Check(
-            "hot-snapshot-taken",
-            passed=snapshot is not None,
-            expected="a hot snapshot of this run",
-            observed=snapshot["snapshot_id"] if snapshot else "none",
-            why="it makes the rollback point inside the outage small",
-            fix="run 20_snapshot_volume with this run_id",
-            needs="create-hot-snapshot",
-        ),
+        check_hot_snapshot(snapshot),
     )
 
 

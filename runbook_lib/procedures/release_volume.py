@@ -11,10 +11,11 @@ from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.driver_plan import CHANGES as NOTEBOOK
 from runbook_lib.procedures.driver_steps import for_change
 from runbook_lib.procedures.hand_over import CREATE_ROLLBACK_POINT
-from runbook_lib.procedures.manifest_of_change import MANIFEST_ID, has_manifest, manifest_seq
+from runbook_lib.procedures.manifest_before import manifest_seq
+from runbook_lib.procedures.manifest_of_change import MANIFEST_ID, has_manifest
 from runbook_lib.procedures.observations import CUT_OVER_TAG, detach_by_hand, observe_volume
 from runbook_lib.procedures.rollback_points import rollback_points
-from runbook_lib.procedures.stop_for_change import is_down, is_past_stop
+from runbook_lib.procedures.stop_for_change import STOP_ID, is_down, is_past_stop
 from runbook_lib.procedures.storage_drivers import HOST_MOUNT, observe_drivers
 from runbook_lib.steps import Step
 
@@ -25,7 +26,7 @@ RELEASE_ID = "release-volume"
 
 
 def _observe_release(run: Run) -> dict[str, Any]:
-    return {"drivers": observe_drivers(run), "manifest_seq": manifest_seq(run)}
+    return {"drivers": observe_drivers(run), "manifest_seq": manifest_seq(run, STOP_ID)}
 
 
 def is_draining(drivers: Facts) -> bool:

@@ -37,6 +37,26 @@ def observe_hot_snapshot(run: Run) -> dict[str, Any]:
     }
 
 
+def check_hot_snapshot(snapshot: Facts | None) -> Check:
+    """Return whether this run has a hot snapshot.
+
+    Args:
+        snapshot: As `observe_hot_snapshot`.
+
+    Returns:
+        The check.
+    """
+    return Check(
+        "hot-snapshot-taken",
+        passed=snapshot is not None,
+        expected="a hot snapshot of this run",
+        observed=snapshot["snapshot_id"] if snapshot else "none",
+        why="it makes the rollback point inside the outage small",
+        fix="run 20_snapshot_volume with this run_id",
+        needs="create-hot-snapshot",
+    )
+
+
 def _has_snapshot(facts: Facts) -> bool:
     return facts["snapshot"] is not None
 

@@ -39,6 +39,29 @@ def is_down(drivers: Facts) -> bool:
     return drivers["service"].get("desired_count") == 0 and not drivers["tasks"]
 
 
+def check_down(drivers: Facts, *, fix: str, why: str = "", needs: str = "") -> Check:
+    """Return whether no task of the service can write.
+
+    Args:
+        drivers: As `observe_drivers`.
+        fix: What to do when one can.
+        why: What depends on it.
+        needs: Step that stops the service.
+
+    Returns:
+        The check.
+    """
+    return Check(
+        "service-stopped",
+        passed=is_down(drivers),
+        expected="desired count 0 and no task",
+        observed=f"desired count {drivers['service'].get('desired_count')}, {len(drivers['tasks'])} tasks",
+        why=why,
+        fix=fix,
+        needs=needs,
+    )
+
+
 def is_past_stop(drivers: Facts) -> bool:
     """Return whether the service was moved to the wanted revision already, or there is nothing to move.
 
@@ -107,13 +130,7 @@ def hold(run: Run, gate: Facts, instance_id: str) -> dict[str, Any]:
 def _verify_stopped(_before: Facts, after: Facts) -> Sequence[Check]:
     drivers = after["drivers"]
     return (
-        Check(
-            "service-stopped",
-            passed=is_down(drivers),
-            expected="desired count 0 and no task",
-            observed=f"desired count {drivers['service'].get('desired_count')}, {len(drivers['tasks'])} tasks",
-            fix="read the service's events; stop the task in ECS",
-        ),
+        check_down(drivers, fix="read the service's events; stop the task in ECS"),
         Check(
             "volume-held",
             passed=bool(drivers["volume"]["holder"]),

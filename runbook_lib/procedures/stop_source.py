@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_lib import checks
 from runbook_lib.model import Check, Facts
-from runbook_lib.procedures.manifest_before import BEFORE, HOT
+from runbook_lib.procedures.manifest_before import BEFORE, HOT, manifest_seq
 from runbook_lib.procedures.observations import observe_volume, target_urls
 from runbook_lib.procedures.outage import note_outage_start
 from runbook_lib.procedures.persistence import MANIFEST_S, note_manifest
@@ -22,18 +22,7 @@ if TYPE_CHECKING:
     from runbook_lib.run import Run
 
 NOTEBOOK = "30_cut_over_volume"
-
-
-def _manifest_seq(run: Run) -> int:
-    """Return the journal's number of this run's newest manifest of the stopped service; 0 when there is none.
-
-    One taken before the service was last stopped says nothing of what was written until then.
-    """
-    manifest = run.journal.last("manifest", phase="before")
-    stopped = run.journal.last("step", step_id="stop-source-service", status="running")
-    if manifest is None or (stopped is not None and manifest.seq < stopped.seq):
-        return 0
-    return manifest.seq
+STOP_ID = "stop-source-service"
 
 
 def _observe_source_service(run: Run) -> dict[str, Any]:
@@ -45,7 +34,7 @@ def _observe_source_service(run: Run) -> dict[str, Any]:
         "mounted": listed["mounted"],
         "mount_path": run.parameters.volume.mount_path,
         "on_source": observe_volume(run)["on_source"],
-        "manifest_seq": _manifest_seq(run),
+        "manifest_seq": manifest_seq(run, STOP_ID),
     }
 
 
@@ -127,7 +116,7 @@ def _observe_mount(run: Run) -> dict[str, Any]:
         "mounted": listed["mounted"],
         "open_files": listed["open_files"],
         "mount_path": run.parameters.volume.mount_path,
-        "manifest_seq": _manifest_seq(run),
+        "manifest_seq": manifest_seq(run, STOP_ID),
     }
 
 
@@ -146,7 +135,7 @@ def _check_unmount(facts: Facts) -> Sequence[Check]:
             observed="taken" if facts["manifest_seq"] else "none",
             why="without it nothing can be proved afterwards",
             fix="run 30_cut_over_volume from the top",
-            needs="stop-source-service",
+            needs=STOP_ID,
         ),
         Check(
             "no-open-files",
@@ -155,7 +144,7 @@ def _check_unmount(facts: Facts) -> Sequence[Check]:
             observed=checks.describe_open_files(facts["open_files"]),
             why="a busy mount cannot be released, and is never forced",
             fix="stop the process named here",
-            needs="stop-source-service",
+            needs=STOP_ID,
         ),
     )
 
@@ -180,7 +169,7 @@ def _verify_unmounted(_before: Facts, after: Facts) -> Sequence[Check]:
 
 
 STOP_SOURCE_SERVICE = Step(
-    "stop-source-service",
+    STOP_ID,
     NOTEBOOK,
     "Stop the compose project, prove that nothing writes any more, and complete the manifest",
     _observe_source_service,

@@ -34,6 +34,7 @@ def send_ahead(run: Run, volume: Facts) -> None:
     Changes:
         What the command says, once the volume is handed over.
     """
+    run.sent_ahead.clear()  # what was sent for an earlier hand-over says nothing of this one
     if volume["tags"].get("Name") == driver_of(run).volume_name:
         return
     with suppress(OutsideError):

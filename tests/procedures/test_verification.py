@@ -95,6 +95,16 @@ def test_a_volume_that_has_the_name_already_is_not_taken_while_it_is_detached(re
     assert run.sent_ahead == {}
 
 
+def test_what_was_sent_for_an_earlier_hand_over_proves_nothing(ready, monkeypatch):
+    """Taken back by another process and begun again in this one, with no host to send ahead to: it is sent anew."""
+    host = Host({"entries": "earlier"}, {"entries": "now"})
+    run = ready(host)
+    verification.send_ahead(run, UNNAMED)
+    monkeypatch.setattr(verification, "observe_container_hosts", lambda _run: [])
+    verification.send_ahead(run, UNNAMED)
+    assert verification.verify_on(run, "i-1") == {"entries": "now"}
+
+
 def test_a_cutover_does_not_depend_on_sending_ahead(ready, monkeypatch):
     """ECS or SSM do not answer at that moment: the detach goes on, and the command is sent when its turn comes."""
 
