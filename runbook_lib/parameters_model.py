@@ -30,6 +30,8 @@ class Aws(Section):
     """AWS API endpoint; only the sandbox needs one. http is accepted on loopback addresses only."""
     role_arn: kind.RoleArn | None = None
     """Role to assume for every call; without it the caller's own credentials act."""
+    source_identity: bool = True
+    """Whether role sessions carry the run id as source identity; the role must then trust sts:SetSourceIdentity too."""
     profile: str | None = None
     """Profile of the shared configuration or of `credentials_file`."""
     credentials_file: kind.FilePath | None = None

@@ -33,6 +33,7 @@ def open_session(parameters: Parameters, run_id: str, **options: object) -> Aws:
         profile=aws.profile or "",
         credentials_file=Path(aws.credentials_file) if aws.credentials_file else None,
         role_arn=aws.role_arn or "",
+        source_identity=aws.source_identity,
         run_id=run_id,
         **options,  # type: ignore[arg-type] # passed on as they come
     )

@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "report": {"model", "journal"},
     "archive": {"model", "journal", "report"},
     "history": {"model", "journal", "archive", "report"},
+    "reconcile": {"model"},
     "procedures": {
         "steps", "storage", "checks", "planfile", "manifest", "compose", "render", "model", "parameters", "scrub",
     },
@@ -43,7 +44,7 @@ MAY_IMPORT = {
     "sandbox": {"model"},
     "cli": {
         "execute", "run", "report", "archive", "history", "approval", "sandbox", "parameters", "model", "journal",
-        "adapters", "lease", "scrub",
+        "adapters", "lease", "scrub", "reconcile",
     },
 }  # fmt: skip
 

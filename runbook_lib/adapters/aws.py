@@ -14,6 +14,7 @@ from typing import Any
 
 import boto3
 import botocore.config
+import botocore.credentials
 import botocore.exceptions
 import botocore.session
 
@@ -28,6 +29,10 @@ _NO_ANSWER = {
     "EndpointConnectionError": "nothing answers at the endpoint; check aws.endpoint_url and aws.region "
     "(for the sandbox: start it with `runbook sandbox up`)",
 }
+_ABOUT_SOURCE_IDENTITY = (
+    "The role's trust policy must allow sts:SetSourceIdentity beside sts:AssumeRole; where it cannot, or where the "
+    "caller's session has a source identity already, set aws.source_identity to false"
+)
 
 
 def tags_of(item: dict[str, Any]) -> dict[str, str]:
@@ -63,6 +68,7 @@ class Aws:
         profile: Named profile, or "".
         credentials_file: Shared credentials file, or None for the default one.
         role_arn: Role to assume, or "".
+        source_identity: Whether the role session carries the run id as its source identity, too.
         run_id: Put into the user agent and the role session name.
         record: Called once per mutating call, as `aws_record.watch` says.
         attempts: How often a call is tried in all.
@@ -77,6 +83,7 @@ class Aws:
         profile: str = "",
         credentials_file: Path | None = None,
         role_arn: str = "",
+        source_identity: bool = True,
         run_id: str = "",
         record: Callable[..., Any] | None = None,
         attempts: int = 6,
@@ -88,6 +95,7 @@ class Aws:
         self._profile = profile
         self._credentials_file = credentials_file
         self._role_arn = role_arn
+        self._source_identity = source_identity
         self._record = record
         self._making = threading.Lock()
         self._under_way = threading.local()
@@ -104,10 +112,30 @@ class Aws:
         if not self._role_arn:
             return session
         sts = session.client("sts", endpoint_url=self.endpoint_url or None, config=self._config())
-        answer = sts.assume_role(RoleArn=self._role_arn, RoleSessionName=self._session_name())["Credentials"]
-        return boto3.Session(
-            answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"], region_name=self.region
+        role = botocore.session.Session()
+        role._credentials = botocore.credentials.DeferredRefreshableCredentials(  # noqa: SLF001 - no public way in
+            lambda: self._assume_role(sts), "assume-role"
         )
+        return boto3.Session(botocore_session=role, region_name=self.region)
+
+    def _assume_role(self, sts: Any) -> dict[str, str]:
+        """Return credentials of the role, as botocore refreshes them: a run takes longer than they last."""
+        name = self._session_name()
+        identity = {"SourceIdentity": name} if self._source_identity else {}
+        try:
+            with self.mapped("assume_role"):
+                answer = sts.assume_role(RoleArn=self._role_arn, RoleSessionName=name, **identity)["Credentials"]
+        except AwsError as error:
+            if error.code == "AccessDenied" and identity:
+                said = str(error).partition(f"{error.code}: ")[2]
+                raise AwsError(error.operation, error.code, f"{said}. {_ABOUT_SOURCE_IDENTITY}") from error
+            raise
+        return {
+            "access_key": answer["AccessKeyId"],
+            "secret_key": answer["SecretAccessKey"],
+            "token": answer["SessionToken"],
+            "expiry_time": answer["Expiration"].isoformat(),
+        }
 
     def _session_name(self) -> str:
         return re.sub(r"[^\w+=,.@-]", "-", self.run_id or "runbook")[:64]

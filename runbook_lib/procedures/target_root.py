@@ -52,8 +52,9 @@ def _root_variables(run: Run) -> dict[str, Any]:
 
 
 def _role(run: Run) -> dict[str, Any]:
-    role_arn = run.parameters.aws.role_arn
-    return {"assume_role_arn": role_arn, "session_name": run.run_id} if role_arn else {}
+    aws = run.parameters.aws
+    identity = {"source_identity": run.run_id} if aws.source_identity else {}
+    return {"assume_role_arn": aws.role_arn, "session_name": run.run_id} | identity if aws.role_arn else {}
 
 
 def _load_balancer(run: Run) -> dict[str, Any] | None:
