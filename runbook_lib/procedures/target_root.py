@@ -295,7 +295,5 @@ def output(run: Run, name: str) -> str:
     """
     outputs = run.terraform.output_json()
     if name not in outputs:
-        raise JournalError(
-            f"Terraform has no output {name!r} in this run; run 10_provision_target with this run_id first"
-        )
+        raise JournalError(f"Terraform has no output {name!r}; run 10_provision_target with this run_id first")
     return str(outputs[name])
