@@ -29,6 +29,7 @@ def _root_variables(run: Run) -> dict[str, Any]:
     return {
         "region": parameters.aws.region,
         "account_id": parameters.aws.account_id,
+        "run_id": run.run_id,
         "default_tags": {"managed-by": "runbook", "migration": parameters.name},
         "cluster_name": target.cluster_name,
         "service_name": target.service_name,
