@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "steps": {"journal", "model"},
     "report": {"model", "journal"},
     "archive": {"model", "journal", "report"},
-    "history": {"model", "journal", "archive", "report"},
+    "history": {"model", "journal", "archive", "report", "parameters"},
+    "lint": {"model", "journal", "report", "parameters"},
     "procedures": {
         "steps", "storage", "checks", "planfile", "manifest", "compose", "render", "model", "parameters", "scrub",
     },
@@ -42,8 +43,8 @@ MAY_IMPORT = {
     "execute": {"engine", "journal", "parameters", "model"},
     "sandbox": {"model"},
     "cli": {
-        "execute", "run", "report", "archive", "history", "approval", "sandbox", "parameters", "model", "journal",
-        "adapters", "lease", "scrub",
+        "execute", "run", "report", "archive", "history", "lint", "approval", "sandbox", "parameters", "model",
+        "journal", "adapters", "lease", "scrub",
     },
 }  # fmt: skip
 
@@ -59,6 +60,8 @@ HOMES = {
     "pydantic": {"parameters"},
     "ipywidgets": {"widgets"},
     "pandas": {"history"},
+    "matplotlib": {"history"},
+    "nbdime": {"history"},
     "moto": {"sandbox"},
     "click": {"cli"},
     "rich": {"cli"},
