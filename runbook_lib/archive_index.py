@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -97,7 +98,7 @@ def _row(stamp: list[int], values: list[Any]) -> tuple[Stamp, RunSummary]:
 def _save(path: Path, rows: Sequence[tuple[Stamp, RunSummary]]) -> None:
     line = partial(json.dumps, separators=(",", ":"))
     body = "".join(f"{line((stamp, summary))}\n" for stamp, summary in rows).encode()
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
     unfinished.write_bytes(json.dumps(_head(body)).encode() + b"\n" + body)
     unfinished.replace(path)
 
