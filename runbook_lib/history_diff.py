@@ -39,7 +39,6 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SCRIPT_CALL = ("ssm", "SendCommand")
 """Every script on a host is such a call, and how often a wait looks is chance; scripts are compared by their names."""
 _SUCCESS = "Success"
-_ENDED = ("succeeded", "failed")
 _WENT = ("planned", "succeeded", "skipped")
 
 
@@ -75,7 +74,7 @@ class Calls:
 
 @dataclass(frozen=True)
 class Duration:
-    """How long one step took in two runs that both carried it out, or both planned it.
+    """How long one step took in two runs that both brought it to a good end, or both planned it.
 
     Args:
         step: Notebook and step id.
@@ -103,7 +102,7 @@ class RunDifference:
         calls: Calls that one run made more often than the other.
         scripts: Scripts that only one run ran on a host; the hosts' side of the calls.
         steps: Steps whose state differs, or that only one run has.
-        durations: Every step that both runs carried out to its end, or both planned.
+        durations: Every step that both runs brought to a good end, or both planned.
         notebooks: Notebooks whose code differs, or that only one run executed.
     """
 
@@ -178,7 +177,7 @@ def _durations(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[
 
 
 def _is_comparable(step: Mapping[str, Any]) -> bool:
-    return step["status"] in _ENDED if step["executed"] else step["status"] == "planned"
+    return bool(step["status"] == ("succeeded" if step["executed"] else "planned"))
 
 
 def _counted(report: Mapping[str, Any]) -> Counter[str]:

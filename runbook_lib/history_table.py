@@ -37,6 +37,7 @@ def history(directory: str | Path = "../runs") -> pd.DataFrame:
     table = pd.DataFrame(runs, columns=list(RunSummary._fields)).set_index("run_id")
     for column in _TIMES:
         table[column] = pd.to_datetime(table[column], utc=True, format="ISO8601", errors="coerce")
+    table["execute"] = table["execute"].astype(bool)
     for column in _SECONDS:
         table[column] = pd.to_numeric(table[column], errors="coerce")
     return table
