@@ -31,6 +31,8 @@ _MARKS = {
     "damaged": "*",
 }
 _MUTED = "#5a6675"
+_FAR_ABOVE = 3
+_HEADROOM = 1.04
 
 
 class Picture(Figure):
@@ -59,6 +61,8 @@ def plot_history(table: pd.DataFrame) -> Picture:
     _draw(above, executed, "outage_s", "Service unavailable")
     _draw_budget(above, executed)
     _draw(below, executed, "runtime_s", "Notebooks ran")
+    for axes in (above, below):
+        axes.set_ylim(0, axes.get_ylim()[1] * _HEADROOM)
     handles = {
         label: handle
         for axes in (above, below)
@@ -91,7 +95,6 @@ def _draw(axes: Any, table: pd.DataFrame, column: str, title: str) -> None:
             )
     axes.set_title(title, loc="left", fontsize=11)
     axes.set_ylabel("seconds")
-    axes.set_ylim(bottom=0)
     axes.grid(visible=True, axis="y", color="#dfe3e8", zorder=0)
     axes.spines[["top", "right"]].set_visible(False)
     if known.empty:
@@ -99,14 +102,18 @@ def _draw(axes: Any, table: pd.DataFrame, column: str, title: str) -> None:
 
 
 def _draw_budget(axes: Any, table: pd.DataFrame) -> None:
+    """Draw the longest outage that was allowed; far above all outages it would press them flat, and is only named."""
     known = table.dropna(subset=["started_utc", "outage_budget_s", "outage_s"]).sort_values("started_utc")
-    if len(known):
-        axes.plot(
-            known["started_utc"].to_numpy(),
-            known["outage_budget_s"].to_numpy(),
-            drawstyle="steps-post",
-            color=_MUTED,
-            linestyle="--",
-            linewidth=1,
-            label="allowed outage",
-        )
+    budgets = known["outage_budget_s"]
+    if known.empty:
+        return
+    if budgets.min() > _FAR_ABOVE * known["outage_s"].max():
+        allowed = " to ".join(dict.fromkeys((f"{budgets.min():g}", f"{budgets.max():g}")))
+        axes.set_title(f"allowed: {allowed} s, above this scale", loc="right", fontsize=9, color=_MUTED)
+        return
+    times, values = list(known["started_utc"]), list(budgets)
+    style = {"color": _MUTED, "linestyle": "--", "linewidth": 1, "label": "allowed outage"}
+    if len(set(values)) == 1:
+        axes.axhline(values[0], **style)
+    else:
+        axes.plot(times, values, drawstyle="steps-post", **style)

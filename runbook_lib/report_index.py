@@ -10,7 +10,6 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -78,12 +77,20 @@ def _as_text(value: Any) -> Any:
 
 def _months(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Return the runs by month, newest first; the months that hold the newest runs are open."""
+    months: dict[str, list[Run]] = {}
+    for run in runs:
+        months.setdefault(_month(run), []).append(run)
     found, before = [], 0
-    for name, group in groupby(runs, key=lambda run: run["started_utc"][:7] or "without a time"):
-        rows = list(group)
+    for name, rows in months.items():
         found.append({"name": name, "runs": rows, "is_open": before < _OPEN_RUNS})
         before += len(rows)
     return found
+
+
+def _month(run: Run) -> str:
+    """Return the month of a run; a damaged one has none but that of its name."""
+    year_month = str(run["started_utc"] or run["run_id"]).replace("-", "")[:6]
+    return f"{year_month[:4]}-{year_month[4:]}" if year_month.isdecimal() else "without a time"
 
 
 def _statuses(runs: Sequence[Run]) -> list[tuple[str, int]]:

@@ -209,11 +209,22 @@ class TestHistory:
         above, below = picture.axes
         assert [axes.get_title(loc="left") for axes in picture.axes] == ["Service unavailable", "Notebooks ran"]
         assert [points.get_offsets()[:, 1].tolist() for points in above.collections] == [[7.4]]
-        assert [list(line.get_ydata()) for line in above.lines] == [[90.0]]
+        assert (list(above.lines), above.get_title(loc="right")) == ([], "allowed: 90 s, above this scale")
         assert [len(points.get_offsets()) for points in below.collections] == [1, 1]
         labels = {text.get_text() for legend in picture.legends for text in legend.get_texts()}
-        assert labels == {"succeeded (1)", "failed (1)", "allowed outage"}
+        assert labels == {"succeeded (1)", "failed (1)"}
         assert picture._repr_png_().startswith(b"\x89PNG")
+
+    @pytest.mark.parametrize(
+        ("budgets", "lines"), [([20, 20], [[20, 20]]), ([10, 20], [[10, 20]]), ([10, 200], [[10, 200]])]
+    )
+    def test_what_was_allowed(self, two_runs, budgets, lines):
+        """An allowed outage near the outages is a line; it steps where the policy changed."""
+        table = runbook.history(two_runs).assign(outage_s=[7.4, 12.0], outage_budget_s=budgets)
+        above = runbook.plot_history(table).axes[0]
+        assert [list(line.get_ydata()) for line in above.lines] == lines
+        assert above.get_ylim()[0] == 0
+        assert above.get_ylim()[1] > max(12.0, *budgets)
 
     def test_picture_of_nothing(self, tmp_path):
         """Without runs the picture says so."""

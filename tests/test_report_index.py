@@ -138,6 +138,8 @@ def test_months():
     seen = Reader(page(*rows))
     assert seen.open == [True, True, False]
     assert "2026-03 40 runs" in seen.words
+    damaged = RunSummary("20260302T000000Z-x-0000")._asdict() | {"has_report": False}
+    assert "2026-03 41 runs" in Reader(page(*rows[:20], damaged, *rows[20:])).words
 
 
 def test_outages_over_time():
