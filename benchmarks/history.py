@@ -3,8 +3,8 @@
 `python benchmarks/history.py [--runs N] [--rounds N] [--folder DIR] [--json FILE]` writes an archive of small runs and
 lists it: without an index (every journal is read and its chain followed), warm (index and page cache), after one run
 was added, and cold (index, page cache dropped: all of it as root, else the output says that it is not really cold).
-Shown are minimum, median and maximum, because a busy machine makes single runs worthless. `runbook --version` stands
-beside them: what any command costs.
+Shown are minimum, median and maximum, because a busy machine makes single runs worthless, and the seconds that
+processors worked. `runbook --version` stands beside them: what any command costs.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ import platform
 import random
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.process_tree import Taken
+from benchmarks.process_tree import run as run_process
 from runbook_lib.archive_index import INDEX_NAME
 from runbook_lib.journal import FIRST_PREVIOUS, encode_event
 from runbook_lib.model import Event
@@ -120,16 +122,15 @@ def drop_caches() -> str:
     return "page cache, inodes and names dropped by drop_caches"
 
 
-def list_once(directory: Path, *options: str) -> float:
-    """Return how long one `runbook list` takes as a process of its own, in seconds."""
-    started = time.perf_counter()
-    done = subprocess.run([*RUNBOOK, "list", "-d", str(directory), *options], capture_output=True, check=True)
-    took_s = time.perf_counter() - started
-    assert done.stdout
-    return took_s
+def list_once(directory: Path, *options: str) -> Taken:
+    """Return how long one `runbook list` takes as a process of its own, with those that it starts."""
+    output = directory.with_name("output")
+    taken = run_process([*RUNBOOK, "list", "-d", str(directory), *options], dict(os.environ), output)
+    assert output.stat().st_size
+    return taken
 
 
-def measure(rounds: int, prepare: Callable[[], object], directory: Path, *options: str) -> list[float]:
+def measure(rounds: int, prepare: Callable[[], object], directory: Path, *options: str) -> list[Taken]:
     """Return the seconds of each round; `prepare` runs before each, outside of the time."""
     found = []
     for _ in range(rounds):
@@ -152,11 +153,12 @@ def main() -> int:
     finally:
         shutil.rmtree(folder)
     if options.json:
-        options.json.write_text(json.dumps(seconds, indent=2) + "\n")
+        rounds = {name: [asdict(one) for one in found] for name, found in seconds.items()}
+        options.json.write_text(json.dumps(rounds, indent=2) + "\n")
     return 0
 
 
-def run(directory: Path, count: int, rounds: int) -> dict[str, list[float]]:
+def run(directory: Path, count: int, rounds: int) -> dict[str, list[Taken]]:
     """Measure every way; print and return the seconds."""
     print(f"{platform.platform()}, {os.cpu_count()} processors, Python {platform.python_version()}")
     print(f"{count} runs, {make_archive(directory, count):.1f} kB of journal each")
@@ -167,9 +169,7 @@ def run(directory: Path, count: int, rounds: int) -> dict[str, list[float]]:
     def add_run() -> None:
         Story(directory, datetime(2030, 1, 1, next(added), tzinfo=UTC), random.Random(1)).tell()  # noqa: S311
 
-    started = time.perf_counter()
-    subprocess.run([*RUNBOOK, "--version"], capture_output=True, check=True)
-    seconds = {"runbook --version": [time.perf_counter() - started]}
+    seconds = {"runbook --version": [run_process([*RUNBOOK, "--version"], dict(os.environ)) for _ in range(rounds)]}
     seconds["no index, page cache warm"] = measure(rounds, lambda: index.unlink(missing_ok=True), directory)
     list_once(directory)
     seconds["warm"] = measure(rounds, lambda: None, directory)
@@ -185,9 +185,11 @@ def run(directory: Path, count: int, rounds: int) -> dict[str, list[float]]:
         drop_caches()
 
     seconds["cold, no index"] = measure(rounds, without_anything, directory)
-    print(f"cold: {how}\n\n| `runbook list` | min s | median s | max s |\n|---|---|---|---|")
+    print(f"cold: {how}; load of the last minute {os.getloadavg()[0]:.1f}\n")
+    print("| `runbook list` | min s | median s | max s | of processors, median s |\n|---|---|---|---|---|")
     for name, found in seconds.items():
-        print(f"| {name} | {min(found):.2f} | {statistics.median(found):.2f} | {max(found):.2f} |")
+        wall, cpu = [one.wall_s for one in found], statistics.median(one.cpu_s for one in found)
+        print(f"| {name} | {min(wall):.2f} | {statistics.median(wall):.2f} | {max(wall):.2f} | {cpu:.2f} |")
     return seconds
 
 

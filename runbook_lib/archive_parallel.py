@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from runbook_lib.archive_summary import RunSummary, summarize
@@ -31,5 +29,8 @@ def summarize_all(folders: Sequence[Path], *, worth_it: int = _WORTH_IT) -> Iter
     workers = os.cpu_count() or 1
     if len(folders) < worth_it or workers < 2 or sys.platform != "linux":  # noqa: PLR2004 - alone is as quick
         return map(summarize, folders)
+    import multiprocessing  # noqa: PLC0415 - both are slow to import, and seldom needed
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
+
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
         return list(pool.map(summarize, folders, chunksize=max(1, min(200, len(folders) // (4 * workers)))))
