@@ -47,6 +47,14 @@ def test_altered_journal_line(sealed):
     assert verify(sealed).problems[0].startswith("journal.jsonl line 12: line 12 was altered")
 
 
+@pytest.mark.parametrize("line", ["[1]", "7", "null", '"text"', "{}", "nonsense", "\x00"])
+def test_a_line_that_is_no_event(sealed, line):
+    """Whatever stands in place of a journal line is named, and is no crash."""
+    lines = (sealed / "journal.jsonl").read_text().split("\n")
+    (sealed / "journal.jsonl").write_text("\n".join([*lines[:4], line, *lines[5:]]))
+    assert verify(sealed).problems[0].startswith("journal.jsonl line 5: altered: ")
+
+
 def test_removed_journal_line(sealed):
     """A line that was taken out is missed where it stood."""
     lines = (sealed / "journal.jsonl").read_text().split("\n")
