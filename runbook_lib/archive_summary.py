@@ -66,10 +66,11 @@ def summarize(folder: Path) -> RunSummary:
         folder: The run folder.
 
     Returns:
-        The summary; `damaged`, and nothing else, when the journal cannot be read or its chain does not hold.
+        The summary; `damaged`, and nothing else, when the journal is empty, or its chain does not hold.
     """
     try:
-        return summarize_events(read_events(folder / JOURNAL_NAME), folder.name)
+        events = read_events(folder / JOURNAL_NAME)
+        return summarize_events(events, folder.name) if events else RunSummary(folder.name)
     except (JournalError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return RunSummary(folder.name)  # whatever is in the folder: one bad run must not hide the others
 

@@ -38,6 +38,8 @@ def lint(folder: Path) -> list[Finding]:
     if not path.is_file():
         raise JournalError(f"no run in {folder}; `runbook list` shows what is there")
     events = read_events(path)
+    if not events:
+        raise JournalError(f"{path} is empty; restore it from the archive")
     return [
         *_no_reason(events, folder.name),
         *no_way_back(events),

@@ -48,7 +48,7 @@ def acts(events: Sequence[Event], step_ids: Collection[str] = (), *, notebook: s
         notebook: Of this notebook; "" means of all.
 
     Returns:
-        `step` events, oldest first.
+        `step` events, oldest first; without those that only looked, or that say themselves that nothing changed.
     """
     return [
         event
@@ -57,7 +57,32 @@ def acts(events: Sequence[Event], step_ids: Collection[str] = (), *, notebook: s
         and event.fields.get("status") == "running"
         and (not step_ids or event.fields.get("step_id") in step_ids)
         and (not notebook or event.fields.get("notebook") == notebook)
+        and _changed(end_of(events, event))
     ]
+
+
+def end_of(events: Sequence[Event], began: Event) -> Event | None:
+    """Return how a step ended.
+
+    Args:
+        events: The journal, oldest first.
+        began: Its `running` event.
+
+    Returns:
+        The next `step` event of the same step, or None when it was cut off for good.
+    """
+    names = [began.fields.get("notebook"), began.fields.get("step_id")]
+    later = (e for e in events if e.seq > began.seq and e.kind == "step")
+    return next((e for e in later if [e.fields.get("notebook"), e.fields.get("step_id")] == names), None)
+
+
+def _changed(end: Event | None) -> bool:
+    """Return whether a step with this end may have changed something; one that only looks has no facts afterwards."""
+    if end is None or end.fields.get("status") == "running":
+        return True
+    if end.fields.get("status") == "failed":
+        return (end.fields.get("error") or {}).get("changed") != "no"
+    return bool(end.fields.get("after"))
 
 
 def hand_overs(events: Sequence[Event]) -> list[Event]:
@@ -84,9 +109,5 @@ def last_change(events: Sequence[Event]) -> Event | None:
     began = [event for event in acts(events) if event.fields.get("in_outage") or event.fields["step_id"] in RESTARTS]
     if not began:
         return None
-    last = began[-1]
-    same = [
-        e for e in events if e.kind == "step" and e.seq > last.seq and e.fields.get("step_id") == last.fields["step_id"]
-    ]
-    ends = [event for event in same if event.fields.get("status") in {"succeeded", "failed"}]
-    return ends[0] if ends else last
+    end = end_of(events, began[-1])
+    return end if end is not None and end.fields.get("status") != "running" else began[-1]

@@ -73,6 +73,12 @@ def test_newest_first_with_the_damaged_one_shown(archive):
     assert list_runs(archive / "nowhere") == list_runs(archive / RUN_ID / "journal.jsonl") == []
 
 
+def test_an_emptied_journal_is_damaged(archive):
+    """A journal without a line says nothing, least of all that nothing happened."""
+    (archive / RUN_ID / "journal.jsonl").write_bytes(b"")
+    assert list_runs(archive)[-1] == RunSummary(RUN_ID, status="damaged")
+
+
 def test_what_a_row_says(archive):
     """A row has what the report has, and which notebooks acted."""
     run = list_runs(archive)[-1]

@@ -273,6 +273,23 @@ def test_approvals_that_were_given(record, approvers, before, expected):
     assert rules(record) == expected
 
 
+def test_what_only_looks_needs_no_approval(tmp_path):
+    """A run that waits for its approval has looked, and what was refused has changed nothing."""
+    story = Story(tmp_path)
+    with_policy(story.journal.folder, "1")
+    story.parameters_sha256 = hashlib.sha256(story.journal.read("parameters.yaml")).hexdigest()
+    story.start("10_provision_target")
+    story.step("map-container", status="running")
+    names = {"step_id": "map-container", "notebook": "10_provision_target", "in_outage": False}
+    story.journal.append("step", **names, status="succeeded", before={"image": "guestbook"}, after={})
+    story.step("provision-target", status="running")
+    error = {"kind": "CheckError", "message": "", "changed": "no", "exit_code": 3}
+    story.step("provision-target", status="failed", error=error)
+    assert rules(story.journal.folder) == []
+    story.step("pull-image", status="running")
+    assert rules(story.journal.folder) == ["approval"]
+
+
 def test_approvals_that_were_not_used(record):
     """An approval that the run did not count, expired or of another digest, is none."""
     with_policy(record, "1")
@@ -325,8 +342,11 @@ def test_an_altered_journal_is_not_linted(record):
 
 
 def test_no_run(tmp_path):
-    """A folder without a journal is no run."""
+    """A folder without a journal is no run, and an emptied journal says nothing."""
     with pytest.raises(JournalError, match="no run in"):
+        lint(tmp_path)
+    (tmp_path / "journal.jsonl").touch()
+    with pytest.raises(JournalError, match="is empty"):
         lint(tmp_path)
 
 
