@@ -36,7 +36,7 @@ from runbook_lib.model import Event
 RUNBOOK = [sys.executable, "-c", "from runbook_lib.cli import main; main()"]
 NOTEBOOKS = {
     "00_inspect_source": ("verify-identity", "inspect-instance", "inspect-filesystem"),
-    "30_cut_over_volume": ("stop-source-service", "unmount-volume", "detach-volume", "start-target-service"),
+    "30_cut_over_volume": ("stop-source-service", "create-rollback-point", "detach-volume", "start-target-service"),
     "40_verify_persistence": ("verify-data", "restart-task", "verify-data-after-restart"),
 }
 SERVICES = ("guestbook", "wiki", "tracker", "forum", "registry", "mail")

@@ -111,6 +111,8 @@ def _show_runs(runs: list[RunSummary]) -> None:
         for row, run in zip(rows, runs, strict=True):
             row.insert(2, f"{run.open_reviews} open" if run.open_reviews else "")
     output.show_table(head, rows)
+    for name in (visible(run.run_id) for run in runs if run.open_reviews):
+        click.echo(f"to review: {name} acted without an approval; `runbook review {name} --reason FOUND`")
 
 
 def _short(text: str) -> str:

@@ -223,6 +223,16 @@ class TestCommand:
         assert r"eve\x1b[2J" in output
         assert f"{'x' * 39}…" in output
 
+    def test_open_reviews(self, tmp_path):
+        """An open review stands in the run's line, and below is the command that closes it; afterwards neither does."""
+        journal = Story(tmp_path).journal
+        glass = journal.append("break-glass", phase="used", notebook="30_cut_over_volume")
+        output = CliRunner().invoke(main, ["list", "-d", str(tmp_path), "--open-reviews"]).output
+        assert output.splitlines()[1].split()[2:4] == ["1", "open"]
+        assert f"`runbook review {RUN_ID} --reason FOUND`" in output
+        journal.append("review", closes=[glass.seq])
+        assert "review" not in CliRunner().invoke(main, ["list", "-d", str(tmp_path)]).output
+
     def test_json(self, archive):
         """JSON has every field."""
         (found,) = json.loads(
