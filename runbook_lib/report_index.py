@@ -65,7 +65,7 @@ def render_index(runs: Sequence[Run], *, base: str, total: int, made_utc: str) -
         median_s=statistics.median(outages) if (outages := [r["outage_s"] for r in runs if r["outage_s"]]) else None,
         outages=len(outages),
         dots=_dots(runs),
-        href=lambda run: quote(f"{base}/{run['run_id']}/report.html"),
+        href=lambda run: quote(f"{base}/{run['run_id']}/report.html", errors="surrogateescape"),
     )
     return text.encode("utf-8", "backslashreplace").decode()
 
