@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
@@ -28,8 +28,8 @@ Stamp = tuple[int, int, int, int]
 
 _NAMES_A_PART, _THREADS = 250, 8
 _SETTLED_NS = 2_000_000_000
-"""A journal that changed so shortly before the index was written may have changed once more within one tick of the
-filesystem's clock; git's index knows the same doubt."""
+"""A journal that changed so shortly before it was read may have changed once more, after that, within one tick of the
+filesystem's clock; git's index knows the same doubt. By that clock the index is as old as the reading."""
 _MAKERS = ("archive_summary.py", "journal.py", "model.py", "report_outage.py", "report_reviews.py", "report_status.py")
 _NOTEBOOKS = RunSummary._fields.index("notebooks")
 
@@ -54,11 +54,11 @@ def list_runs(directory: Path, *, rebuild: bool = False, read: Reader | None = N
     known = {} if rebuild else _load(directory / INDEX_NAME)
     found = {name: known[name][1] for name, stamp in stamps.items() if name in known and known[name][0] == stamp}
     missing = [name for name in stamps if name not in found]
-    folders = [directory / name for name in missing]
-    found |= zip(missing, read(folders) if read else map(summarize, folders), strict=True)
     if missing or len(known) != len(stamps):
-        with contextlib.suppress(OSError):  # an auditor's copy may be read-only
-            _save(directory / INDEX_NAME, [(stamps[name], found[name]) for name in stamps])
+        with _new_index(directory / INDEX_NAME) as rows:
+            folders = [directory / name for name in missing]
+            found |= zip(missing, read(folders) if read else map(summarize, folders), strict=True)
+            rows += [(stamps[name], found[name]) for name in stamps]
     return [found[name] for name in sorted(stamps, reverse=True)]
 
 
@@ -94,13 +94,13 @@ def _load(path: Path) -> dict[str, tuple[Stamp, RunSummary]]:
     """Return the rows of the index that may be believed, none when it is missing, damaged, or of another release."""
     try:
         head, _, body = path.read_bytes().partition(b"\n")
-        written_ns = path.stat().st_mtime_ns
+        read_ns = path.stat().st_mtime_ns
         if json.loads(head) != _head(body):
             return {}
         rows = [_row(*row) for row in json.loads(b"[" + b",".join(body.splitlines()) + b"]")]
     except (OSError, ValueError, TypeError, KeyError, IndexError):
         return {}
-    return {row[1].run_id: row for row in rows if max(row[0][1], row[0][2]) + _SETTLED_NS < written_ns}
+    return {row[1].run_id: row for row in rows if max(row[0][1], row[0][2]) + _SETTLED_NS < read_ns}
 
 
 def _row(stamp: list[int], values: list[Any]) -> tuple[Stamp, RunSummary]:
@@ -109,12 +109,35 @@ def _row(stamp: list[int], values: list[Any]) -> tuple[Stamp, RunSummary]:
     return (size, modified_ns, changed_ns, inode), RunSummary(*values)
 
 
-def _save(path: Path, rows: Sequence[tuple[Stamp, RunSummary]]) -> None:
-    line = partial(json.dumps, separators=(",", ":"))
-    body = "".join(f"{line((stamp, summary))}\n" for stamp, summary in rows).encode()
+@contextlib.contextmanager
+def _new_index(path: Path) -> Iterator[list[tuple[Stamp, RunSummary]]]:
+    """Write the index with the rows that the block makes; its time is when the block began to read journals.
+
+    Yields:
+        The list that takes the rows. When the block fails, or nothing can be written, the index stays as it was.
+    """
+    rows: list[tuple[Stamp, RunSummary]] = []
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
-    unfinished.write_bytes(json.dumps(_head(body)).encode() + b"\n" + body)
-    unfinished.replace(path)
+    try:
+        unfinished.touch()
+    except OSError:  # an auditor's copy may be read-only
+        yield rows
+        return
+    try:
+        began_ns = unfinished.stat().st_mtime_ns
+        yield rows
+        with contextlib.suppress(OSError):
+            _write(unfinished, rows)
+            os.utime(unfinished, ns=(began_ns, began_ns))
+            unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _write(path: Path, rows: Sequence[tuple[Stamp, RunSummary]]) -> None:
+    line = partial(json.dumps, separators=(",", ":"))
+    body = "".join(f"{line(row)}\n" for row in rows).encode()
+    path.write_bytes(json.dumps(_head(body)).encode() + b"\n" + body)
 
 
 def _head(body: bytes) -> dict[str, str]:

@@ -136,6 +136,33 @@ def test_a_journal_as_young_as_the_index_is_not_believed(archive):
     assert listed(archive)[1] == [RUN_ID, PLANNED_ID, DAMAGED_ID]
 
 
+def test_the_index_is_as_old_as_the_reading(archive):
+    """However long reading takes: what was altered meanwhile, within one tick of the clock, is not believed."""
+    began = time.time()
+
+    def slowly(folders):
+        found = [summarize(folder) for folder in folders]
+        time.sleep(0.05)
+        return found
+
+    list_runs(archive, read=slowly)
+    assert (archive / INDEX_NAME).stat().st_mtime < time.time() - 0.05
+    assert (archive / INDEX_NAME).stat().st_mtime > began - 1
+
+
+def test_a_list_that_is_interrupted_leaves_the_index_as_it_was(archive):
+    """Ctrl-C while journals are read leaves the former index, and nothing half-written."""
+    list_runs(archive)
+    before = (archive / INDEX_NAME).read_bytes()
+
+    def interrupted(_folders):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list_runs(archive, rebuild=True, read=interrupted)
+    assert ((archive / INDEX_NAME).read_bytes(), list(archive.glob(".*.partial"))) == (before, [])
+
+
 def test_a_run_that_was_taken_away_is_not_listed(archive):
     """A run folder that is gone is gone from the list and from the index."""
     list_runs(archive)
