@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from runbook_lib import cli_archive, cli_reconcile, cli_recovery, cli_runs
+from runbook_lib import cli_archive, cli_history, cli_lint, cli_reconcile, cli_recovery, cli_runs
 from runbook_lib import cli_output as output
 from runbook_lib.cli_sandbox import sandbox
 from runbook_lib.errors import ParameterError, RunbookError
@@ -41,7 +41,14 @@ def main() -> None:
 
 
 main.add_command(sandbox)
-for command in (*cli_recovery.COMMANDS, *cli_archive.COMMANDS, *cli_reconcile.COMMANDS):
+_COMMANDS = (
+    *cli_recovery.COMMANDS,
+    *cli_history.COMMANDS,
+    *cli_lint.COMMANDS,
+    *cli_archive.COMMANDS,
+    *cli_reconcile.COMMANDS,
+)
+for command in _COMMANDS:
     main.add_command(command)
 
 

@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - what is slow to import is imported where it is used, so that `runbook --help` answers at once
-"""Commands on the archive: which runs there are, how two differ, whether a record is intact, and who signed it."""
+"""Commands on one record: whether it is intact, and who signed it."""
 
 from __future__ import annotations
 
@@ -7,51 +7,9 @@ from pathlib import Path
 
 import click
 
-from runbook_lib import cli_output as output
 from runbook_lib import cli_runs
 
 _DAMAGED_EXIT_CODE = 1
-
-
-@click.command("list")
-@cli_runs.directory_option
-def list_(directory: Path) -> None:
-    """Show every run of the archive, newest first."""
-    from runbook_lib.archive import list_runs
-    from runbook_lib.report_words import seconds
-
-    runs = list_runs(directory)
-    if not runs:
-        click.echo(f"no runs in {directory}")
-        return
-    head = ("run", "status", "outage", "evidence", "operator")
-    rows = [
-        (r.run_id, r.status, "" if r.outage_s is None else seconds(r.outage_s), r.evidence_grade, r.operator)
-        for r in runs
-    ]
-    output.show_table(head, rows)
-
-
-@click.command()
-@click.argument("first")
-@click.argument("second")
-@cli_runs.directory_option
-def diff(first: str, second: str, directory: Path) -> None:
-    """Show how run SECOND differs from run FIRST."""
-    from runbook_lib.history import compare_runs
-
-    found = compare_runs(cli_runs.folder_of(first, directory), cli_runs.folder_of(second, directory))
-    changed = [(d.name, d.first or "-", d.second or "-") for d in (*found.facts, *found.steps)]
-    if changed:
-        output.show_table(("what", "first", "second"), changed)
-    if found.durations:
-        rows = [(name, f"{a:.1f}", f"{b:.1f}", f"{b - a:+.1f}") for name, a, b in found.durations]
-        click.echo()
-        output.show_table(("step (seconds)", "first", "second", "change"), rows)
-    if found.parameters:
-        click.echo("\n" + "\n".join(found.parameters))
-    if not changed and not found.parameters:
-        click.echo("\nno difference but the times" if found.durations else "no difference")
 
 
 @click.command()
@@ -132,4 +90,4 @@ def sign(ctx: click.Context, run_id: str, key: Path, directory: Path) -> None:
     click.echo(f"digest     {result.digest}\nsignature  {_signature(folder, None)[0]}")
 
 
-COMMANDS = (list_, diff, verify, sign)
+COMMANDS = (verify, sign)

@@ -42,7 +42,8 @@ def word(text: str, width: int = 0) -> str:
     Returns:
         Text for `click.echo`, which removes the colour where there is no terminal.
     """
-    return click.style(text.ljust(width), fg=_COLOURS.get(text))
+    colour = _COLOURS.get(text)
+    return click.style(text.ljust(width), fg=colour) if colour else text.ljust(width)
 
 
 class Progress:
@@ -152,11 +153,11 @@ def show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         head: Heading of each column.
         rows: The cells as text.
     """
-    widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     widths[-1] = 0
-    for row in (head, *rows):
-        cells = zip(row, widths, strict=True)
-        click.echo("  ".join(cell.ljust(width) if row is head else word(cell, width) for cell, width in cells))
+    lines = ["  ".join(map(str.ljust, head, widths))]
+    lines += ["  ".join(map(word, row, widths)) for row in rows]
+    click.echo("\n".join(lines))  # at once: an archive has thousands of lines
 
 
 def _indent(text: str) -> str:

@@ -64,7 +64,7 @@ def decode_event(line: bytes) -> Event:
     data = json.loads(line)
     try:
         seq, at_utc, kind, previous = (data.pop(key) for key in ("seq", "at_utc", "kind", "previous_sha256"))
-    except (KeyError, AttributeError) as error:
+    except (KeyError, AttributeError, TypeError) as error:
         raise ValueError(f"not a journal line: {error}") from error
     return Event(seq, at_utc, kind, data, previous)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from runbook_lib.report_record import seconds_between
+from runbook_lib.report_outage import seconds_between
 from runbook_lib.report_words import seconds
 
 PLOT_START, PLOT_END = 26.5, 85.0

@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "steps": {"journal", "model"},
     "report": {"model", "journal"},
     "archive": {"model", "journal", "report"},
-    "history": {"model", "journal", "archive", "report"},
+    "history": {"model", "journal", "archive", "report", "parameters"},
+    "lint": {"model", "journal", "report", "parameters"},
     "reconcile": {"model"},
     "procedures": {
         "steps", "storage", "checks", "planfile", "manifest", "compose", "render", "model", "parameters", "scrub",
@@ -43,8 +44,8 @@ MAY_IMPORT = {
     "execute": {"engine", "journal", "parameters", "model"},
     "sandbox": {"model"},
     "cli": {
-        "execute", "run", "report", "archive", "history", "approval", "sandbox", "parameters", "model", "journal",
-        "adapters", "lease", "scrub", "reconcile",
+        "execute", "run", "report", "archive", "history", "lint", "approval", "sandbox", "parameters", "model",
+        "journal", "adapters", "lease", "scrub", "reconcile",
     },
 }  # fmt: skip
 
@@ -60,6 +61,8 @@ HOMES = {
     "pydantic": {"parameters"},
     "ipywidgets": {"widgets"},
     "pandas": {"history"},
+    "matplotlib": {"history"},
+    "nbdime": {"history"},
     "moto": {"sandbox"},
     "click": {"cli"},
     "rich": {"cli"},
