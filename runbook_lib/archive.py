@@ -17,6 +17,7 @@ from runbook_lib.errors import JournalError
 from runbook_lib.journal import (
     FIRST_PREVIOUS,
     JOURNAL_NAME,
+    RECEIPTS_NAME,
     SIGNATURE_NAME,
     SUMS_NAME,
     decode_event,
@@ -29,7 +30,7 @@ from runbook_lib.report_record import build_report
 _PARTIAL = ".partial"
 _SUM = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^/].*)")
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+-[0-9a-f]{4}")
-_NO_RECORD = frozenset({SUMS_NAME, SIGNATURE_NAME, ".lock", "errored.tfstate"})
+_NO_RECORD = frozenset({SUMS_NAME, SIGNATURE_NAME, RECEIPTS_NAME, ".lock", "errored.tfstate"})
 _WORKING_FOLDER = ".terraform"
 
 
@@ -156,7 +157,7 @@ def _compare_report(folder: Path, events: list[Event]) -> Iterator[str]:
 
 def _compare_with_sums(folder: Path) -> tuple[int, list[str]]:
     """Return how many files fit SHA256SUMS, and every file that is altered, missing or added."""
-    sealed, problem = _read_sums(folder / SUMS_NAME)
+    sealed, problem = read_sums(folder / SUMS_NAME)
     if problem:
         return 0, [problem]
     problems = []
@@ -172,8 +173,15 @@ def _compare_with_sums(folder: Path) -> tuple[int, list[str]]:
     return len(sealed), problems
 
 
-def _read_sums(path: Path) -> tuple[dict[str, str], str]:
-    """Return the digests by path, and what is wrong with the list itself, "" when nothing is."""
+def read_sums(path: Path) -> tuple[dict[str, str], str]:
+    """Return the digests that a record was sealed with.
+
+    Args:
+        path: Its SHA256SUMS.
+
+    Returns:
+        Digest in hex by path, and what is wrong with the list itself, "" when nothing is.
+    """
     if path.is_symlink():
         return {}, f"{SUMS_NAME}: altered; it is a link to somewhere else"
     if not path.is_file():

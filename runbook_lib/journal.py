@@ -25,9 +25,10 @@ from runbook_lib.scrub import SECRETS
 JOURNAL_NAME = "journal.jsonl"
 SUMS_NAME = "SHA256SUMS"
 SIGNATURE_NAME = "SHA256SUMS.sig"
+RECEIPTS_NAME = "receipts.json"
 FIRST_PREVIOUS = "0" * 64
 _RESERVED = {"seq", "at_utc", "kind", "previous_sha256"}
-_UNSEALED = {SUMS_NAME, SIGNATURE_NAME, ".lock", "errored.tfstate"}
+_UNSEALED = {SUMS_NAME, SIGNATURE_NAME, RECEIPTS_NAME, ".lock", "errored.tfstate"}
 
 
 def encode_event(event: Event) -> bytes:

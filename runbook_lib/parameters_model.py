@@ -263,6 +263,12 @@ class Archive(Section):
     """Folder that holds one folder per run. Runs that share it exclude each other from a volume."""
     bucket: kind.Bucket | None = None
     """Bucket for the lease on the volume: with it, runs of all machines exclude each other."""
+    copy_records: bool = False
+    """Whether each sealed record is copied to `bucket`, which must have versioning on."""
+    object_lock: Literal["none", "governance", "compliance"] = "none"
+    """Object Lock of a copied record; in mode `compliance` nobody at all can delete it before its time."""
+    object_lock_days: int = Field(default=365, ge=1, le=36500)
+    """For how many days."""
     prefix: kind.ObjectKey = "runbook"
     """What the keys of objects in `bucket` begin with."""
     secrets: Annotated[tuple[kind.KeptOut, ...], ListOf] = ()

@@ -128,6 +128,8 @@ def test_parameters_cannot_be_altered():
         ("policy.approvals", 2, "less than or equal to 0"),
         ("policy.rollback_point", "none", "'copy_or_snapshot' or 'snapshot'"),
         ("archive.directory", "", "a path"),
+        ("archive.copy_records", True, "archive.bucket says where to"),
+        ("archive.object_lock", "compliance", "only a record that is copied can be locked"),
     ],
 )  # fmt: skip
 def test_a_value_that_breaks_its_rule_is_refused(path, value, expected):
