@@ -47,6 +47,7 @@ class RunSummary:
         outage_s: How long the service was unavailable, None when it was not or is still.
         operator: Who ran it last.
         evidence_grade: What its evidence is worth.
+        open_reviews: How many acts without an approval nobody has reviewed.
     """
 
     run_id: str
@@ -57,6 +58,7 @@ class RunSummary:
     outage_s: float | None = None
     operator: str = ""
     evidence_grade: str = ""
+    open_reviews: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,17 @@ def _summary(folder: Path) -> RunSummary:
         report = build_report(read_events(folder / JOURNAL_NAME), folder.name)
     except JournalError:
         return RunSummary(folder.name)
-    keys = ("run_id", "name", "status", "execute", "started_utc", "outage_s", "operator", "evidence_grade")
+    keys = (
+        "run_id",
+        "name",
+        "status",
+        "execute",
+        "started_utc",
+        "outage_s",
+        "operator",
+        "evidence_grade",
+        "open_reviews",
+    )
     return RunSummary(**{key: report[key] for key in keys})
 
 
@@ -178,6 +190,8 @@ def _compare_with_journal(folder: Path, events: list[Event]) -> Iterator[str]:
             expected["parameters.yaml"] = event.fields["parameters_sha256"]
         elif event.kind == "evidence":
             expected[event.fields["path"]] = event.fields["sha256"]
+        elif event.kind == "approval":
+            expected[event.fields["page"]] = event.fields["page_sha256"]
     for path, digest in expected.items():
         if not (folder / path).is_file():
             yield f"{path}: missing; the journal names it"

@@ -30,6 +30,8 @@ def list_(directory: Path) -> None:
         for r in runs
     ]
     output.show_table(head, rows)
+    for run in (run for run in runs if run.open_reviews):
+        click.echo(f"to review: {run.run_id} acted without an approval; `runbook review {run.run_id} --reason FOUND`")
 
 
 @click.command()

@@ -20,6 +20,7 @@ from runbook_lib.errors import JournalError, ParameterError
 from runbook_lib.journal import Journal
 from runbook_lib.model import Event
 from runbook_lib.parameters import Parameters
+from runbook_lib.run_commit import git_commit
 from runbook_lib.run_digests import Change, find_changes, library_digest, notebook_digests
 from runbook_lib.run_repair import repair_attempts
 
@@ -140,6 +141,15 @@ def create_run(
         volume_id=parameters.volume.volume_id,
         account_id=parameters.aws.account_id,
         region=parameters.aws.region,
+        git_commit=git_commit(),
+        targets={
+            "account": parameters.aws.account_id,
+            "region": parameters.aws.region,
+            "instance": parameters.source.instance_id,
+            "volume": parameters.volume.volume_id,
+            "cluster": parameters.target.cluster_name,
+            "service": parameters.target.service_name,
+        },
     )
     return journal
 
