@@ -61,6 +61,23 @@ class Decision:
         return max(0, self.required - len(self.valid))
 
 
+def strictest(terms: Terms, events: Sequence[Event], notebook: str) -> Terms:
+    """Return the stricter of a policy and of what the run has asked for already: other parameters take nothing back.
+
+    Args:
+        terms: What the policy demands now.
+        events: The journal, oldest first.
+        notebook: The notebook.
+
+    Returns:
+        The terms.
+    """
+    asked = [e.fields for e in events if e.kind == "approval-request" and e.fields["notebook"] == notebook]
+    required = max((int(fields["required"]) for fields in asked), default=0)
+    may = terms.requester_may_approve and all(fields["requester_may_approve"] for fields in asked)
+    return Terms(max(terms.required, required), may)
+
+
 def decide(events: Sequence[Event], parts: Mapping[str, str], terms: Terms, now: datetime) -> Decision:
     """Return whether a change is approved.
 
@@ -132,21 +149,6 @@ def find_request(events: Sequence[Event]) -> Event | None:
         if event.kind == "step" and event.fields.get("notebook") == ROLL_BACK and _acted(event):
             return None
     return None
-
-
-def same_request(events: Sequence[Event], parts: Mapping[str, str]) -> Event | None:
-    """Return the first request for exactly this since the last way back.
-
-    Args:
-        events: The journal, oldest first.
-        parts: As `find_parts`.
-
-    Returns:
-        The `approval-request`, or None.
-    """
-    since, digest = _went_back(events), digest_of(parts)
-    asked = (e for e in events if e.kind == "approval-request" and e.seq > since and e.fields["digest"] == digest)
-    return next(asked, None)
 
 
 def requester_of(events: Sequence[Event], parts: Mapping[str, str]) -> str:

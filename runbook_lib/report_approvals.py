@@ -36,12 +36,12 @@ def page_path(request: dict[str, Any]) -> str:
     """Return where the page lies on which a request is shown to whoever approves.
 
     Args:
-        request: Fields of an `approval-request`.
+        request: As `as_json` of an `approval-request`.
 
     Returns:
-        Path below the run folder; another digest has another page.
+        Path below the run folder; another request has another page, also for the same digest.
     """
-    return f"approvals/{request['notebook']}-{request['digest'][:_IN_NAME]}.html"
+    return f"approvals/{request['notebook']}-{request['digest'][:_IN_NAME]}-{request['seq']}.html"
 
 
 def _state(event: Event, events: Sequence[Event]) -> str:
@@ -59,11 +59,13 @@ def _request(request: Event, events: Sequence[Event]) -> dict[str, Any]:
     fields = request.fields
     terms = approval.Terms(fields["required"], fields["requester_may_approve"])
     decision = approval.decide(events, fields["parts"], terms, datetime.fromisoformat(events[-1].at_utc))
+    steps = _steps(fields["notebook"], events)
     return approval.as_json(request) | {
         "given": len(decision.valid),
         "missing": decision.missing,
-        "page": page_path(fields),
-        "steps": _steps(fields["notebook"], events),
+        "page": page_path(approval.as_json(request)),
+        "steps": steps,
+        "deletes": sum("delete" in change["actions"] for step in steps for change in step["changes"]),
     }
 
 

@@ -7,13 +7,13 @@ approvals count is decided in `approval`, which asks nobody.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib import approval
 from runbook_lib.adapters.aws import Aws
-from runbook_lib.approval_digest import digest_of, find_parts
+from runbook_lib.approval_digest import find_parts
 from runbook_lib.errors import ApprovalError, ObservationError, OutsideError
 from runbook_lib.model import Event
 from runbook_lib.parameters import Parameters
@@ -58,10 +58,20 @@ def own_session(parameters: Parameters, run_id: str, **options: Any) -> Aws:
     return open_session(parameters, run_id, role_arn="", attempts=2, **options)
 
 
-def terms_of(parameters: Parameters) -> approval.Terms:
-    """Return what the policy demands of who approves."""
+def terms_of(parameters: Parameters, events: Sequence[Event], notebook: str) -> approval.Terms:
+    """Return what is demanded for a notebook.
+
+    Args:
+        parameters: The run's parameters as they are now.
+        events: The journal: what a run has asked for once it needs, whatever parameters it goes on with.
+        notebook: The notebook.
+
+    Returns:
+        The stricter of both.
+    """
     policy = parameters.policy.approvals
-    return approval.Terms(policy.required, policy.requester_may_approve)
+    required = policy.required if notebook in policy.notebooks else 0
+    return approval.strictest(approval.Terms(required, policy.requester_may_approve), events, notebook)
 
 
 def confirm(run: Run, act: Act, passes: set[tuple[str, ...]]) -> None:
@@ -79,19 +89,19 @@ def confirm(run: Run, act: Act, passes: set[tuple[str, ...]]) -> None:
     Changes:
         The journal; `passes`.
     """
-    policy = run.parameters.policy.approvals
-    if not policy.required or act.notebook not in policy.notebooks:
-        return
     events = run.journal.events()
+    terms = terms_of(run.parameters, events, act.notebook)
+    if not terms.required:
+        return
     parts = find_parts(events, act.notebook, act.plan_sha256)
-    decision = approval.decide(events, parts, terms_of(run.parameters), run.clock.now_utc())
+    decision = approval.decide(events, parts, terms, run.clock.now_utc())
     if not decision.missing:
         used = [event.seq for event in decision.valid]
         _note_once(run, passes, act, used)
         return
     glass = _broken_glass(run)
     if glass is None:
-        _ask(run, act, decision)
+        _ask(run, act, decision, terms)
     elif (key := (act.notebook, act.plan_sha256)) not in passes:
         fields = {"digest": decision.digest, "parts": dict(parts), "missing": decision.missing}
         who = {"operator": operator(), "identity": _who(run, act), "reason": glass.fields["reason"]}
@@ -125,23 +135,22 @@ def _who(run: Run, act: Act) -> Mapping[str, str]:
         raise ObservationError(act.step_id, f"an approval is needed, and AWS does not say who asks: {error}") from error
 
 
-def _ask(run: Run, act: Act, decision: approval.Decision) -> None:
-    """Note what is wanted, once, and stop."""
-    events = run.journal.events()
-    request = approval.same_request(events, decision.parts)
+def _ask(run: Run, act: Act, decision: approval.Decision, terms: approval.Terms) -> None:
+    """Note what is wanted, unless the run waits for exactly that already, and stop."""
+    waiting = approval.find_request(run.journal.events())
     void = [{"approver": e.fields["approver"], "at_utc": e.at_utc, "why": why} for e, why in decision.void]
-    if request is None:
-        policy = run.parameters.policy.approvals
+    if waiting is None or waiting.fields["digest"] != decision.digest:
+        approvers = run.parameters.policy.approvals.approvers
         run.journal.append(
             "approval-request",
             notebook=act.notebook,
             step_id=act.step_id,
-            digest=digest_of(decision.parts),
+            digest=decision.digest,
             parts=dict(decision.parts),
             required=decision.required,
             requester={**_who(run, act), "operator": operator()},
-            requester_may_approve=policy.requester_may_approve,
-            approvers={role: list(patterns) for role, patterns in policy.approvers.items()},
+            requester_may_approve=terms.requester_may_approve,
+            approvers={role: list(patterns) for role, patterns in approvers.items()},
             about=notebook_summary(act.notebook),
             void=void,
         )

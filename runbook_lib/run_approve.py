@@ -91,11 +91,12 @@ def approve(
     _refuse_another_digest(request, digest)
     parts = request.fields["parts"]
     own_role = _role_of(journal, parameters, who, approval.requester_of(journal.events(), parts), role)
-    decision = approval.decide(journal.events(), parts, terms_of(parameters), journal.now())
+    terms = terms_of(parameters, journal.events(), parts["notebook"])
+    decision = approval.decide(journal.events(), parts, terms, journal.now())
     if given := [event for event in decision.valid if event.fields["approver"] == who["arn"]]:
         return given[0], decision
     write_report(journal)  # the page that is approved is there, as it is
-    page = page_path(request.fields)
+    page = page_path(approval.as_json(request))
     event = journal.append(
         "approval",
         notebook=request.fields["notebook"],
@@ -112,7 +113,7 @@ def approve(
         page_sha256=hashlib.sha256(journal.read(page)).hexdigest(),
     )
     write_report(journal)
-    return event, approval.decide(journal.events(), parts, terms_of(parameters), journal.now())
+    return event, approval.decide(journal.events(), parts, terms, journal.now())
 
 
 def review(journal: Journal, parameters: Parameters, who: Mapping[str, str], *, reason: str) -> list[Event]:

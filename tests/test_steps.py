@@ -37,7 +37,9 @@ class StillClock:
 @pytest.fixture
 def run(tmp_path):
     journal = Journal(tmp_path / "run", lambda: datetime(2026, 1, 1, tzinfo=UTC))
-    return SimpleNamespace(journal=journal, clock=StillClock(), execute=True, confirm_lease=lambda: None)
+    return SimpleNamespace(
+        journal=journal, clock=StillClock(), execute=True, confirm_lease=lambda: None, confirm_approval=lambda *_: None
+    )
 
 
 def a_step(world, **changes):
