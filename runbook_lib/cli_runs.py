@@ -142,21 +142,16 @@ def run_notebooks(
     from runbook_lib.execute_names import ROLL_BACK, find_notebooks
     from runbook_lib.report import build_report, write_report
     from runbook_lib.run_attempt import note_runner
-    from runbook_lib.run_folder import Terms, create_run, operator
+    from runbook_lib.run_folder import Terms, create_run
     from runbook_lib.run_secrets import protect
 
-    if break_glass and not reason.strip():
-        raise ParameterError(["--break-glass: expected --reason with why it cannot wait, got nothing"])
+    _refuse_silent_break_glass(reason, asked=break_glass)
     paths = find_notebooks(notebooks)  # a name that fits nothing is refused before there is a run
     terms = Terms(accept_changes=accept_changes, way_back=[path.stem for path in paths] == [ROLL_BACK])
     protect(parameters := parameter_file.load(file), way_back=terms.way_back)
     journal = create_run(parameters, reason=reason, execute=execute, run_id=run_id, terms=terms, notebooks=paths)
-    if take_over:
-        _take_over(parameters, journal, take_over)
-    if hold:
-        journal.append("hold", operator=operator(), **hold)
-    if break_glass:
-        _note_break_glass(journal, reason)
+    _take_over(parameters, journal, take_over)
+    _note_wishes(journal, reason, hold, break_glass=break_glass)
     click.echo(f"run {journal.run_id} {'executes' if execute else 'plans only; nothing will change'}")
     _show_changes(journal)
     note_runner(journal)
@@ -173,22 +168,36 @@ def run_notebooks(
 
 
 def _take_over(parameters: Any, journal: Journal, reason: str) -> None:
-    """Declare a dead holder gone in favour of this run; its notebooks then find the volume free."""
+    """Declare a dead holder gone in favour of this run, whose notebooks then find the volume free; "" does not."""
     from runbook_lib.run_lease import lease_of
 
+    if not reason:
+        return
     fields = lease_of(parameters, journal.run_id).take_over(reason)
     journal.append("lease", **fields)
     previous = fields["previous"]
     click.echo(f"took the lease over from run {previous['run_id']}" if previous else "nobody held the volume")
 
 
-def _note_break_glass(journal: Journal, reason: str) -> None:
-    """Note, and say loudly, that this command acts without approvals where it must; it covers no other process."""
+def _refuse_silent_break_glass(reason: str, *, asked: bool) -> None:
+    if asked and not reason.strip():
+        raise ParameterError(["--break-glass: expected --reason with why it cannot wait, got nothing"])
+
+
+def _note_wishes(journal: Journal, reason: str, hold: Mapping[str, Any] | None, *, break_glass: bool) -> None:
+    """Note how this command is to go on: that it holds, and, loudly, that it acts without approvals where it must.
+
+    A broken glass covers this process and no other.
+    """
     import os
 
     from runbook_lib.run_attempt import runner_fields
     from runbook_lib.run_folder import operator
 
+    if hold:
+        journal.append("hold", operator=operator(), **hold)
+    if not break_glass:
+        return
     journal.append("break-glass", phase="requested", operator=operator(), reason=reason, **runner_fields(os.getpid()))
     text = "approvals that the policy wants are passed over where they are missing; it stands in the record"
     click.echo(f"{click.style('BREAK GLASS', fg='red', bold=True)}  {text}: {reason}", err=True)

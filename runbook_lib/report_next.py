@@ -28,7 +28,7 @@ def next_steps(report: Report) -> list[tuple[str, str]]:
         Pairs of a sentence and a command.
     """
     review = (_REVIEW, f"runbook review {report['run_id']} --reason WHAT-WAS-FOUND")
-    return [*([review] if report["open_reviews"] else []), *_by_status(report)]
+    return [*([review] if report.get("open_reviews") else []), *_by_status(report)]
 
 
 def _by_status(report: Report) -> list[tuple[str, str]]:

@@ -79,19 +79,13 @@ def approve(
     Changes:
         An `approval` event, the report and the seal.
     """
-    policy = parameters.policy.approvals
-    longest_s = float(policy.valid_for_s)
-    for_s = longest_s if valid_for_s is None else valid_for_s
-    problems = [] if reason.strip() else ["--reason: expected why it is right, got nothing"]
-    if not 0 < for_s <= longest_s:
-        problems.append(f"--valid-for: expected more than 0 and at most {longest_s / 3600:g} hours (policy.approvals)")
-    if problems:
-        raise ParameterError(problems)
+    for_s = _valid_for_s(parameters, reason, valid_for_s)
     request = find_waiting(journal)
     _refuse_another_digest(request, digest)
     parts = request.fields["parts"]
-    own_role = _role_of(journal, parameters, who, approval.requester_of(journal.events(), parts), role)
     terms = terms_of(parameters, journal.events(), parts["notebook"])
+    author = approval.requester_of(journal.events(), parts)
+    own_role = _role_of(parameters, who, author, terms, role)
     decision = approval.decide(journal.events(), parts, terms, journal.now())
     if given := [event for event in decision.valid if event.fields["approver"] == who["arn"]]:
         return given[0], decision
@@ -114,6 +108,18 @@ def approve(
     )
     write_report(journal)
     return event, approval.decide(journal.events(), parts, terms, journal.now())
+
+
+def _valid_for_s(parameters: Parameters, reason: str, wanted_s: float | None) -> float:
+    """Return how long an approval counts; refuse one without a reason, or for longer than the policy allows."""
+    longest_s = float(parameters.policy.approvals.valid_for_s)
+    for_s = longest_s if wanted_s is None else wanted_s
+    problems = [] if reason.strip() else ["--reason: expected why it is right, got nothing"]
+    if not 0 < for_s <= longest_s:
+        problems.append(f"--valid-for: expected more than 0 and at most {longest_s / 3600:g} hours (policy.approvals)")
+    if problems:
+        raise ParameterError(problems)
+    return for_s
 
 
 def review(journal: Journal, parameters: Parameters, who: Mapping[str, str], *, reason: str) -> list[Event]:
@@ -140,8 +146,9 @@ def review(journal: Journal, parameters: Parameters, who: Mapping[str, str], *, 
     found = approval.open_reviews(journal.events())
     if not found:
         raise JournalError(f"run {journal.run_id} has nothing to review; nothing was changed")
+    terms = approval.Terms(1, parameters.policy.approvals.requester_may_approve)
     for event in found:
-        role = _role_of(journal, parameters, who, event.fields["identity"]["arn"], "")
+        role = _role_of(parameters, who, event.fields["identity"]["arn"], terms, "")
     journal.append(
         "review",
         closes=[event.seq for event in found],
@@ -170,16 +177,21 @@ def _refuse_another_digest(request: Event, digest: str) -> None:
         )
 
 
-def _role_of(journal: Journal, parameters: Parameters, who: Mapping[str, str], author: str, wanted: str) -> str:
+def _role_of(
+    parameters: Parameters,
+    who: Mapping[str, str],
+    author: str,
+    terms: approval.Terms,
+    wanted: str,
+) -> str:
     """Return the role of whoever says yes; refuse who would say yes to themselves."""
-    policy = parameters.policy.approvals
-    if who["arn"] == author and not policy.requester_may_approve:
+    if who["arn"] == author and not terms.requester_may_approve:
         raise JournalError(
             f"{who['arn']} asked for this itself, and policy.approvals.requester_may_approve is false; nothing was "
-            f"changed. Somebody else does it, with credentials of their own: --profile NAME (run {journal.run_id})"
+            f"changed. Somebody else does it, with credentials of their own: --profile NAME"
         )
+    approvers, own = parameters.policy.approvals.approvers, parameters.aws.account_id
     try:
-        own = parameters.aws.account_id
-        return approval.find_role(who["arn"], who["account_id"], policy.approvers, own=own, wanted=wanted)
+        return approval.find_role(who["arn"], who["account_id"], approvers, own=own, wanted=wanted)
     except ValueError as error:
         raise JournalError(f"not allowed: {error}. Nothing was changed") from error
