@@ -96,15 +96,12 @@ def decide(events: Sequence[Event], parts: Mapping[str, str], terms: Terms, now:
     """
     notebook = parts["notebook"]
     since = _went_back(events)
-    requester = requester_of(events, parts)
     valid: dict[str, Event] = {}
     void: list[tuple[Event, str]] = []
     for event in events:
         if event.kind != "approval" or event.fields.get("notebook") != notebook or event.seq < since:
             continue
-        why = _why_void(event, events, parts, now)
-        if not why and event.fields["approver"] == requester and not terms.requester_may_approve:
-            why = "given by who asked for it (policy.approvals.requester_may_approve is false)"
+        why = _why_void(event, events, parts, now) or _why_not_theirs(event, events, terms)
         if why:
             void.append((event, why))
         else:
@@ -121,6 +118,16 @@ def _why_void(approval: Event, events: Sequence[Event], parts: Mapping[str, str]
     if datetime.fromisoformat(expires) > now or _is_down_under(approval, events):
         return ""
     return f"expired {expires[:19]}Z"
+
+
+def _why_not_theirs(approval: Event, events: Sequence[Event], terms: Terms) -> str:
+    """Return why somebody could not give an approval, "" when they could."""
+    requester = requester_of(events, approval.fields["parts"])
+    if not requester:
+        return "nobody had asked for it"
+    if approval.fields["approver"] == requester and not terms.requester_may_approve:
+        return "given by who asked for it (policy.approvals.requester_may_approve is false)"
+    return ""
 
 
 def _is_down_under(approval: Event, events: Sequence[Event]) -> bool:
@@ -152,19 +159,19 @@ def find_request(events: Sequence[Event]) -> Event | None:
 
 
 def requester_of(events: Sequence[Event], parts: Mapping[str, str]) -> str:
-    """Return who asked first for exactly this.
+    """Return who asked first for exactly this, since the run last went back.
 
     Args:
         events: The journal, oldest first.
-        parts: As `find_parts`; without a plan, the newest request for the notebook that covers the rest counts.
+        parts: As `find_parts`.
 
     Returns:
         The identity's ARN, "" when nobody asked.
     """
-    since = _went_back(events)
-    asked = [e for e in events if e.kind == "approval-request" and e.seq > since]
-    covering = [e for e in asked if not find_changed(e.fields["parts"], parts)]
-    return str(covering[0].fields["requester"]["arn"]) if covering else ""
+    since, digest = _went_back(events), digest_of(parts)
+    asked = (e for e in events if e.kind == "approval-request" and e.seq > since and e.fields["digest"] == digest)
+    first = next(asked, None)
+    return "" if first is None else str(first.fields["requester"]["arn"])
 
 
 def open_reviews(events: Sequence[Event]) -> list[Event]:

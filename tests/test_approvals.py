@@ -117,6 +117,27 @@ class TestSayingYes:
             {"given by who asked for it (policy.approvals.requester_may_approve is false)"},
         )
 
+    def test_a_yes_that_nobody_asked_for_never_counts(self, desk):
+        """An approval of something that was never asked for is no approval, also when it fits."""
+        one = desk()
+        one.stopped_at()
+        event, _ = one.approve(BOB)
+        other = find_parts(one.journal.events(), "30_cut_over_volume")
+        one.journal.append("approval", **{**event.fields, "notebook": "30_cut_over_volume", "parts": other})
+        assert "nobody had asked for it" in one.stopped_at(STOP)
+
+    def test_two_who_take_turns_are_not_in_each_others_way(self, desk):
+        """Who asks for the next plan may be who approved the last one; acts that apply none go on under either."""
+        one = desk()
+        one.stopped_at()
+        other = run_approval.Act(PROVISION.step_id, PROVISION.notebook, digest("another plan"))
+        one.at_keyboard = BOB
+        one.stopped_at(other)
+        one.approve(ALICE)
+        one.confirm(other)
+        one.confirm(PULL)
+        assert [used["by"] for used in one.kinds("approval-used")] == [[ALICE]]
+
     def test_two_people_are_two(self, desk):
         """Where two are wanted, one person twice is one; the second yes of the same person changes nothing."""
         one = desk(required=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 
 import pytest
@@ -69,7 +70,11 @@ def test_stopped_approved_and_resumed(sandbox, asked_by_alice, people, tmp_path,
     assert [step["id"] for step in request["steps"] if step["plan"]] == planned
     page = folder / request["page"]
     shown = page.read_text("utf-8")
-    changes = [change["address"] for step in request["steps"] for change in step["changes"]]
+    changes = [
+        html.escape(change["address"]).replace("&quot;", "&#34;")
+        for step in request["steps"]
+        for change in step["changes"]
+    ]
     assert (len(changes) > 10, [address for address in changes if address not in shown]) == (len(notebooks) > 1, [])
 
     with unchanged(sandbox):
