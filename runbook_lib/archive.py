@@ -131,6 +131,8 @@ def _compare_with_journal(folder: Path, events: list[Event]) -> Iterator[str]:
             expected["parameters.yaml"] = event.fields["parameters_sha256"]
         elif event.kind == "evidence":
             expected[event.fields["path"]] = event.fields["sha256"]
+        elif event.kind == "approval":
+            expected[event.fields["page"]] = event.fields["page_sha256"]
     for path, digest in expected.items():
         if not (folder / path).is_file():
             yield f"{path}: missing; the journal names it"

@@ -30,7 +30,15 @@ _NAMES_A_PART, _THREADS = 250, 8
 _SETTLED_NS = 2_000_000_000
 """A journal that changed so shortly before it was read may have changed once more, after that, within one tick of the
 filesystem's clock; git's index knows the same doubt. By that clock the index is as old as the reading."""
-_MAKERS = ("archive_summary.py", "journal.py", "model.py", "report_outage.py", "report_reviews.py", "report_status.py")
+_MAKERS = (
+    "approval.py",
+    "approval_digest.py",
+    "archive_summary.py",
+    "journal.py",
+    "model.py",
+    "report_outage.py",
+    "report_status.py",
+)
 _NOTEBOOKS = RunSummary._fields.index("notebooks")
 
 Reader = Callable[[Sequence[Path]], Iterable[RunSummary]]

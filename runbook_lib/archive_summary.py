@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from runbook_lib.approval import open_reviews
 from runbook_lib.errors import JournalError
 from runbook_lib.journal import JOURNAL_NAME, read_events
 from runbook_lib.model import Event
 from runbook_lib.report_outage import find_outages, total_outage_s
-from runbook_lib.report_reviews import open_reviews
 from runbook_lib.report_status import derive_status
 
 DAMAGED = "damaged"

@@ -114,7 +114,7 @@ def archive_(run_id: str, directory: Path) -> None:
         raise ParameterError(
             ["archive.copy_records: expected true, found false: this run's records stay where they are"]
         )
-    click.echo(cli_runs.copied(parameters, cli_runs.repair(folder)))
+    click.echo(cli_s3.copied(parameters, cli_runs.repair(folder)))
 
 
 COMMANDS = (verify, sign, archive_)

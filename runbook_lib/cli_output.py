@@ -67,11 +67,14 @@ class Progress:
         fields = event.fields
         if event.kind == "notebook-started":
             again = f" (attempt {fields['attempt']})" if fields["attempt"] > 1 else ""
+            again += " is planned, so that whoever approves sees all of it" if fields.get("for_approval") else ""
             self._line(click.style(f"{fields['notebook']}{again}", bold=True), "starting the kernel")
         elif event.kind == "step" and fields["status"] == "running":
             self._move(fields["title"])
         elif event.kind == "step":
             self._line(f"  {word(fields['status'], 9)}  {fields['title']} ({seconds(fields['duration_s'])})", "")
+        elif event.kind == "break-glass" and fields["phase"] == "used":
+            self._line(f"  {click.style('BREAK GLASS', fg='red', bold=True)}  {fields['step_id']} is not approved", "")
         elif event.kind == "wait" and "since_utc" in fields:  # hours, maybe: also where no line can move
             self._line(f"  {word('waiting', 9)}  since {fields['since_utc']} for {fields['reason']}", fields["reason"])
         elif event.kind == "wait":

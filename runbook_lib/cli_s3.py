@@ -1,16 +1,58 @@
 # ruff: noqa: PLC0415 - what is slow to import is imported where it is used, so that `runbook --help` answers at once
-"""A record that lies in a bucket, for commands that take a folder."""
+"""Records in a bucket: copied there when they are sealed, brought here for commands that take a folder."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from runbook_lib.errors import ParameterError
+from runbook_lib.errors import ParameterError, RunbookError
+
+if TYPE_CHECKING:
+    from runbook_lib.journal import Journal
 
 _HOW = "expected s3://BUCKET/PREFIX/runs/RUN_ID"
+
+
+def copy_to_bucket(parameters: Any, journal: Journal) -> None:
+    """Copy a sealed record into the bucket of the parameters, if they want that; a failure ends nothing else.
+
+    Args:
+        parameters: What to migrate.
+        journal: The run.
+    """
+    if not parameters.archive.copy_records:
+        return
+    try:
+        click.echo(copied(parameters, journal))
+    except RunbookError as error:
+        click.echo(f"{click.style('not copied', fg='red', bold=True)}  {error}", err=True)
+        click.echo(f"            `runbook archive {journal.run_id}` copies what is missing", err=True)
+
+
+def copied(parameters: Any, journal: Journal) -> str:
+    """Copy a sealed record into the bucket of the parameters, and say what came of it.
+
+    Args:
+        parameters: As `copy_to_bucket`.
+        journal: As `copy_to_bucket`.
+
+    Returns:
+        A sentence.
+    """
+    from runbook_lib.adapters.clock import Clock
+    from runbook_lib.adapters.record_store import RecordStore
+    from runbook_lib.archive_copy import Terms, copy_record
+    from runbook_lib.run_lease import open_session
+
+    archive = parameters.archive
+    terms = Terms(archive.prefix, archive.object_lock, archive.object_lock_days)
+    store = RecordStore(open_session(parameters, journal.run_id), archive.bucket)
+    done = copy_record(journal, store, terms, Clock().now_utc)
+    return f"record    {done.where}: {done.put} files put, {done.kept} there already; digest {done.digest}"
 
 
 def fetched(url: str, scratch: Path) -> Path:

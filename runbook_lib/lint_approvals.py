@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runbook_lib.approval import open_reviews
 from runbook_lib.lint_events import acts, where
 from runbook_lib.lint_finding import Finding
 from runbook_lib.model import Event
 from runbook_lib.parameters_yaml import read_yaml
-from runbook_lib.report_reviews import open_reviews
 from runbook_lib.report_status import ADOPT, CHANGE, CUT_OVER, PREPARE, RETIRE
 
 _GATED = ("10_provision_target", CUT_OVER, ADOPT, RETIRE, PREPARE, CHANGE)

@@ -18,11 +18,11 @@ import jinja2
 from runbook_lib import report_words as words
 from runbook_lib.journal import Journal
 from runbook_lib.report_next import next_steps
-from runbook_lib.report_picture import budget_bar, outage_chart, timeline
+from runbook_lib.report_picture import budget_bar, forecast_chart, outage_chart, timeline
 from runbook_lib.report_record import build_report
 from runbook_lib.report_status import derive_status
 
-__all__ = ["build_report", "derive_status", "render_html", "render_markdown", "write_report"]
+__all__ = ["build_report", "derive_status", "render_html", "render_markdown", "render_page", "write_report"]
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _FACTS_CHARACTERS = 4000
@@ -42,14 +42,34 @@ def write_report(journal: Journal) -> Path:
         JournalError: when the journal's chain does not hold.
 
     Changes:
-        report.json, report.md, report.html and SHA256SUMS in the run folder.
+        report.json, report.md, report.html and SHA256SUMS in the run folder; the page of an approval that is asked for.
     """
     report = build_report(journal.events(), journal.run_id)
+    _write_page(journal, report)
     journal.write("report.json", json.dumps(report, indent=2, sort_keys=True) + "\n")
     journal.write("report.md", render_markdown(report))
     journal.write("report.html", render_html(report))
     journal.seal()
     return journal.folder / "report.html"
+
+
+def _write_page(journal: Journal, report: Mapping[str, Any]) -> None:
+    """Write the page of what is to be approved; one on whose sight somebody approved is never written again."""
+    request = report["approval_request"]
+    if request and not any(one.get("page") == request["page"] for one in report["approvals"]):
+        journal.write(request["page"], render_page(report))
+
+
+def render_page(report: Mapping[str, Any]) -> str:
+    """Return the page on which whoever approves sees what is asked for; one HTML file as the report is.
+
+    Args:
+        report: As `build_report`, of a run that waits for an approval.
+
+    Returns:
+        HTML.
+    """
+    return _render(_html(), "approval.html.j2", report)
 
 
 def render_html(report: Mapping[str, Any]) -> str:
@@ -61,14 +81,17 @@ def render_html(report: Mapping[str, Any]) -> str:
     Returns:
         HTML.
     """
-    environment = jinja2.Environment(
+    return _render(_html(), "report.html.j2", report)
+
+
+def _html() -> jinja2.Environment:
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return _render(environment, "report.html.j2", report)
 
 
 def render_markdown(report: Mapping[str, Any]) -> str:
@@ -112,6 +135,7 @@ def _render(environment: jinja2.Environment, template: str, report: Mapping[str,
         next_steps=next_steps(report),
         timeline=timeline(report),
         outage_chart=outage_chart(report),
+        forecast_chart=forecast_chart(report),
         budget=budget_bar(report),
         checks=checks,
         failed_checks=[check for check in checks if _verdict(check) == "failed"],

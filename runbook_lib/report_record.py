@@ -9,6 +9,7 @@ from typing import Any
 
 from runbook_lib.journal import encode_event
 from runbook_lib.model import SCHEMA_VERSION, Event
+from runbook_lib.report_approvals import approvals_of
 from runbook_lib.report_outage import find_outages, seconds_between, total_outage_s
 from runbook_lib.report_status import (
     Attempt,
@@ -83,7 +84,7 @@ def build_report(events: Sequence[Event], run_id: str) -> dict[str, Any]:
         "changes": [e.fields | {"at_utc": e.at_utc} for e in events if e.kind == "changes"],
         "forced_detaches": [e.fields | {"at_utc": e.at_utc} for e in events if e.kind == "forced-detach"],
         "filesystem_checks": [e.fields | {"at_utc": e.at_utc} for e in events if e.kind == "filesystem-check"],
-        "approvals": [e.fields | {"at_utc": e.at_utc} for e in events if e.kind == "approval"],
+        **approvals_of(events),
         "rollback_point": _rollback_point(events),
         "api_calls": _api_calls(events),
         "host_commands": _host_commands(events),
@@ -219,14 +220,8 @@ def _rollback_point(events: Sequence[Event]) -> dict[str, Any]:
     if not points:
         return {"kind": "", "id": "", "status": "", "point": "", "at_utc": ""}
     newest = (cutover or points)[-1]
-    fields = newest.fields
-    return {
-        "kind": fields.get("type", ""),
-        "id": fields.get("id", ""),
-        "status": fields.get("status", ""),
-        "point": fields.get("point", ""),
-        "at_utc": newest.at_utc,
-    }
+    names = {"kind": "type", "id": "id", "status": "status", "point": "point"}
+    return {key: newest.fields.get(name, "") for key, name in names.items()} | {"at_utc": newest.at_utc}
 
 
 def _api_calls(events: Sequence[Event]) -> dict[str, Any]:

@@ -30,16 +30,17 @@ MAY_IMPORT = {
     "journal": {"model", "scrub"},
     "storage": {"checks", "model", "parameters"},
     "steps": {"journal", "model"},
-    "report": {"model", "journal"},
-    "archive": {"model", "journal", "report"},
+    "approval": {"model"},  # who may say yes is decided without asking anybody
+    "report": {"model", "journal", "approval"},
+    "archive": {"model", "journal", "report", "approval"},
     "history": {"model", "journal", "archive", "report", "parameters"},
-    "lint": {"model", "journal", "report", "parameters"},
+    "lint": {"model", "journal", "report", "parameters", "approval"},
     "reconcile": {"model"},
     "procedures": {
         "steps", "storage", "checks", "planfile", "manifest", "compose", "render", "model", "parameters", "scrub",
     },
     "lease": {"scrub"},  # who may hold a volume: it is handed its clock and its bucket, so it needs no pipe
-    "run": {"scrub", "adapters", "steps", "journal", "lease", "report", "parameters", "model"},
+    "run": {"scrub", "adapters", "steps", "journal", "lease", "report", "parameters", "model", "approval"},
     "engine": {"journal", "model", "report", "scrub"},  # plain Papermill has nobody else who writes the report
     "execute": {"engine", "journal", "parameters", "model"},
     "sandbox": {"model"},

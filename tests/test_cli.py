@@ -63,7 +63,19 @@ class TestHelp:
     def test_commands(self):
         """The help names every command and the exit codes."""
         text = invoke("--help").output
-        ordinary = ("run", "status", "report", "resume", "roll-back", "list", "diff", "verify", "sandbox")
+        ordinary = (
+            "run",
+            "status",
+            "report",
+            "resume",
+            "roll-back",
+            "approve",
+            "review",
+            "list",
+            "diff",
+            "verify",
+            "sandbox",
+        )
         for command in (*ordinary, "lease", "cut-over", "panic", "force-detach"):
             assert re.search(rf"^  {command} ", text, re.MULTILINE)
         assert "Nothing changes without --execute" in text

@@ -125,7 +125,12 @@ def test_parameters_cannot_be_altered():
         ("storage.driver", "efs", "'rexray' or 'host_mount'"),
         ("terraform.backend", {"type": "gcs"}, "'local', 's3'"),
         ("terraform.backend", {"type": "s3", "key": "k", "region": "us-east-1"}, "terraform.backend.bucket is missing"),
-        ("policy.approvals", 2, "less than or equal to 0"),
+        ("policy.approvals", True, "valid dictionary"),
+        ("policy.approvals", 10, "less than or equal to 9"),
+        ("policy.approvals", {"required": -1}, "greater than or equal to 0"),
+        ("policy.approvals", {"notebooks": ["90_roll_back"]}, "policy.approvals.notebooks[0]"),
+        ("policy.approvals", {"approvers": {"owner": ["bob"]}}, "the ARN of an identity"),
+        ("policy.approvals", {"approvers": {"Owner": []}}, "a role in lower-case words"),
         ("policy.rollback_point", "none", "'copy_or_snapshot' or 'snapshot'"),
         ("archive.directory", "", "a path"),
         ("archive.copy_records", True, "archive.bucket says where to"),
@@ -274,3 +279,11 @@ def test_generated_files_are_current():
     )
 
     assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("written", [2, {"required": 2}])
+def test_a_number_of_approvals_is_short_for_the_section(written):
+    """`approvals: 2` is what releases before wrote; it means the same, and is written back as the section."""
+    loaded = parameters.load(SANDBOX, changed("policy.approvals", written))
+    assert (loaded.policy.approvals.required, loaded.policy.approvals.requester_may_approve) == (2, False)
+    assert yaml.safe_load(parameters.dump(loaded))["migration"]["policy"]["approvals"]["required"] == 2

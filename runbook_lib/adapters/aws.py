@@ -237,6 +237,22 @@ class Aws:
         answer = self.call("sts", "get_caller_identity")
         return {"account_id": answer["Account"], "arn": answer["Arn"], "region": self.region}
 
+    def caller(self) -> dict[str, str]:
+        """Return who we are, and by which request AWS said so, so that it can be found in CloudTrail.
+
+        Returns:
+            Keys `arn`, `account_id`, `request_id`.
+
+        Raises:
+            AwsError: when there are no valid credentials.
+
+        Source: STS GetCallerIdentity.
+        """
+        with self.mapped("get_caller_identity"):
+            answer = self.client("sts").get_caller_identity()
+        request_id = str(answer["ResponseMetadata"].get("RequestId", ""))
+        return {"arn": answer["Arn"], "account_id": answer["Account"], "request_id": request_id}
+
     def parameter(self, name: str) -> str:
         """Return the value of a public SSM parameter.
 
