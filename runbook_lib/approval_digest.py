@@ -14,7 +14,8 @@ from runbook_lib.model import Event
 
 PLAN = "Terraform plan"
 _SHOWN = 12
-_HEX = 64
+_LONG = 40
+"""A git commit or a digest; only its beginning is shown."""
 
 
 def find_parts(events: Sequence[Event], notebook: str, plan_sha256: str = "") -> dict[str, str]:
@@ -87,4 +88,4 @@ def _applied_before(events: Sequence[Event], notebook: str) -> str:
 
 def _shown(value: Any) -> str:
     text = str(value)
-    return f"{text[:_SHOWN]}…" if len(text) == _HEX else text or "none"
+    return f"{text[:_SHOWN]}…" if len(text) >= _LONG else text or "none"

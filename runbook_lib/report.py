@@ -9,7 +9,8 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +85,18 @@ def render_html(report: Mapping[str, Any]) -> str:
     return _render(_html(), "report.html.j2", report)
 
 
+@cache
 def _html() -> jinja2.Environment:
-    return jinja2.Environment(
+    """Return what renders pages; made once, because compiling the templates takes longer than rendering them."""
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= _filters()
+    return environment
 
 
 def render_markdown(report: Mapping[str, Any]) -> str:
@@ -103,6 +108,11 @@ def render_markdown(report: Mapping[str, Any]) -> str:
     Returns:
         Markdown; each value on one line.
     """
+    return _render(_markdown(), "report.md.j2", report)
+
+
+@cache
+def _markdown() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -111,11 +121,12 @@ def render_markdown(report: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return _render(environment, "report.md.j2", report)
+    environment.filters |= _filters()
+    return environment
 
 
-def _render(environment: jinja2.Environment, template: str, report: Mapping[str, Any]) -> str:
-    environment.filters |= {
+def _filters() -> dict[str, Callable[..., Any]]:
+    return {
         "code": _code,
         "count": words.count,
         "facts": _facts,
@@ -125,9 +136,11 @@ def _render(environment: jinja2.Environment, template: str, report: Mapping[str,
         "failed_first": _failed_first,
         "verdict": _verdict,
     }
+
+
+def _render(environment: jinja2.Environment, template: str, report: Mapping[str, Any]) -> str:
     checks = [check for step in report["steps"] for check in step["checks"]]
     took = {s["id"]: s["duration_s"] for s in report["steps"] if s["in_outage"] and s["status"] == "succeeded"}
-    environment.filters["measured"] = took.get
     text = environment.get_template(template).render(
         report=report,
         headline=words.headline(report),
@@ -138,6 +151,7 @@ def _render(environment: jinja2.Environment, template: str, report: Mapping[str,
         forecast_chart=forecast_chart(report),
         budget=budget_bar(report),
         checks=checks,
+        measured=took,
         failed_checks=[check for check in checks if _verdict(check) == "failed"],
         notebooks=list(dict.fromkeys(sorted(step["notebook"] for step in report["steps"]))),
     )

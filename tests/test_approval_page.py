@@ -237,11 +237,19 @@ class TestReport:
         one.confirm()
         report = report_of(one)
         assert [item["state"] for item in report["approvals"]] == [
-            f"void: git commit: was {'4' * 40}, is {'5' * 40}",
+            "void: git commit: was 444444444444…, is 555555555555…",
             "used",
         ]
         page, markdown = read(render_html(report)), render_markdown(report)
-        for text in (BOB, "as approver", "first <b>look</b>", "second look", "request-bob", "2026-02-01"):
+        for text in (
+            BOB,
+            "as approver",
+            "In CloudTrail",
+            "first <b>look</b>",
+            "second look",
+            "request-bob",
+            "2026-02-01",
+        ):
             assert text in page.text
         assert "first &lt;b&gt;look&lt;/b&gt;" in markdown
         assert report["approval_request"] is None
