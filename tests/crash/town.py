@@ -55,12 +55,14 @@ class Town:
 
     Args:
         folder: Where its files may go.
+        driver: The storage driver.
         keeps_provider: Whether Terraform's provider is kept running, because nothing is struck inside Terraform.
         **target: What of the parameters' target is another than the sandbox's.
     """
 
-    def __init__(self, folder, *, keeps_provider=True, **target):
-        self.sandbox = RunningSandbox(nursery.start(folder / "sandbox", latency="none"))
+    def __init__(self, folder, driver="rexray", *, keeps_provider=True, **target):
+        self.storage_driver = driver
+        self.sandbox = RunningSandbox(nursery.start(folder / "sandbox", latency="none"), driver)
         self._provider = RunningProvider(folder, self.sandbox) if keeps_provider else None
         self.environment = self._provider.environment if keeps_provider else {}
         self.archive = folder / "runs"
@@ -184,6 +186,11 @@ class Town:
             assert looks_again or step_id in ended.output
         self.has_one_writer()
         return self.left()
+
+    def note(self, *case, **cell):
+        """Note what was seen for docs/what-if.md, whose rows are those of the first storage driver."""
+        if self.storage_driver == "rexray":
+            note(*case, **cell)
 
     def left(self):
         """Return in words what a strike left behind."""

@@ -10,19 +10,22 @@ from pathlib import Path
 import pytest
 import yaml
 
+from runbook_lib.procedures import rehearse_on_clone
 from tests import nursery
 from tests.conftest import RunningSandbox
 from tests.migration.conftest import only_run, report_of, run_command
 from tests.world_picture import unchanged
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+SKIPPED = {"rexray": [], "host_mount": [step.step_id for step in rehearse_on_clone.STEPS[1:]]}
+"""What a plan has no need of: host_mount knows the data volume only, and cannot mount a clone."""
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory):
+def sandbox(driver, tmp_path_factory):
     """Return a sandbox whose volume also has a user's directory `data`, which the plugin by default makes its own."""
     folder = tmp_path_factory.mktemp("sandbox")
-    running = RunningSandbox(nursery.start(folder, latency="fast", estate_options=("data-directory",)))
+    running = RunningSandbox(nursery.start(folder, latency="fast", estate_options=("data-directory",)), driver)
     yield running
     running.stop()
 
@@ -60,15 +63,14 @@ def migrated(sandbox, parameters, planned):
     return ended, folder
 
 
-def test_without_execute_every_step_is_planned(planned):
-    """A run without --execute ends with 0 and reports every step as planned."""
+def test_without_execute_every_step_is_planned(planned, driver):
+    """A run without --execute ends with 0 and reports every step as planned, or as having nothing to do."""
     ended, _, _, folder = planned
     assert ended.exit_code == 0, ended.output
     report = report_of(folder)
     assert report["status"] == "planned"
-    assert {step["status"] for step in report["steps"]} == {"planned"}, [
-        (s["id"], s["status"]) for s in report["steps"] if s["status"] != "planned"
-    ]
+    assert {step["status"] for step in report["steps"]} <= {"planned", "skipped"}
+    assert [step["id"] for step in report["steps"] if step["status"] == "skipped"] == SKIPPED[driver]
     assert len(report["steps"]) == 45
 
 
@@ -128,6 +130,19 @@ def test_it_is_the_same_volume(migrated, sandbox, parameters):
     (volume,) = sandbox.client("ec2").describe_volumes(VolumeIds=[volume_id])["Volumes"]
     assert [a["State"] for a in volume["Attachments"]] == ["attached"]
     assert volume["Attachments"][0]["InstanceId"] != source_id
+
+
+def test_only_one_host_says_to_have_the_volume(migrated, sandbox, parameters, driver):
+    """After restart and replacement the attribute is on the host that holds the volume, and on no other."""
+    volume_id = yaml.safe_load(parameters.read_text())["migration"]["volume"]["volume_id"]
+    ecs = sandbox.client("ecs")
+    arns = ecs.list_container_instances(cluster="guestbook")["containerInstanceArns"]
+    found = ecs.describe_container_instances(cluster="guestbook", containerInstances=arns)["containerInstances"]
+    said = {one["ec2InstanceId"]: {a["name"]: a.get("value") for a in one["attributes"]} for one in found}
+    marked = [host for host, attributes in said.items() if attributes.get("runbook.mounted") == volume_id]
+    (volume,) = sandbox.client("ec2").describe_volumes(VolumeIds=[volume_id])["Volumes"]
+    holders = [attachment["InstanceId"] for attachment in volume["Attachments"]]
+    assert marked == (holders if driver == "host_mount" else [])  # nobody else has a host that says so
 
 
 def test_the_record_is_whole(migrated):
