@@ -175,7 +175,7 @@ def test_a_pinned_plugin_and_an_accepted_unpinned_one_pass():
 
 
 def test_a_rehearsal_cannot_be_required_of_a_driver_that_has_none():
-    """`policy.require_rehearsal` with host_mount would refuse the cutover for ever: refused before anything is tried."""
+    """`policy.require_rehearsal` with host_mount would refuse the cutover for ever: it is refused at once."""
     data = changed("storage", {"driver": "host_mount", "host_mount": HOST_MOUNT})
     assert parameters.load(SANDBOX, data).policy.require_rehearsal is False
     data["policy"]["require_rehearsal"] = True
