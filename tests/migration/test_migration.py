@@ -74,7 +74,7 @@ def test_without_execute_every_step_is_planned(planned, driver):
     assert report["status"] == "planned"
     assert {step["status"] for step in report["steps"]} <= {"planned", "skipped"}
     assert [step["id"] for step in report["steps"] if step["status"] == "skipped"] == SKIPPED[driver]
-    assert len(report["steps"]) == 45
+    assert len(report["steps"]) == 44
 
 
 def test_without_execute_nothing_changes(planned):
