@@ -73,7 +73,7 @@ class Policy(Section):
     on_budget_exceeded: Literal["roll_back", "continue"] = "roll_back"
     """What a cutover does when the budget is used up before the service is up on ECS."""
     require_rehearsal: bool = False
-    """Whether the cutover refuses to begin in a run that did not rehearse."""
+    """Whether the cutover refuses to begin in a run that did not rehearse; not with `host_mount`, which cannot."""
     bake_time_s: int = Field(default=300, ge=0)
     """How long the service is watched on the target before the source may be retired."""
     snapshot_retention_days: int = Field(default=30, ge=1, le=3650)

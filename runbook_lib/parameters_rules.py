@@ -217,6 +217,15 @@ def _copies(sections: Sections) -> Iterator[str]:
         )
 
 
+def _rehearsal(sections: Sections) -> Iterator[str]:
+    driver = sections["storage"].driver
+    if sections["policy"].require_rehearsal and driver == "host_mount":
+        yield (
+            "migration.policy.require_rehearsal is true; rule: only with a storage driver that can be rehearsed, and "
+            f"{driver} cannot mount a clone beside the data volume. Fix: false, or storage.driver: rexray"
+        )
+
+
 _RULES: tuple[tuple[set[str], Callable[[Sections], Iterator[str]]], ...] = (
     ({"target"}, _subnets),
     ({"target"}, _health),
@@ -227,6 +236,7 @@ _RULES: tuple[tuple[set[str], Callable[[Sections], Iterator[str]]], ...] = (
     ({"storage"}, _storage),
     ({"aws", "target"}, _accounts),
     ({"policy"}, _window),
+    ({"storage", "policy"}, _rehearsal),
 )
 
 _T_SIZES_MIB = {

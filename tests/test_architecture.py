@@ -165,3 +165,15 @@ def test_execute_is_tested_in_one_place():
         if room(path) in {"procedures", "storage", "checks", "steps", "adapters"}
     }
     assert asking == {"steps.py"}
+
+
+def test_every_sandbox_of_the_migration_is_started_for_a_storage_driver():
+    """Who starts one there asks for the driver, so that whoever uses it runs with both."""
+    starting = {
+        f"{path.name} {node.name}": [argument.arg for argument in node.args.args]
+        for path in (ROOT / "tests" / "migration").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef) and "nursery.start(" in ast.unparse(node)
+    }
+    assert starting
+    assert [name for name, arguments in starting.items() if "driver" not in arguments] == []

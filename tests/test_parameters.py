@@ -181,6 +181,16 @@ def test_a_pinned_plugin_and_an_accepted_unpinned_one_pass():
     assert parameters.load(SANDBOX, data).storage.rexray.plugin_reference == "registry.sandbox/rexray-ebs:1"
 
 
+def test_a_rehearsal_cannot_be_required_of_a_driver_that_has_none():
+    """`policy.require_rehearsal` with host_mount would refuse the cutover for ever: it is refused at once."""
+    data = changed("storage", {"driver": "host_mount", "host_mount": HOST_MOUNT})
+    assert parameters.load(SANDBOX, data).policy.require_rehearsal is False
+    data["policy"]["require_rehearsal"] = True
+    (problem,) = problems(data)
+    assert "migration.policy.require_rehearsal is true" in problem
+    assert "host_mount cannot mount a clone" in problem
+
+
 def test_the_whole_internet_may_use_a_public_load_balancer():
     """0.0.0.0/0 is accepted where a public load balancer stands in front."""
     data = changed("target.allowed_cidrs", ["0.0.0.0/0"])
