@@ -9,11 +9,18 @@ import pytest
 import yaml
 
 from tests.crash.journey import Cell
-from tests.crash.strikes import ADOPTION, CHANGE, CHANGES, CUTOVER, KILLED, PREPARATION, SNAPSHOT
+from tests.crash.source import wait_until
+from tests.crash.strikes import CHANGE, CHANGES, CUTOVER, KILLED, PREPARATION, SNAPSHOT, STRIKES
 from tests.crash.town import Town, note
 from tests.migration.conftest import run_command
 
 THERE, BACK = "host_mount", "rexray"
+PLANNED = ("provision-storage-driver",)
+"""Not performed anew once it was seen done: its plan takes Terraform seconds, and is empty then."""
+LAST_BEFORE_PLAN = "remove-former-hosts"
+"""Before the plan that must be empty in the end, which is the same for every strike; one strike asks for it."""
+FIRST_OF_CHANGE = next(case for case in CHANGES if case[0] == CHANGE)
+AFTER_PLAN = [step_id for _, step_id in CHANGES[3:]]
 ONLY = {"withhold-volume": THERE, "hand-volume-over": THERE, "complete-storage-driver": BACK}
 """Steps that have something to do in one direction only: REX-Ray heeds no tag, and its hosts need no permission."""
 
@@ -33,9 +40,12 @@ class ChangingTown(Town):
         self.files[THERE].write_text(yaml.safe_dump({"migration": self.migration | {"storage": storage}}), "utf-8")
 
     def migrate(self):
-        """Migrate, so that every case begins with a service on ECS."""
+        """Migrate, so that every case begins with a service on ECS.
+
+        Terraform reads the volume only: where it owns it, each plan is validated twice.
+        """
         self.provision()
-        ended = self.drive_on(self.new_run(), SNAPSHOT, CUTOVER, ADOPTION)
+        ended = self.drive_on(self.new_run(), SNAPSHOT, CUTOVER)
         assert ended.exit_code == 0, ended.output
         self.has_every_write()
 
@@ -67,13 +77,35 @@ class ChangingTown(Town):
         self.has_one_writer()
         return self.has_every_write()
 
-    def change(self, driver):
-        """Change to a driver in a new run, unstruck; return its id."""
+    def change(self, driver, *, until=""):
+        """Change to a driver in a new run, unstruck, all of it or until a step; return its id."""
         run_id = self.begin(driver)
-        ended = self.drive_on(run_id, PREPARATION, CHANGE)
+        ended = self.drive_on(run_id, PREPARATION, CHANGE, until=until)
         assert ended.exit_code == 0, ended.output
         self.runs_on(driver)
         return run_id
+
+    def take_lease_over(self):
+        """Say on record that the run that was killed is gone: another run may act only then."""
+        ended = run_command("lease", "take-over", "-f", self.parameters, "--reason", "its process was killed")
+        assert ended.exit_code == 0, ended.output
+
+    def remove_draining_hosts(self):
+        """End the hosts that an interrupted change left draining, the group wanting as many fewer, as operators do."""
+        ecs, group = self.sandbox.client("ecs"), self.sandbox.client("autoscaling")
+        arns = ecs.list_container_instances(cluster="guestbook", status="DRAINING")["containerInstanceArns"]
+        hosts = ecs.describe_container_instances(cluster="guestbook", containerInstances=arns)["containerInstances"]
+        for host in hosts:
+            group.terminate_instance_in_auto_scaling_group(
+                InstanceId=host["ec2InstanceId"], ShouldDecrementDesiredCapacity=True
+            )
+        wait_until(lambda: len(self.driver()[1]) == 1, "the drained host is gone")
+
+    def bring_to(self, driver):
+        """Bring the service to a driver where an earlier case left it elsewhere, or failed half-way."""
+        if self.driver() != (driver, [driver]):
+            self.take_lease_over()
+            self.change(driver)
 
 
 @dataclass
@@ -104,12 +136,17 @@ class Change:
         for notebook, step_id in CHANGES:
             if ONLY.get(step_id, driver) != driver:
                 continue
-            if notebook == CHANGE and not any(case[0] == CHANGE for case in reached):
-                ended = self.town.drive_on(run_id, PREPARATION)
+            planned = step_id in AFTER_PLAN
+            if (notebook, step_id) == FIRST_OF_CHANGE:
+                ended = self.town.drive_on(run_id, PREPARATION, passed_over=PLANNED)
                 assert ended.exit_code == 0, ended.output
-            left = self.town.strike(run_id, notebook, step_id=step_id, strike=self.strike, until=step_id)
+            left = self.town.strike(
+                run_id, notebook, step_id=step_id, strike=self.strike, until=step_id,
+                passed_over=PLANNED if planned else (),
+            )  # fmt: skip
             reached[notebook, step_id] = Cell(left, len(self.town.steps(run_id)))
-        ended = self.town.drive_on(run_id, CHANGE)
+        last = LAST_BEFORE_PLAN if driver == THERE and self.strike != STRIKES[0] else ""
+        ended = self.town.drive_on(run_id, CHANGE, until=last)
         assert ended.exit_code == 0, ended.output
         writes = self.town.runs_on(driver)
         for case, cell in reached.items():
@@ -131,14 +168,12 @@ def check_taken_back(town, notebook, step_id, strike):
     """Strike a step of a change, then change back with the former parameters; say what that did."""
     driver = ONLY.get(step_id, THERE)
     former = BACK if driver == THERE else THERE
-    if town.driver()[0] != former:
-        town.change(former)
+    town.bring_to(former)
     run_id = town.begin(driver)
     left = town.strike(run_id, PREPARATION, *((CHANGE,) if notebook == CHANGE else ()), step_id=step_id, strike=strike)
-    if strike in KILLED:  # another run may act only when somebody says on record that the dead one is gone
-        ended = run_command("lease", "take-over", "-f", town.files[former], "--reason", "its process was killed")
-        assert ended.exit_code == 0, ended.output
-    back = town.change(former)
+    if strike in KILLED:
+        town.take_lease_over()
+    back = town.change(former, until="" if strike == STRIKES[0] else LAST_BEFORE_PLAN)
     acted = {step["step_id"] for step in town.steps(back) if step["status"] == "succeeded"}
     done = [one for _, one in CHANGES if one in acted]
     then = ", ".join(f"`{one}`" for one in done) or "finds nothing to take back"

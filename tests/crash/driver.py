@@ -1,8 +1,8 @@
 """Perform the steps of notebooks as their cells do, and strike one of them.
 
 A server that forks one process for each request, so that hundreds of them need not import everything anew: one JSON
-object a line comes in (`parameters_file, run_id, notebooks, step_id, strike, until, hold, output`), one with the
-`exit_code` goes out.
+object a line comes in (`parameters_file, run_id, notebooks, step_id, strike, until, hold, passed_over, output`), one
+with the `exit_code` goes out.
 The forked process leads a process group of its own: being killed there is being killed, nothing is caught or flushed.
 """
 
@@ -126,6 +126,8 @@ def perform_all(request: Mapping[str, Any]) -> int:
             run.journal.append("hold", phase="requested", how="test", operator="test", reason="")
         for notebook in request["notebooks"]:
             for step in procedure(notebook).STEPS:
+                if step.step_id in request["passed_over"]:
+                    continue
                 perform(struck(step, request["strike"]) if step.step_id == request["step_id"] else step, run)
                 if step.step_id == request["until"]:
                     break

@@ -130,7 +130,7 @@ class Town:
         last = (self.archive / self.run_id / "journal.jsonl").read_text("utf-8").splitlines()[-1]
         return json.loads(last)["kind"] == "run-closed"
 
-    def drive(self, run_id, *notebooks, step_id="", strike="", until="", hold=False):
+    def drive(self, run_id, *notebooks, step_id="", strike="", until="", hold=False, passed_over=()):
         """Perform the steps of notebooks, all or until one, in a process group of their own; strike one of them."""
         output = self.archive.parent / "output"
         request = {
@@ -141,6 +141,7 @@ class Town:
             "strike": strike,
             "until": until,
             "hold": hold,
+            "passed_over": passed_over,
             "output": str(output),
         }
         self._driver.stdin.write(json.dumps(request) + "\n")
