@@ -7,16 +7,19 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from runbook_lib.cli import main
 from tests.crash.journey import Cell
 from tests.crash.source import wait_until
 from tests.crash.strikes import CHANGE, CHANGES, CUTOVER, KILLED, PREPARATION, SNAPSHOT, STRIKES
 from tests.crash.town import Town, note
-from tests.migration.conftest import run_command
 
 THERE, BACK = "host_mount", "rexray"
 PLANNED = ("provision-storage-driver",)
 """Not performed anew once it was seen done: its plan takes Terraform seconds, and is empty then."""
+PLANNING = (*PLANNED, "complete-storage-driver")
+"""Where these are struck, Terraform is asked for every plan."""
 LAST_BEFORE_PLAN = "remove-former-hosts"
 """Before the plan that must be empty in the end, which is the same for every strike; one strike asks for it."""
 FIRST_OF_CHANGE = next(case for case in CHANGES if case[0] == CHANGE)
@@ -77,17 +80,18 @@ class ChangingTown(Town):
         self.has_one_writer()
         return self.has_every_write()
 
-    def change(self, driver, *, until=""):
+    def change(self, driver, **how):
         """Change to a driver in a new run, unstruck, all of it or until a step; return its id."""
         run_id = self.begin(driver)
-        ended = self.drive_on(run_id, PREPARATION, CHANGE, until=until)
+        ended = self.drive_on(run_id, PREPARATION, CHANGE, **how)
         assert ended.exit_code == 0, ended.output
         self.runs_on(driver)
         return run_id
 
     def take_lease_over(self):
         """Say on record that the run that was killed is gone: another run may act only then."""
-        ended = run_command("lease", "take-over", "-f", self.parameters, "--reason", "its process was killed")
+        words = ("lease", "take-over", "-f", str(self.parameters), "--reason", "its process was killed")
+        ended = CliRunner().invoke(main, words)
         assert ended.exit_code == 0, ended.output
 
     def remove_draining_hosts(self):
@@ -120,6 +124,7 @@ class Change:
     town: ChangingTown
     strike: str
     cells: dict = field(default_factory=dict)
+    at: tuple = ()
     broken: str = ""
 
     def drive(self):
@@ -128,7 +133,7 @@ class Change:
             for driver in (THERE, BACK):
                 self._strike_all(driver)
         except Exception as error:  # noqa: BLE001 - every cell that was not reached tells it
-            self.broken = f"after {list(self.cells)[-1:]}: {type(error).__name__}: {error}"
+            self.broken = f"at {self.at}: {type(error).__name__}: {error}"
 
     def _strike_all(self, driver):
         """Strike every step of the change to a driver, then run it to its end."""
@@ -136,13 +141,13 @@ class Change:
         for notebook, step_id in CHANGES:
             if ONLY.get(step_id, driver) != driver:
                 continue
-            planned = step_id in AFTER_PLAN
+            self.at, planned = (driver, step_id), step_id in AFTER_PLAN
             if (notebook, step_id) == FIRST_OF_CHANGE:
                 ended = self.town.drive_on(run_id, PREPARATION, passed_over=PLANNED)
                 assert ended.exit_code == 0, ended.output
             left = self.town.strike(
                 run_id, notebook, step_id=step_id, strike=self.strike, until=step_id,
-                passed_over=PLANNED if planned else (),
+                passed_over=PLANNED if planned else (), own_provider=dies_in_apply(step_id, self.strike),
             )  # fmt: skip
             reached[notebook, step_id] = Cell(left, len(self.town.steps(run_id)))
         last = LAST_BEFORE_PLAN if driver == THERE and self.strike != STRIKES[0] else ""
@@ -164,16 +169,25 @@ class Change:
             note("resume", notebook, step_id, self.strike, left=cell.left, then=cell.resumed)
 
 
+def dies_in_apply(step_id, strike):
+    """Return whether Terraform is killed while it applies: then its provider must die with it."""
+    return step_id in PLANNING and strike == "killed in the act"
+
+
 def check_taken_back(town, notebook, step_id, strike):
     """Strike a step of a change, then change back with the former parameters; say what that did."""
     driver = ONLY.get(step_id, THERE)
     former = BACK if driver == THERE else THERE
     town.bring_to(former)
     run_id = town.begin(driver)
-    left = town.strike(run_id, PREPARATION, *((CHANGE,) if notebook == CHANGE else ()), step_id=step_id, strike=strike)
+    notebooks = (PREPARATION, CHANGE)[: 1 + (notebook == CHANGE)]
+    trusts = {"trusts_apply": step_id not in PLANNING}
+    left = town.strike(
+        run_id, *notebooks, step_id=step_id, strike=strike, own_provider=dies_in_apply(step_id, strike), **trusts
+    )
     if strike in KILLED:
         town.take_lease_over()
-    back = town.change(former, until="" if strike == STRIKES[0] else LAST_BEFORE_PLAN)
+    back = town.change(former, until="" if step_id in PLANNING else LAST_BEFORE_PLAN, **trusts)
     acted = {step["step_id"] for step in town.steps(back) if step["status"] == "succeeded"}
     done = [one for _, one in CHANGES if one in acted]
     then = ", ".join(f"`{one}`" for one in done) or "finds nothing to take back"

@@ -1,8 +1,8 @@
 """Perform the steps of notebooks as their cells do, and strike one of them.
 
 A server that forks one process for each request, so that hundreds of them need not import everything anew: one JSON
-object a line comes in (`parameters_file, run_id, notebooks, step_id, strike, until, hold, passed_over, output`), one
-with the `exit_code` goes out.
+object a line comes in (`parameters_file, run_id, notebooks, step_id, strike, until, hold, passed_over, trusts_apply,
+own_provider, output`), one with the `exit_code` goes out.
 The forked process leads a process group of its own: being killed there is being killed, nothing is caught or flushed.
 """
 
@@ -35,6 +35,7 @@ from runbook_lib.adapters.terraform import Terraform
 from runbook_lib.errors import AwsError, RunbookError, TerraformError
 from runbook_lib.journal import Journal
 from runbook_lib.model import Check
+from runbook_lib.procedures import target_root
 from runbook_lib.run_digests import library_digest
 from runbook_lib.steps import Step, perform
 
@@ -83,9 +84,33 @@ def compile_templates_once() -> None:
     report.render_markdown(written)
 
 
+def let_the_plan_validate() -> None:
+    """Leave the root module's validation to the plan, which does it too: by itself it takes Terraform a second."""
+    Terraform.validate = lambda _terraform: None  # type: ignore[method-assign]
+
+
+def trust_apply() -> None:
+    """Take the plan after an apply for empty, unasked: where the cell is of another step, and others ask."""
+    plan, apply, applied = target_root._plan, Terraform.apply, threading.Event()
+    nothing_left = {"changes": [], "interrupted": []} | dict.fromkeys(("add", "change", "destroy", "imported"), 0)
+    seen: dict[str, Any] = {}
+
+    def planning(run: Any, *, importing: bool) -> dict[str, Any]:
+        if not applied.is_set():
+            seen.update(plan(run, importing=importing))
+        return seen | (nothing_left if applied.is_set() else {})
+
+    def applying(terraform: Terraform, plan_path: Any) -> None:
+        apply(terraform, plan_path)
+        applied.set()
+
+    target_root._plan, Terraform.apply = planning, applying  # type: ignore[method-assign]
+
+
 def read_the_library() -> None:
     """Import and read once what every forked process would import and read anew."""
     compile_templates_once()
+    let_the_plan_validate()
     importlib.import_module("runbook_lib.run")
     for package in (procedures, storage):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
@@ -124,6 +149,10 @@ def perform_all(request: Mapping[str, Any]) -> int:
         run = runbook_lib.open_run(request["parameters_file"], run_id=request["run_id"], execute=True, reason="test")
         if request.get("hold"):  # as `runbook run --hold-before-cutover` asks for it
             run.journal.append("hold", phase="requested", how="test", operator="test", reason="")
+        if request["trusts_apply"]:
+            trust_apply()
+        if request["own_provider"]:
+            os.environ.pop("RUNBOOK_TERRAFORM", None)
         for notebook in request["notebooks"]:
             for step in procedure(notebook).STEPS:
                 if step.step_id in request["passed_over"]:

@@ -130,8 +130,12 @@ class Town:
         last = (self.archive / self.run_id / "journal.jsonl").read_text("utf-8").splitlines()[-1]
         return json.loads(last)["kind"] == "run-closed"
 
-    def drive(self, run_id, *notebooks, step_id="", strike="", until="", hold=False, passed_over=()):
-        """Perform the steps of notebooks, all or until one, in a process group of their own; strike one of them."""
+    def drive(self, run_id, *notebooks, step_id="", strike="", until="", hold=False, **thrift):
+        """Perform the steps of notebooks, all or until one, in a process group of their own; strike one of them.
+
+        Thrift: `passed_over` are steps not to be performed, `trusts_apply` takes the plan after an apply for empty,
+        `own_provider` lets Terraform start its provider, because it is killed with it.
+        """
         output = self.archive.parent / "output"
         request = {
             "parameters_file": str(self.parameters),
@@ -141,7 +145,9 @@ class Town:
             "strike": strike,
             "until": until,
             "hold": hold,
-            "passed_over": passed_over,
+            "passed_over": thrift.get("passed_over", ()),
+            "trusts_apply": thrift.get("trusts_apply", False),
+            "own_provider": thrift.get("own_provider", False),
             "output": str(output),
         }
         self._driver.stdin.write(json.dumps(request) + "\n")
