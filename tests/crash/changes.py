@@ -10,6 +10,7 @@ import yaml
 from click.testing import CliRunner
 
 from runbook_lib.cli import main
+from tests.crash.by_hand import Prepared
 from tests.crash.journey import Cell
 from tests.crash.source import wait_until
 from tests.crash.strikes import CHANGE, CHANGES, CUTOVER, KILLED, PREPARATION, SNAPSHOT, STRIKES
@@ -18,8 +19,8 @@ from tests.crash.town import Town, note
 THERE, BACK = "host_mount", "rexray"
 PLANNED = ("provision-storage-driver",)
 """Not performed anew once it was seen done: its plan takes Terraform seconds, and is empty then."""
-PLANNING = (*PLANNED, "complete-storage-driver")
-"""Where these are struck, Terraform is asked for every plan."""
+PLANNING = ("complete-storage-driver", *PLANNED, "withhold-volume")
+"""Where these are struck, Terraform does its part of the way back; of the others it is done by hand."""
 LAST_BEFORE_PLAN = "remove-former-hosts"
 """Before the plan that must be empty in the end, which is the same for every strike; one strike asks for it."""
 FIRST_OF_CHANGE = next(case for case in CHANGES if case[0] == CHANGE)
@@ -37,6 +38,7 @@ class ChangingTown(Town):
 
     def __init__(self, folder):
         super().__init__(folder)
+        self.prepared = {}
         self.files = {BACK: self.parameters, THERE: folder / "host_mount.yaml"}
         other = Path(self.sandbox.parameters_path).with_name("parameters-host-mount.yaml")
         storage = yaml.safe_load(other.read_text("utf-8"))["migration"]["storage"]
@@ -50,7 +52,13 @@ class ChangingTown(Town):
         self.provision()
         ended = self.drive_on(self.new_run(), SNAPSHOT, CUTOVER)
         assert ended.exit_code == 0, ended.output
-        self.has_every_write()
+        self.runs_on(BACK)
+
+    def by_hand(self, driver, step_id):
+        """Do Terraform's part of a change to a driver, unless a step of Terraform's is struck; return how to drive."""
+        if step_id in PLANNING or set(self.prepared) != {THERE, BACK}:
+            return {}
+        return {"prepared": self.prepared[driver].again(with_permissions=driver == THERE)}
 
     def begin(self, driver):
         """Open a run that changes to a driver; return its id."""
@@ -77,6 +85,7 @@ class ChangingTown(Town):
         assert self.driver() == (driver, [driver])
         where = self.where()
         assert (where["volume"], where["serving"]) == ("target", "ECS"), where
+        self.prepared[driver] = Prepared(self.sandbox)
         self.has_one_writer()
         return self.has_every_write()
 
@@ -181,13 +190,11 @@ def check_taken_back(town, notebook, step_id, strike):
     town.bring_to(former)
     run_id = town.begin(driver)
     notebooks = (PREPARATION, CHANGE)[: 1 + (notebook == CHANGE)]
-    trusts = {"trusts_apply": step_id not in PLANNING}
-    left = town.strike(
-        run_id, *notebooks, step_id=step_id, strike=strike, own_provider=dies_in_apply(step_id, strike), **trusts
-    )
+    how = town.by_hand(driver, step_id) | {"own_provider": dies_in_apply(step_id, strike)}
+    left = town.strike(run_id, *notebooks, step_id=step_id, strike=strike, **how)
     if strike in KILLED:
         town.take_lease_over()
-    back = town.change(former, until="" if step_id in PLANNING else LAST_BEFORE_PLAN, **trusts)
+    back = town.change(former, until="" if step_id in PLANNING else LAST_BEFORE_PLAN, **town.by_hand(former, step_id))
     acted = {step["step_id"] for step in town.steps(back) if step["status"] == "succeeded"}
     done = [one for _, one in CHANGES if one in acted]
     then = ", ".join(f"`{one}`" for one in done) or "finds nothing to take back"

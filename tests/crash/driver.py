@@ -1,7 +1,7 @@
 """Perform the steps of notebooks as their cells do, and strike one of them.
 
 A server that forks one process for each request, so that hundreds of them need not import everything anew: one JSON
-object a line comes in (`parameters_file, run_id, notebooks, step_id, strike, until, hold, passed_over, trusts_apply,
+object a line comes in (`parameters_file, run_id, notebooks, step_id, strike, until, hold, passed_over, prepared,
 own_provider, output`), one with the `exit_code` goes out.
 The forked process leads a process group of its own: being killed there is being killed, nothing is caught or flushed.
 """
@@ -35,7 +35,7 @@ from runbook_lib.adapters.terraform import Terraform
 from runbook_lib.errors import AwsError, RunbookError, TerraformError
 from runbook_lib.journal import Journal
 from runbook_lib.model import Check
-from runbook_lib.procedures import target_root
+from runbook_lib.procedures import driver_plan, storage_drivers
 from runbook_lib.run_digests import library_digest
 from runbook_lib.steps import Step, perform
 
@@ -89,22 +89,26 @@ def let_the_plan_validate() -> None:
     Terraform.validate = lambda _terraform: None  # type: ignore[method-assign]
 
 
-def trust_apply() -> None:
-    """Take the plan after an apply for empty, unasked: where the cell is of another step, and others ask."""
-    plan, apply, applied = target_root._plan, Terraform.apply, threading.Event()
-    nothing_left = {"changes": [], "interrupted": []} | dict.fromkeys(("add", "change", "destroy", "imported"), 0)
-    seen: dict[str, Any] = {}
+def found_prepared(names: Mapping[str, str]) -> Step:
+    """Return the step that provisions a storage driver as it goes when Terraform's part was done by hand.
 
-    def planning(run: Any, *, importing: bool) -> dict[str, Any]:
-        if not applied.is_set():
-            seen.update(plan(run, importing=importing))
-        return seen | (nothing_left if applied.is_set() else {})
+    Args:
+        names: What it keeps: the revision, the group.
+    """
 
-    def applying(terraform: Terraform, plan_path: Any) -> None:
-        apply(terraform, plan_path)
-        applied.set()
+    def observe(run: Any) -> dict[str, Any]:
+        known = run.journal.last("evidence", name=storage_drivers.CHANGE)
+        return {"known": known is not None, "drivers": storage_drivers.observe_drivers(run)}
 
-    target_root._plan, Terraform.apply = planning, applying  # type: ignore[method-assign]
+    return dataclasses.replace(
+        driver_plan.PROVISION_STORAGE_DRIVER,
+        observe=observe,
+        plan=lambda _facts: "Done by hand.",
+        is_done=lambda facts: bool(facts["known"]),
+        check=lambda _facts: (),
+        act=lambda run, _before: run.keep_evidence(storage_drivers.CHANGE, names),
+        verify=lambda _before, after: (Check("kept", passed=after["known"], expected="kept", observed=""),),
+    )
 
 
 def read_the_library() -> None:
@@ -149,14 +153,14 @@ def perform_all(request: Mapping[str, Any]) -> int:
         run = runbook_lib.open_run(request["parameters_file"], run_id=request["run_id"], execute=True, reason="test")
         if request.get("hold"):  # as `runbook run --hold-before-cutover` asks for it
             run.journal.append("hold", phase="requested", how="test", operator="test", reason="")
-        if request["trusts_apply"]:
-            trust_apply()
         if request["own_provider"]:
             os.environ.pop("RUNBOOK_TERRAFORM", None)
         for notebook in request["notebooks"]:
             for step in procedure(notebook).STEPS:
                 if step.step_id in request["passed_over"]:
                     continue
+                if step.step_id == driver_plan.PROVISION_ID and request["prepared"]:
+                    step = found_prepared(request["prepared"])  # noqa: PLW2901
                 perform(struck(step, request["strike"]) if step.step_id == request["step_id"] else step, run)
                 if step.step_id == request["until"]:
                     break

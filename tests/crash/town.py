@@ -133,8 +133,8 @@ class Town:
     def drive(self, run_id, *notebooks, step_id="", strike="", until="", hold=False, **thrift):
         """Perform the steps of notebooks, all or until one, in a process group of their own; strike one of them.
 
-        Thrift: `passed_over` are steps not to be performed, `trusts_apply` takes the plan after an apply for empty,
-        `own_provider` lets Terraform start its provider, because it is killed with it.
+        Thrift: `passed_over` are steps not to be performed, `prepared` is what Terraform's part of a change came to
+        when it was done by hand, `own_provider` lets Terraform start its provider, because it is killed with it.
         """
         output = self.archive.parent / "output"
         request = {
@@ -146,7 +146,7 @@ class Town:
             "until": until,
             "hold": hold,
             "passed_over": thrift.get("passed_over", ()),
-            "trusts_apply": thrift.get("trusts_apply", False),
+            "prepared": thrift.get("prepared", {}),
             "own_provider": thrift.get("own_provider", False),
             "output": str(output),
         }
