@@ -40,7 +40,11 @@ class Prepared:
             with_permissions: Whether hosts of this driver need permissions of their own; those of others stay.
         """
         if with_permissions:
-            self._iam.put_role_policy(**ROLE, PolicyDocument=json.dumps(self._policy))
+            self.permit()
         self._groups.update_auto_scaling_group(AutoScalingGroupName=self._group, **self._template)
         made = self._ecs.register_task_definition(**self._definition)["taskDefinition"]
         return {"task_definition_arn": made["taskDefinitionArn"], "group": self._group}
+
+    def permit(self):
+        """Give the hosts the permissions again that they had."""
+        self._iam.put_role_policy(**ROLE, PolicyDocument=json.dumps(self._policy))

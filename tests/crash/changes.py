@@ -19,7 +19,8 @@ from tests.crash.town import Town, note
 THERE, BACK = "host_mount", "rexray"
 PLANNED = ("provision-storage-driver",)
 """Not performed anew once it was seen done: its plan takes Terraform seconds, and is empty then."""
-PLANNING = ("complete-storage-driver", *PLANNED, "withhold-volume")
+COMPLETION = "complete-storage-driver"
+PLANNING = (*PLANNED, "withhold-volume")
 """Where these are struck, Terraform does its part of the way back; of the others it is done by hand."""
 LAST_BEFORE_PLAN = "remove-former-hosts"
 """Before the plan that must be empty in the end, which is the same for every strike; one strike asks for it."""
@@ -54,11 +55,15 @@ class ChangingTown(Town):
         assert ended.exit_code == 0, ended.output
         self.runs_on(BACK)
 
-    def by_hand(self, driver, step_id):
+    def by_hand(self, driver, step_id=""):
         """Do Terraform's part of a change to a driver, unless a step of Terraform's is struck; return how to drive."""
         if step_id in PLANNING or set(self.prepared) != {THERE, BACK}:
             return {}
         return {"prepared": self.prepared[driver].again(with_permissions=driver == THERE)}
+
+    def forget_completion(self):
+        """Give the hosts the permissions again that a change back takes in the end, so that there is a plan anew."""
+        self.prepared[THERE].permit()
 
     def begin(self, driver):
         """Open a run that changes to a driver; return its id."""
@@ -118,7 +123,7 @@ class ChangingTown(Town):
         """Bring the service to a driver where an earlier case left it elsewhere, or failed half-way."""
         if self.driver() != (driver, [driver]):
             self.take_lease_over()
-            self.change(driver)
+            self.change(driver, until=LAST_BEFORE_PLAN, **self.by_hand(driver))
 
 
 @dataclass
@@ -180,18 +185,23 @@ class Change:
 
 def dies_in_apply(step_id, strike):
     """Return whether Terraform is killed while it applies: then its provider must die with it."""
-    return step_id in PLANNING and strike == "killed in the act"
+    return step_id in {*PLANNED, COMPLETION} and strike == "killed in the act"
 
 
 def check_taken_back(town, notebook, step_id, strike):
     """Strike a step of a change, then change back with the former parameters; say what that did."""
     driver = ONLY.get(step_id, THERE)
     former = BACK if driver == THERE else THERE
-    town.bring_to(former)
+    if step_id == COMPLETION:  # the change there and back has just completed
+        town.forget_completion()
+        notebooks, how = (CHANGE,), {}
+    else:
+        town.bring_to(former)
+        notebooks, how = (PREPARATION, CHANGE)[: 1 + (notebook == CHANGE)], town.by_hand(driver, step_id)
     run_id = town.begin(driver)
-    notebooks = (PREPARATION, CHANGE)[: 1 + (notebook == CHANGE)]
-    how = town.by_hand(driver, step_id) | {"own_provider": dies_in_apply(step_id, strike)}
-    left = town.strike(run_id, *notebooks, step_id=step_id, strike=strike, **how)
+    left = town.strike(
+        run_id, *notebooks, step_id=step_id, strike=strike, own_provider=dies_in_apply(step_id, strike), **how
+    )
     if strike in KILLED:
         town.take_lease_over()
     back = town.change(former, until="" if step_id in PLANNING else LAST_BEFORE_PLAN, **town.by_hand(former, step_id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.crash.changes import BACK, ONLY, PLANNING, THERE, check_taken_back
+from tests.crash.changes import BACK, COMPLETION, ONLY, PLANNING, THERE, check_taken_back
 from tests.crash.strikes import CHANGES, names
 
 TIMEOUT_S = 3000
@@ -14,7 +14,8 @@ BOTH_WAYS = [
     for case, name in zip(CHANGES, names(CHANGES), strict=True)
     if ONLY.get(case[1], driver) == driver
 ]
-TERRAFORM_FIRST = sorted(CHANGES, key=lambda case: PLANNING.index(case[1]) if case[1] in PLANNING else len(PLANNING))
+FIRST = (COMPLETION, *PLANNING)
+TERRAFORM_FIRST = sorted(CHANGES, key=lambda case: FIRST.index(case[1]) if case[1] in FIRST else len(FIRST))
 """It knows nothing of what is then done by hand, and finds it at the next change there and back."""
 
 
