@@ -29,8 +29,8 @@ class Prepared:
         found = self._ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
         self._definition = {key: found[key] for key in REGISTERED if found.get(key)}
         (group,) = self._groups.describe_auto_scaling_groups()["AutoScalingGroups"]
-        self._group, template = group["AutoScalingGroupName"], group["LaunchTemplate"]
-        self._template = {key: template[key] for key in ("LaunchTemplateId", "Version")}
+        self._group, self._policy_of_group = group["AutoScalingGroupName"], group["MixedInstancesPolicy"]
+        self._policy_of_group["LaunchTemplate"]["LaunchTemplateSpecification"].pop("LaunchTemplateName")
         self._policy = self._iam.get_role_policy(**ROLE)["PolicyDocument"]
 
     def again(self, *, with_permissions):
@@ -41,7 +41,9 @@ class Prepared:
         """
         if with_permissions:
             self.permit()
-        self._groups.update_auto_scaling_group(AutoScalingGroupName=self._group, LaunchTemplate=self._template)
+        self._groups.update_auto_scaling_group(
+            AutoScalingGroupName=self._group, MixedInstancesPolicy=self._policy_of_group
+        )
         made = self._ecs.register_task_definition(**self._definition)["taskDefinition"]
         return {"task_definition_arn": made["taskDefinitionArn"], "group": self._group}
 
