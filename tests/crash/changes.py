@@ -28,6 +28,9 @@ FIRST_OF_CHANGE = next(case for case in CHANGES if case[0] == CHANGE)
 AFTER_PLAN = [step_id for _, step_id in CHANGES[3:]]
 ONLY = {"withhold-volume": THERE, "hand-volume-over": THERE, "complete-storage-driver": BACK}
 """Steps that have something to do in one direction only: REX-Ray heeds no tag, and its hosts need no permission."""
+GATE = "release-gate-after-change"
+SHOWN = ONLY | {GATE: BACK}
+"""Steps that are shown, and taken back, in the other direction: a host of `host_mount` has no gate."""
 
 
 class ChangingTown(Town):
@@ -64,6 +67,17 @@ class ChangingTown(Town):
     def forget_completion(self):
         """Give the hosts the permissions again that a change back takes in the end, so that there is a plan anew."""
         self.prepared[THERE].permit()
+
+    def goes_on_without(self, step_id):
+        """Return whether a step goes on without the call that fails: where no gate is, there is a manifest elsewhere."""
+        no_gate = step_id == GATE and self.parameters == self.files[THERE]
+        return no_gate or super().goes_on_without(step_id)
+
+    def know_both(self):
+        """Let Terraform prepare both drivers once, unless a change there and back has done so."""
+        for driver in (THERE, BACK):
+            if set(self.prepared) != {THERE, BACK}:
+                self.change(driver, until=LAST_BEFORE_PLAN)
 
     def begin(self, driver):
         """Open a run that changes to a driver; return its id."""
@@ -122,7 +136,6 @@ class ChangingTown(Town):
     def bring_to(self, driver):
         """Bring the service to a driver where an earlier case left it elsewhere, or failed half-way."""
         if self.driver() != (driver, [driver]):
-            self.take_lease_over()
             self.change(driver, until=LAST_BEFORE_PLAN, **self.by_hand(driver))
 
 
@@ -179,7 +192,7 @@ class Change:
             pytest.fail(f"not reached: {self.broken}")
         cell = self.cells[driver, notebook, step_id]
         assert (bool(cell.resumed), cell.writes > 0) == (True, True), self.broken
-        if driver == ONLY.get(step_id, THERE):
+        if driver == SHOWN.get(step_id, THERE):
             note("resume", notebook, step_id, self.strike, left=cell.left, then=cell.resumed)
 
 
@@ -190,8 +203,10 @@ def dies_in_apply(step_id, strike):
 
 def check_taken_back(town, notebook, step_id, strike):
     """Strike a step of a change, then change back with the former parameters; say what that did."""
-    driver = ONLY.get(step_id, THERE)
+    driver = SHOWN.get(step_id, THERE)
     former = BACK if driver == THERE else THERE
+    town.take_lease_over()  # where an earlier case failed: it shall not take the others with it
+    town.know_both()
     if step_id == COMPLETION:  # the change there and back has just completed
         town.forget_completion()
         notebooks, how = (CHANGE,), {}
@@ -200,8 +215,9 @@ def check_taken_back(town, notebook, step_id, strike):
         notebooks, how = (PREPARATION, CHANGE)[: 1 + (notebook == CHANGE)], town.by_hand(driver, step_id)
     run_id = town.begin(driver)
     left = town.strike(
-        run_id, *notebooks, step_id=step_id, strike=strike, own_provider=dies_in_apply(step_id, strike), **how
-    )
+        run_id, *notebooks, step_id=step_id, strike=strike, until=step_id,
+        own_provider=dies_in_apply(step_id, strike), **how,
+    )  # fmt: skip
     if strike in KILLED:
         town.take_lease_over()
     back = town.change(former, until="" if step_id in PLANNING else LAST_BEFORE_PLAN, **town.by_hand(former, step_id))

@@ -64,6 +64,7 @@ def changing_town(tmp_path_factory):
 @pytest.fixture(scope="module")
 def change(strike, changing_town):
     """Return a change there and back in which every step was struck in the way that the test asks for."""
+    changing_town.take_lease_over()
     changing_town.bring_to(BACK)
     made = Change(changing_town, strike)
     made.drive()
