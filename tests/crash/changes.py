@@ -60,7 +60,7 @@ class ChangingTown(Town):
 
     def by_hand(self, driver, step_id=""):
         """Do Terraform's part of a change to a driver, unless a step of Terraform's is struck; return how to drive."""
-        if step_id in PLANNING or set(self.prepared) != {THERE, BACK}:
+        if step_id in PLANNING or THERE not in self.prepared:
             return {}
         return {"prepared": self.prepared[driver].again(with_permissions=driver == THERE)}
 
@@ -69,15 +69,15 @@ class ChangingTown(Town):
         self.prepared[THERE].permit()
 
     def goes_on_without(self, step_id):
-        """Return whether a step goes on without the call that fails: where no gate is, there is a manifest elsewhere."""
+        """Return whether a step goes on without the call that fails: without a gate, that only asks for a manifest."""
         no_gate = step_id == GATE and self.parameters == self.files[THERE]
         return no_gate or super().goes_on_without(step_id)
 
     def know_both(self):
         """Let Terraform prepare both drivers once, unless a change there and back has done so."""
-        for driver in (THERE, BACK):
-            if set(self.prepared) != {THERE, BACK}:
-                self.change(driver, until=LAST_BEFORE_PLAN)
+        if THERE not in self.prepared:
+            self.change(THERE, until=LAST_BEFORE_PLAN)
+            self.change(BACK)
 
     def begin(self, driver):
         """Open a run that changes to a driver; return its id."""

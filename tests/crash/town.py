@@ -193,7 +193,7 @@ class Town:
         return self.left()
 
     def goes_on_without(self, step_id):
-        """Return whether a step goes on without the call that fails: the proof of the copy says why nothing is proved."""
+        """Return whether a step goes on without the call that fails: a proof of the copy says why nothing is proved."""
         return step_id == VERIFY_ROLLBACK_COPY.step_id
 
     def left(self):
