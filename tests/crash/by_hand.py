@@ -31,10 +31,12 @@ class Prepared:
         (group,) = self._groups.describe_auto_scaling_groups()["AutoScalingGroups"]
         self._group, self._policy_of_group = group["AutoScalingGroupName"], group["MixedInstancesPolicy"]
         self._policy_of_group["LaunchTemplate"]["LaunchTemplateSpecification"].pop("LaunchTemplateName")
+        state = json.loads((sandbox.state_dir / "terraform.tfstate").read_text("utf-8"))
+        self._outputs = {name: output["value"] for name, output in state["outputs"].items()}
         self._policy = self._iam.get_role_policy(**ROLE)["PolicyDocument"]
 
     def again(self, *, with_permissions):
-        """Make it again; return what the step that provisions keeps of it.
+        """Make it again; return what Terraform would put out.
 
         Args:
             with_permissions: Whether hosts of this driver need permissions of their own; those of others stay.
@@ -45,7 +47,7 @@ class Prepared:
             AutoScalingGroupName=self._group, MixedInstancesPolicy=self._policy_of_group
         )
         made = self._ecs.register_task_definition(**self._definition)["taskDefinition"]
-        return {"task_definition_arn": made["taskDefinitionArn"], "group": self._group}
+        return self._outputs | {"task_definition_arn": made["taskDefinitionArn"]}
 
     def permit(self):
         """Give the hosts the permissions again that they had."""

@@ -89,12 +89,14 @@ def let_the_plan_validate() -> None:
     Terraform.validate = lambda _terraform: None  # type: ignore[method-assign]
 
 
-def found_prepared(names: Mapping[str, str]) -> Step:
+def found_prepared(outputs: Mapping[str, Any]) -> Step:
     """Return the step that provisions a storage driver as it goes when Terraform's part was done by hand.
 
     Args:
-        names: What it keeps: the revision, the group.
+        outputs: What Terraform would put out.
     """
+    names = {"task_definition_arn": outputs["task_definition_arn"], "group": outputs["autoscaling_group_name"]}
+    Terraform.output_json = lambda _terraform: dict(outputs)  # type: ignore[method-assign]
 
     def observe(run: Any) -> dict[str, Any]:
         known = run.journal.last("evidence", name=storage_drivers.CHANGE)
