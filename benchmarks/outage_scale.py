@@ -202,6 +202,6 @@ def _drop_when_detached(estate: Estate, ended: threading.Event) -> None:
                 time.sleep(POLL_S)
                 continue
             event = json.loads(line)
-            if event["kind"] == "step" and (event["step_id"], event["status"]) == ("unmount-volume", "succeeded"):
+            if event["kind"] == "step" and (event["step_id"], event["status"]) == ("stop-source-service", "succeeded"):
                 DROP_CACHES.write_text("3\n")
                 return

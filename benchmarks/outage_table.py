@@ -18,7 +18,6 @@ BEST_OTHER = "best other"
 OURS = "runbook"
 PHASE_OF_STEP = {
     "stop-source-service": "stop and unmount",
-    "unmount-volume": "stop and unmount",
     "create-rollback-point": "rollback point",
     "detach-volume": "detach",
     "name-volume": "name",

@@ -43,7 +43,6 @@ _PROCEDURES = {
         "take_hot_manifest",
         "hold_cutover",
         "stop_source_service",
-        "unmount_volume",
         "create_rollback_point",
         "detach_volume",
         "name_volume",

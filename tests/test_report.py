@@ -407,7 +407,7 @@ class TestPages:
         assert sum(shares) == pytest.approx(100, abs=3)
         assert [bar.label for bar in outage_chart(report).groups[0][1]][:2] == [
             "stop-source-service",
-            "unmount-volume",
+            "create-rollback-point",
         ]
 
     def test_every_step_and_failed_check_is_shown(self, tmp_path):

@@ -21,7 +21,6 @@ import shutil
 import time
 
 from containers import find_container, view_path
-from list_open_files import look
 from manifest_ahead import ReadAhead
 from manifest_hash import find_hashing
 from manifest_parts import Job, Totals, cut
@@ -38,7 +37,7 @@ def main(arguments: dict) -> dict:
     """Walk, take over what cannot have changed, hash the rest, store; return the numbers and the digests.
 
     Arguments: run_id, name; root, or container and container_path; optionally previous, exclude, workers, nice,
-    io_class, seed (then the digests of groups are returned as well), and look (then list_open_files looks at the end).
+    io_class, and seed (then the digests of groups are returned as well).
     """
     started = time.monotonic()
     gc.disable()  # rows make no cycles; looking for some takes a tenth of the time
@@ -65,8 +64,6 @@ def main(arguments: dict) -> dict:
         "other_filesystems": walk.foreign[:LISTED],
         "peak_rss_kib": peak_rss_kib(worker_count(arguments.get("workers"))),
     }
-    if arguments.get("look"):
-        facts["look"] = look(arguments["look"])
     return dict(totals.numbers, duration_s=round(time.monotonic() - started, 3), **facts)
 
 

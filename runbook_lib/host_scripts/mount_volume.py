@@ -2,7 +2,7 @@
 
 Changes: makes the mount path when missing, mounts the device. A volume that is mounted there already stays so. Lines
 of /etc/fstab that 50_retire_source took out for this path come back first: without them a restart of this host would
-start the service on an empty directory.
+start the service on an empty directory. What an unmount kept of its manifest is forgotten: from now on it is old.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import time
 
 from fstab import restore
+from kept_answer import forget
 from mounts import block_devices, find_device, mount_at, probe_device
 from prelude import Refused, run
 
@@ -28,6 +29,7 @@ def main(arguments: dict) -> dict:
     mount = mount_at(path)
     mounted = mount is None
     if mounted:
+        forget()
         os.makedirs(path, exist_ok=True)
         options = ["-o", arguments["options"]] if arguments.get("options") else []
         run(["mount", "-t", arguments["fstype"], *options, device["path"], path], timeout_s=300)

@@ -2,8 +2,10 @@
 
 Changes: sets the containers' restart policy to `no` (the former one is kept in the store), stops the containers.
 It removes neither containers nor volumes. Containers that are stopped already stay so. With `look`, it says at the
-end who has files open, as `list_open_files` does. With `manifest` it waits until nobody has, and builds the manifest of
-what the service left, as `build_manifest` does: inside an outage a command of its own costs more than this look.
+end who has files open, as `list_open_files` does. With `manifest` it waits until nobody has, builds the manifest of
+what the service left, as `build_manifest` does, and unmounts: inside an outage each command of its own would cost its
+way to the host. The caller may die before it has the answer, so the manifest's numbers are kept in the store before the
+unmount, and told again when this is run on a volume that is not mounted any more.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ import time
 
 from build_manifest import main as build_manifest
 from containers import compose_command, compose_containers
+from kept_answer import forget, keep, kept
 from list_open_files import look
 from prelude import STORE, Refused, read_text, run, write_atomically
+from release_mount import release
 
 CLOSES_S, POLL_S = 30.0, 0.2  # how long a process that is no container may take to close its files
 STOP_S = 540  # every container's own grace period, or the one given, must have ended by then
@@ -44,20 +48,25 @@ def main(arguments: dict) -> dict:
         raise Refused("still-running", "still running after stop: %s" % ", ".join(up), containers=after)
     stopped = {"containers": after, "restart_policies": policies, "record": record}
     if arguments.get("manifest"):
-        return dict(stopped, **manifest_of(arguments))
+        return dict(stopped, **released_with_manifest(arguments))
     return dict(stopped, look=look(arguments["look"])) if arguments.get("look") else stopped
 
 
-def manifest_of(arguments: dict) -> dict:
-    """Return the manifest once nobody has a file open, and the look after it; no manifest while somebody has."""
+def released_with_manifest(arguments: dict) -> dict:
+    """Return the manifest once nobody has a file open, and the look after the unmount; none while somebody has."""
     deadline, seen = time.monotonic() + arguments.get("closes_s", CLOSES_S), look(arguments["look"])
     while seen["open_files"] and time.monotonic() < deadline:
         time.sleep(POLL_S)
         seen = look(arguments["look"])
-    if seen["open_files"] or not seen["mounted"]:
+    if not seen["mounted"]:
+        return {"look": seen, "manifest": kept(arguments["run_id"])}
+    forget()
+    if seen["open_files"]:
         return {"look": seen, "manifest": None}
-    built = build_manifest(dict(arguments["manifest"], look=arguments["look"]))
-    return {"look": built.pop("look"), "manifest": built}
+    built = build_manifest(arguments["manifest"])
+    keep(arguments["run_id"], built)
+    release(arguments["manifest"]["root"])
+    return {"look": look(arguments["look"]), "manifest": built}
 
 
 def remember(record: str, chosen: list) -> dict:

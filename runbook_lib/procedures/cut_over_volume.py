@@ -9,7 +9,7 @@ from runbook_lib.procedures.outage_budget import within_budget
 from runbook_lib.procedures.prepare_source import CHECK_READINESS, KEEP_VOLUME_ON_TERMINATION, TAKE_HOT_MANIFEST
 from runbook_lib.procedures.rehearsal_forecast import with_rehearsal
 from runbook_lib.procedures.start_target import START_TARGET_SERVICE
-from runbook_lib.procedures.stop_source import STOP_SOURCE_SERVICE, UNMOUNT_VOLUME
+from runbook_lib.procedures.stop_source import STOP_SOURCE_SERVICE
 
 NOTEBOOK = "30_cut_over_volume"
 
@@ -21,7 +21,6 @@ STEPS = tuple(
         TAKE_HOT_MANIFEST,
         HOLD_CUTOVER,  # everything slow is done
         STOP_SOURCE_SERVICE,  # the outage begins
-        UNMOUNT_VOLUME,
         CREATE_ROLLBACK_POINT,
         DETACH_VOLUME,
         NAME_VOLUME,

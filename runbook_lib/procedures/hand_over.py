@@ -49,7 +49,7 @@ def _check_rollback_point(facts: Facts) -> Sequence[Check]:
             observed="mounted" if facts["mounted"] else "not mounted",
             why="a copy of a mounted filesystem is only crash-consistent",
             fix="run 30_cut_over_volume from the top",
-            needs="unmount-volume",
+            needs="stop-source-service",
         ),
         Check(
             "before-foreign-mount",

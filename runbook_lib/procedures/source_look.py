@@ -1,9 +1,9 @@
 """What goes on at the source's mount: seen by a command of its own, or by the command that acted, as its last work.
 
-Inside the outage a command costs more for its way to the host than for a look. So what acts there (`stop_compose`,
-`build_manifest`, `release_mount`) looks as `list_open_files` does when it has acted; that look serves the verification
-of its own step and, while it is fresh, the observation of the next one. No guard rests on its age: a mount that is
-held is refused by `release_mount` and by the kernel, and what was written after the manifest by `verify_before_start`.
+Inside the outage a command costs more for its way to the host than for a look. So `stop_compose` looks as
+`list_open_files` does when it has acted; that look serves the verification of its own step and, while it is fresh, the
+observation of the next one. No guard rests on its age: a mount that is held is refused by the host script and by the
+kernel, and what was written after the manifest by `verify_before_start`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def look_at_source(run: Run) -> dict[str, Any]:
         run: The open run.
 
     Returns:
-        As host script `list_open_files`, with `containers`; at most two seconds old.
+        As host script `list_open_files`, with `containers` and `manifest_kept`; at most two seconds old.
     """
     seen = run.newest_look(FRESH_S)
     return seen if seen is not None else run.source_host.run("list_open_files", **looked_at(run))
@@ -36,9 +36,11 @@ def looked_at(run: Run) -> dict[str, Any]:
         run: The open run.
 
     Returns:
-        Keys `mount_path`, `project`.
+        Keys `mount_path`, `project`, `run_id`.
     """
-    return {"mount_path": run.parameters.volume.mount_path, "project": run.parameters.source.compose_project}
+    parameters = run.parameters
+    project = parameters.source.compose_project
+    return {"mount_path": parameters.volume.mount_path, "project": project, "run_id": run.run_id}
 
 
 def act_on_source(run: Run, script: str, *, timeout_s: int = 120, **arguments: Any) -> dict[str, Any]:
@@ -46,7 +48,7 @@ def act_on_source(run: Run, script: str, *, timeout_s: int = 120, **arguments: A
 
     Args:
         run: The open run.
-        script: `stop_compose` or `release_mount`.
+        script: One that knows the argument `look`, `stop_compose`.
         timeout_s: How long it may run.
         **arguments: Its other arguments.
 

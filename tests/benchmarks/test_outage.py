@@ -102,9 +102,8 @@ def test_phases_of_a_journal_add_up_to_the_outage():
     """What a step began before the outage, and what follows the first answer, is cut off."""
     events = [
         step("take-hot-manifest", -5),
-        step("stop-source-service", 1.0),
         {"kind": "api-call", "at_utc": at(1.1)},
-        step("unmount-volume", 2.0),
+        step("stop-source-service", 2.0),
         step("create-rollback-point", 2.1),
         step("detach-volume", 2.2, "running"),
         step("detach-volume", 5.5),

@@ -18,7 +18,9 @@ from runbook_lib.host_scripts import source
 LOADER = (
     'import base64,sys;n={"__name__":"host_script"};'
     'exec(compile(base64.b64decode(sys.argv[1]),"host_script","exec"),n);'
-    'sys.exit(n["answer"](n["main"],base64.b64decode(sys.argv[2]).decode()))'
+    'module,_,name=sys.argv[3].rpartition(".");'
+    "main=(lambda given:vars(sys.modules[module])[name](**given)) if module else n[name];"
+    'sys.exit(n["answer"](main,base64.b64decode(sys.argv[2]).decode()))'
 )
 PROGRAMS = ("docker", "findmnt", "lsblk", "blkid", "mount", "umount", "blockdev", "sync", "cloud-init", "systemctl")
 
@@ -55,19 +57,19 @@ class HostDouble:
         """Return the command lines that began like this, oldest first."""
         return [call for call in self.state()["calls"] if call[: len(start)] == list(start)]
 
-    def command(self, script: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Return how a script is started: `args` and `env`."""
+    def command(self, script: str, arguments: dict[str, Any], function: str = "main") -> dict[str, Any]:
+        """Return how a script is started, or one function of a part of it: `args` and `env`."""
         coded = [base64.b64encode(text.encode()).decode() for text in (source(script), json.dumps(arguments))]
         environment = {**os.environ, "PATH": f"{self.bin}:{os.environ['PATH']}", "RUNBOOK_STORE": str(self.store)}
-        return {"args": [sys.executable, "-c", LOADER, *coded], "env": environment}
+        return {"args": [sys.executable, "-c", LOADER, *coded, function], "env": environment}
 
     def begin(self, script: str, **arguments: Any) -> subprocess.Popen[bytes]:
         """Start a script in a process group of its own and return without waiting."""
         return subprocess.Popen(**self.command(script, arguments), stdout=subprocess.DEVNULL, start_new_session=True)
 
-    def run(self, script: str, **arguments: Any) -> dict[str, Any]:
+    def run(self, script: str, function: str = "main", **arguments: Any) -> dict[str, Any]:
         """Run a script and return the JSON document it printed, large answers read back from the store."""
-        done = subprocess.run(**self.command(script, arguments), capture_output=True, text=True, check=False)
+        done = subprocess.run(**self.command(script, arguments, function), capture_output=True, text=True, check=False)
         assert done.stderr == ""
         document = json.loads(done.stdout)
         assert done.returncode == (0 if document["ok"] else 1)

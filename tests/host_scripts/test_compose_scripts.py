@@ -81,31 +81,81 @@ def test_a_stop_looks_at_the_end_where_asked_to(project, mounted):
     assert (result["look"]["mounted"], result["look"]["open_files"]) == (True, [])
 
 
-def with_manifest(path):
-    """Return the arguments of a stop that takes the manifest as well."""
-    look = {"mount_path": str(path), "project": "guestbook"}
-    return {**PROJECT, "services": [], "run_id": "r1", "look": look,
-            "manifest": {"run_id": "r1", "name": "before", "root": str(path)}}  # fmt: skip
+def with_manifest(path, run_id="r1"):
+    """Return the arguments of a stop that takes the manifest and unmounts as well."""
+    look = {"mount_path": str(path), "project": "guestbook", "run_id": run_id}
+    return {**PROJECT, "services": [], "run_id": run_id, "look": look,
+            "manifest": {"run_id": run_id, "name": "before", "root": str(path)}}  # fmt: skip
 
 
-def test_a_stop_takes_the_manifest_of_what_the_service_left(project, mounted):
-    """The same manifest that a command of its own would take, and the look after it."""
+def test_a_stop_takes_the_manifest_of_what_the_service_left_and_unmounts(project, mounted):
+    """The same manifest that a command of its own would take, and the look after the unmount."""
     (mounted / "data.db").write_text("the last write")
+    alone = project.result("build_manifest", run_id="r1", name="alone", root=str(mounted))
 
     result = project.result("stop_compose", **with_manifest(mounted))
 
-    alone = project.result("build_manifest", run_id="r1", name="alone", root=str(mounted))
     assert (result["manifest"]["files"], result["manifest"]["sha256"]) == (1, alone["sha256"])
-    assert (result["look"]["mounted"], result["look"]["open_files"]) == (True, [])
+    assert (result["look"]["mounted"], result["look"]["open_files"]) == (False, [])
     assert {row["status"] for row in result["look"]["containers"]} == {"exited"}
+    changing = [call[0] for call in project.state()["calls"] if call[0] in ("sync", "umount", "blockdev")]
+    assert changing[-3:] == ["sync", "umount", "blockdev"]
+
+
+def test_whoever_did_not_hear_the_answer_asks_again(project, mounted):
+    """The run was killed while the host unmounted: the manifest that it missed is told to it, and to no other run."""
+    missed = project.result("stop_compose", **with_manifest(mounted))
+
+    look = with_manifest(mounted)["look"]
+    assert project.result("list_open_files", **look)["manifest_kept"] is True
+    again = project.result("stop_compose", **with_manifest(mounted))
+    other = project.result("stop_compose", **with_manifest(mounted, run_id="r2"))
+
+    assert (again["manifest"], again["look"]["mounted"]) == (missed["manifest"], False)
+    assert (other["manifest"], len(project.calls("umount"))) == (None, 1)
+
+
+def test_a_kept_manifest_is_forgotten_when_the_volume_is_mounted_again(project, mounted):
+    """From then on somebody may write: what was kept is old, also for the next stop that cannot take a new one."""
+    project.result("stop_compose", **with_manifest(mounted))
+    mount = {"volume_id": "vol-0123456789abcdef0", "mount_path": str(mounted), "fstype": "ext4", "options": "",
+             "device_name": "/dev/sdf", "filesystem_uuid": "6f0d", "wait_s": 0}  # fmt: skip
+
+    assert project.result("mount_volume", **mount)["mounted"] is True
+
+    assert project.result("list_open_files", **with_manifest(mounted)["look"])["manifest_kept"] is False
+
+
+def test_a_stop_of_a_mounted_volume_forgets_what_was_kept(project, mounted):
+    """Mounted by somebody else, held by a writer, unmounted by hand: no manifest of then is told for one of now."""
+    project.result("stop_compose", **with_manifest(mounted))
+    volume = {"source": "/dev/nvme1n1", "target": str(mounted), "fstype": "ext4", "options": "rw"}
+    project.change(mounts=[volume])
+    with (mounted / "held.db").open("w"):
+        assert project.result("stop_compose", **with_manifest(mounted), closes_s=0.1)["manifest"] is None
+    project.change(mounts=[])
+
+    assert project.result("stop_compose", **with_manifest(mounted))["manifest"] is None
+
+
+def test_a_mount_that_stays_fails_the_stop_and_the_next_one_takes_the_manifest_again(project, mounted):
+    """What the umount left mounted may be written to: the kept manifest is not used."""
+    project.change(stuck=True)
+    assert project.refusal("stop_compose", **with_manifest(mounted))["kind"] == "still-mounted"
+    project.change(stuck=False)
+    (mounted / "late.db").write_text("written after the failed unmount")
+
+    result = project.result("stop_compose", **with_manifest(mounted))
+
+    assert (result["manifest"]["files"], result["look"]["mounted"]) == (1, False)
 
 
 def test_no_manifest_is_taken_while_somebody_has_a_file_open(project, mounted):
-    """The test itself is the process that writes beside the containers: it is named, and nothing is hashed."""
+    """The test itself is the process that writes beside the containers: it is named, nothing is hashed or unmounted."""
     with (mounted / "held.db").open("w"):
         result = project.result("stop_compose", **with_manifest(mounted), closes_s=0.3)
 
-    assert result["manifest"] is None
+    assert (result["manifest"], project.calls("umount")) == (None, [])
     assert str(mounted / "held.db") in {row["path"] for row in result["look"]["open_files"]}
 
 

@@ -13,7 +13,7 @@ from runbook_lib.host_scripts import names, read, source
 EXPECTED = {
     "build_manifest", "compose_config", "inspect_host", "inspect_image", "inspect_target", "list_open_files",
     "mount_volume", "probe_service", "pull_image", "read_boot", "read_manifest", "read_page", "read_probe",
-    "release_mount", "remove_probe", "start_compose", "stop_compose", "write_probe", "write_sentinel",
+    "remove_probe", "start_compose", "stop_compose", "write_probe", "write_sentinel",
 }  # fmt: skip
 OLDEST = (3, 7)
 LONGEST_BYTES = 24_000

@@ -53,28 +53,28 @@ def run(moment):
 def test_without_an_act_the_host_is_asked(run):
     assert look_at_source(run) == SEEN_NOW
     assert run.source_host.asked == [
-        ("list_open_files", {"mount_path": "/srv/guestbook", "project": "guestbook"}),
+        ("list_open_files", {"mount_path": "/srv/guestbook", "project": "guestbook", "run_id": "r1"}),
     ]
 
 
 def test_what_an_act_saw_serves_while_it_is_fresh(run, moment):
-    act_on_source(run, "release_mount", mount_path="/srv/guestbook")
+    act_on_source(run, "stop_compose", project="guestbook")
     moment.now += FRESH_S
     assert look_at_source(run) == SEEN_BY_ACT
-    assert [script for script, _ in run.source_host.asked] == ["release_mount"]
+    assert [script for script, _ in run.source_host.asked] == ["stop_compose"]
 
 
 def test_an_old_look_is_not_used(run, moment):
-    act_on_source(run, "release_mount", mount_path="/srv/guestbook")
+    act_on_source(run, "stop_compose", project="guestbook")
     moment.now += FRESH_S + 0.001
     assert look_at_source(run) == SEEN_NOW
 
 
 def test_an_act_that_fails_leaves_no_look_from_before_it(run):
     """Nobody knows what it did: the next look is one of the world."""
-    act_on_source(run, "stop_compose")
+    act_on_source(run, "stop_compose", project="guestbook")
     run.source_host.fails = True
     with pytest.raises(RuntimeError):
-        act_on_source(run, "release_mount", mount_path="/srv/guestbook")
+        act_on_source(run, "stop_compose", project="guestbook")
     run.source_host.fails = False
     assert look_at_source(run) == SEEN_NOW

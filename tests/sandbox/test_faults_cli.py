@@ -155,7 +155,7 @@ def test_a_fault_begins_when_a_run_comes_to_its_step(sandbox, journal, follow, w
     process, said = follow("capacity", "--at-step", "detach-volume")
     assert said.startswith("waiting until the runs in ")
     step(journal, "detach-volume", "failed")
-    step(journal, "unmount-volume", "running")
+    step(journal, "stop-source-service", "running")
     assert (process.poll(), on(sandbox)) == (None, [])
     step(journal, "detach-volume", "running")
     output, _none = process.communicate(timeout=30)
