@@ -8,6 +8,7 @@ The forked process leads a process group of its own: being killed there is being
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import gc
 import importlib
@@ -145,6 +146,7 @@ def be_driven(request: Mapping[str, Any]) -> int:
         traceback.print_exc()
         return 1
     finally:
+        atexit._run_exitfuncs()  # `os._exit` does not: whoever ends in order gives the volume back
         sys.stdout.flush()
         sys.stderr.flush()
 
