@@ -118,7 +118,7 @@ def observe_root(run: Run, *, adopt: bool = False, kept: Mapping[str, Any] | Non
         kept: Variables that keep what runs as it is while something beside it is prepared.
 
     Returns:
-        Keys `add, change, destroy, imported, changes, interrupted, plan_sha256, plan_file_sha256, guard` (checks).
+        Keys `add, change, destroy, imported, changes, interrupted, plan_sha256, plan_file_sha256, guard, kept`.
 
     Raises:
         TerraformError: when Terraform fails.
@@ -131,7 +131,7 @@ def observe_root(run: Run, *, adopt: bool = False, kept: Mapping[str, Any] | Non
     adopted = is_adopted(run)
     if adopted and not adopt:
         _write_root_module(run, variables, adopted=True)
-    return _plan(run, importing=adopt and not adopted)
+    return _plan(run, importing=adopt and not adopted) | {"kept": dict(kept or {})}
 
 
 def _volume_shape(run: Run) -> dict[str, Any]:
@@ -234,7 +234,7 @@ def apply_root(run: Run, before: Facts) -> None:
     if hashlib.sha256(plan_path.read_bytes()).hexdigest() != before["plan_file_sha256"]:
         raise TerraformError("apply", [f"{plan_path} is not the plan that was guarded; nothing was applied; run again"])
     if before["interrupted"]:
-        before = _keep_interrupted(run, before["interrupted"])
+        before = _keep_interrupted(run, before)
     started = run.clock.monotonic()
     try:
         run.terraform.apply(plan_path)
@@ -249,11 +249,11 @@ def apply_root(run: Run, before: Facts) -> None:
     )
 
 
-def _keep_interrupted(run: Run, addresses: Sequence[str]) -> dict[str, Any]:
+def _keep_interrupted(run: Run, before: Facts) -> dict[str, Any]:
     """Keep what a killed apply was creating, which Terraform would delete and create anew; plan and guard again."""
-    for address in addresses:
+    for address in before["interrupted"]:
         run.terraform.untaint(address)
-    facts = observe_root(run)
+    facts = observe_root(run, kept=before["kept"])
     if refused := [check.sentence() for check in check_root(facts) if not check.passed]:
         raise TerraformError("plan", refused)
     return facts

@@ -7,15 +7,30 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from runbook_lib.cli import main
+from tests.crash.by_hand import Prepared
 from tests.crash.journey import Cell
-from tests.crash.strikes import ADOPTION, CHANGE, CHANGES, CUTOVER, KILLED, PREPARATION, SNAPSHOT
+from tests.crash.source import wait_until
+from tests.crash.strikes import CHANGE, CHANGES, CUTOVER, KILLED, PREPARATION, SNAPSHOT, STRIKES
 from tests.crash.town import Town, note
-from tests.migration.conftest import run_command
 
 THERE, BACK = "host_mount", "rexray"
+PLANNED = ("provision-storage-driver",)
+"""Not performed anew once it was seen done: its plan takes Terraform seconds, and is empty then."""
+COMPLETION = "complete-storage-driver"
+PLANNING = (*PLANNED, "withhold-volume")
+"""Where these are struck, Terraform does its part of the way back; of the others it is done by hand."""
+LAST_BEFORE_PLAN = "remove-former-hosts"
+"""Before the plan that must be empty in the end, which is the same for every strike; one strike asks for it."""
+FIRST_OF_CHANGE = next(case for case in CHANGES if case[0] == CHANGE)
+AFTER_PLAN = [step_id for _, step_id in CHANGES[3:]]
 ONLY = {"withhold-volume": THERE, "hand-volume-over": THERE, "complete-storage-driver": BACK}
 """Steps that have something to do in one direction only: REX-Ray heeds no tag, and its hosts need no permission."""
+GATE = "release-gate-after-change"
+SHOWN = ONLY | {GATE: BACK}
+"""Steps that are shown, and taken back, in the other direction: a host of `host_mount` has no gate."""
 
 
 class ChangingTown(Town):
@@ -27,17 +42,42 @@ class ChangingTown(Town):
 
     def __init__(self, folder):
         super().__init__(folder)
+        self.prepared = {}
         self.files = {BACK: self.parameters, THERE: folder / "host_mount.yaml"}
         other = Path(self.sandbox.parameters_path).with_name("parameters-host-mount.yaml")
         storage = yaml.safe_load(other.read_text("utf-8"))["migration"]["storage"]
         self.files[THERE].write_text(yaml.safe_dump({"migration": self.migration | {"storage": storage}}), "utf-8")
 
     def migrate(self):
-        """Migrate, so that every case begins with a service on ECS."""
+        """Migrate, so that every case begins with a service on ECS.
+
+        Terraform reads the volume only: where it owns it, each plan is validated twice.
+        """
         self.provision()
-        ended = self.drive_on(self.new_run(), SNAPSHOT, CUTOVER, ADOPTION)
+        ended = self.drive_on(self.new_run(), SNAPSHOT, CUTOVER)
         assert ended.exit_code == 0, ended.output
-        self.has_every_write()
+        self.runs_on(BACK)
+
+    def by_hand(self, driver, step_id=""):
+        """Do Terraform's part of a change to a driver, unless a step of Terraform's is struck; return how to drive."""
+        if step_id in PLANNING or THERE not in self.prepared:
+            return {}
+        return {"prepared": self.prepared[driver].again(with_permissions=driver == THERE)}
+
+    def forget_completion(self):
+        """Give the hosts the permissions again that a change back takes in the end, so that there is a plan anew."""
+        self.prepared[THERE].permit()
+
+    def goes_on_without(self, step_id):
+        """Return whether a step goes on without the call that fails: without a gate, that only asks for a manifest."""
+        no_gate = step_id == GATE and self.parameters == self.files[THERE]
+        return no_gate or super().goes_on_without(step_id)
+
+    def know_both(self):
+        """Let Terraform prepare both drivers once, unless a change there and back has done so."""
+        if THERE not in self.prepared:
+            self.change(THERE, until=LAST_BEFORE_PLAN)
+            self.change(BACK)
 
     def begin(self, driver):
         """Open a run that changes to a driver; return its id."""
@@ -64,16 +104,39 @@ class ChangingTown(Town):
         assert self.driver() == (driver, [driver])
         where = self.where()
         assert (where["volume"], where["serving"]) == ("target", "ECS"), where
+        self.prepared[driver] = Prepared(self.sandbox)
         self.has_one_writer()
         return self.has_every_write()
 
-    def change(self, driver):
-        """Change to a driver in a new run, unstruck; return its id."""
+    def change(self, driver, **how):
+        """Change to a driver in a new run, unstruck, all of it or until a step; return its id."""
         run_id = self.begin(driver)
-        ended = self.drive_on(run_id, PREPARATION, CHANGE)
+        ended = self.drive_on(run_id, PREPARATION, CHANGE, **how)
         assert ended.exit_code == 0, ended.output
         self.runs_on(driver)
         return run_id
+
+    def take_lease_over(self):
+        """Say on record that the run that was killed is gone: another run may act only then."""
+        words = ("lease", "take-over", "-f", str(self.parameters), "--reason", "its process was killed")
+        ended = CliRunner().invoke(main, words)
+        assert ended.exit_code == 0, ended.output
+
+    def remove_draining_hosts(self):
+        """End the hosts that an interrupted change left draining, the group wanting as many fewer, as operators do."""
+        ecs, group = self.sandbox.client("ecs"), self.sandbox.client("autoscaling")
+        arns = ecs.list_container_instances(cluster="guestbook", status="DRAINING")["containerInstanceArns"]
+        hosts = ecs.describe_container_instances(cluster="guestbook", containerInstances=arns)["containerInstances"]
+        for host in hosts:
+            group.terminate_instance_in_auto_scaling_group(
+                InstanceId=host["ec2InstanceId"], ShouldDecrementDesiredCapacity=True
+            )
+        wait_until(lambda: len(self.driver()[1]) == 1, "the drained host is gone")
+
+    def bring_to(self, driver):
+        """Bring the service to a driver where an earlier case left it elsewhere, or failed half-way."""
+        if self.driver() != (driver, [driver]):
+            self.change(driver, until=LAST_BEFORE_PLAN, **self.by_hand(driver))
 
 
 @dataclass
@@ -88,6 +151,7 @@ class Change:
     town: ChangingTown
     strike: str
     cells: dict = field(default_factory=dict)
+    at: tuple = ()
     broken: str = ""
 
     def drive(self):
@@ -96,7 +160,7 @@ class Change:
             for driver in (THERE, BACK):
                 self._strike_all(driver)
         except Exception as error:  # noqa: BLE001 - every cell that was not reached tells it
-            self.broken = f"after {list(self.cells)[-1:]}: {type(error).__name__}: {error}"
+            self.broken = f"at {self.at}: {type(error).__name__}: {error}"
 
     def _strike_all(self, driver):
         """Strike every step of the change to a driver, then run it to its end."""
@@ -104,12 +168,17 @@ class Change:
         for notebook, step_id in CHANGES:
             if ONLY.get(step_id, driver) != driver:
                 continue
-            if notebook == CHANGE and not any(case[0] == CHANGE for case in reached):
-                ended = self.town.drive_on(run_id, PREPARATION)
+            self.at, planned = (driver, step_id), step_id in AFTER_PLAN
+            if (notebook, step_id) == FIRST_OF_CHANGE:
+                ended = self.town.drive_on(run_id, PREPARATION, passed_over=PLANNED)
                 assert ended.exit_code == 0, ended.output
-            left = self.town.strike(run_id, notebook, step_id=step_id, strike=self.strike, until=step_id)
+            left = self.town.strike(
+                run_id, notebook, step_id=step_id, strike=self.strike, until=step_id,
+                passed_over=PLANNED if planned else (), own_provider=dies_in_apply(step_id, self.strike),
+            )  # fmt: skip
             reached[notebook, step_id] = Cell(left, len(self.town.steps(run_id)))
-        ended = self.town.drive_on(run_id, CHANGE)
+        last = LAST_BEFORE_PLAN if driver == THERE and self.strike != STRIKES[0] else ""
+        ended = self.town.drive_on(run_id, CHANGE, until=last)
         assert ended.exit_code == 0, ended.output
         writes = self.town.runs_on(driver)
         for case, cell in reached.items():
@@ -123,22 +192,35 @@ class Change:
             pytest.fail(f"not reached: {self.broken}")
         cell = self.cells[driver, notebook, step_id]
         assert (bool(cell.resumed), cell.writes > 0) == (True, True), self.broken
-        if driver == ONLY.get(step_id, THERE):
+        if driver == SHOWN.get(step_id, THERE):
             note("resume", notebook, step_id, self.strike, left=cell.left, then=cell.resumed)
+
+
+def dies_in_apply(step_id, strike):
+    """Return whether Terraform is killed while it applies: then its provider must die with it."""
+    return step_id in {*PLANNED, COMPLETION} and strike == "killed in the act"
 
 
 def check_taken_back(town, notebook, step_id, strike):
     """Strike a step of a change, then change back with the former parameters; say what that did."""
-    driver = ONLY.get(step_id, THERE)
+    driver = SHOWN.get(step_id, THERE)
     former = BACK if driver == THERE else THERE
-    if town.driver()[0] != former:
-        town.change(former)
+    town.take_lease_over()  # where an earlier case failed: it shall not take the others with it
+    town.know_both()
+    if step_id == COMPLETION:  # the change there and back has just completed
+        town.forget_completion()
+        notebooks, how = (CHANGE,), {}
+    else:
+        town.bring_to(former)
+        notebooks, how = (PREPARATION, CHANGE)[: 1 + (notebook == CHANGE)], town.by_hand(driver, step_id)
     run_id = town.begin(driver)
-    left = town.strike(run_id, PREPARATION, *((CHANGE,) if notebook == CHANGE else ()), step_id=step_id, strike=strike)
-    if strike in KILLED:  # another run may act only when somebody says on record that the dead one is gone
-        ended = run_command("lease", "take-over", "-f", town.files[former], "--reason", "its process was killed")
-        assert ended.exit_code == 0, ended.output
-    back = town.change(former)
+    left = town.strike(
+        run_id, *notebooks, step_id=step_id, strike=strike, until=step_id,
+        own_provider=dies_in_apply(step_id, strike), **how,
+    )  # fmt: skip
+    if strike in KILLED:
+        town.take_lease_over()
+    back = town.change(former, until="" if step_id in PLANNING else LAST_BEFORE_PLAN, **town.by_hand(former, step_id))
     acted = {step["step_id"] for step in town.steps(back) if step["status"] == "succeeded"}
     done = [one for _, one in CHANGES if one in acted]
     then = ", ".join(f"`{one}`" for one in done) or "finds nothing to take back"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.crash.changes import BACK, Change, ChangingTown
 from tests.crash.journey import Journey
 from tests.crash.town import Town
 
@@ -45,5 +46,26 @@ def journey(strike, provisioned_town):
     """Return a migration in which every step was struck in the way that the test asks for."""
     provisioned_town.reset()
     made = Journey(provisioned_town, strike)
+    made.drive()
+    return made
+
+
+@pytest.fixture(scope="module")
+def changing_town(tmp_path_factory):
+    """Return a sandbox whose service was migrated with REX-Ray."""
+    made = ChangingTown(tmp_path_factory.mktemp("town"))
+    try:
+        made.migrate()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="module")
+def change(strike, changing_town):
+    """Return a change there and back in which every step was struck in the way that the test asks for."""
+    changing_town.take_lease_over()
+    changing_town.bring_to(BACK)
+    made = Change(changing_town, strike)
     made.drive()
     return made

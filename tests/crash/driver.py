@@ -1,13 +1,14 @@
 """Perform the steps of notebooks as their cells do, and strike one of them.
 
 A server that forks one process for each request, so that hundreds of them need not import everything anew: one JSON
-object a line comes in (`parameters_file, run_id, notebooks, step_id, strike, until, hold, output`), one with the
-`exit_code` goes out.
+object a line comes in (`parameters_file, run_id, notebooks, step_id, strike, until, hold, passed_over, prepared,
+own_provider, output`), one with the `exit_code` goes out.
 The forked process leads a process group of its own: being killed there is being killed, nothing is caught or flushed.
 """
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import gc
 import importlib
@@ -35,6 +36,7 @@ from runbook_lib.adapters.terraform import Terraform
 from runbook_lib.errors import AwsError, RunbookError, TerraformError
 from runbook_lib.journal import Journal
 from runbook_lib.model import Check
+from runbook_lib.procedures import driver_plan, storage_drivers
 from runbook_lib.run_digests import library_digest
 from runbook_lib.steps import Step, perform
 
@@ -83,9 +85,39 @@ def compile_templates_once() -> None:
     report.render_markdown(written)
 
 
+def let_the_plan_validate() -> None:
+    """Leave the root module's validation to the plan, which does it too: by itself it takes Terraform a second."""
+    Terraform.validate = lambda _terraform: None  # type: ignore[method-assign]
+
+
+def found_prepared(outputs: Mapping[str, Any]) -> Step:
+    """Return the step that provisions a storage driver as it goes when Terraform's part was done by hand.
+
+    Args:
+        outputs: What Terraform would put out.
+    """
+    names = {"task_definition_arn": outputs["task_definition_arn"], "group": outputs["autoscaling_group_name"]}
+    Terraform.output_json = lambda _terraform: dict(outputs)  # type: ignore[method-assign]
+
+    def observe(run: Any) -> dict[str, Any]:
+        known = run.journal.last("evidence", name=storage_drivers.CHANGE)
+        return {"known": known is not None, "drivers": storage_drivers.observe_drivers(run)}
+
+    return dataclasses.replace(
+        driver_plan.PROVISION_STORAGE_DRIVER,
+        observe=observe,
+        plan=lambda _facts: "Done by hand.",
+        is_done=lambda facts: bool(facts["known"]),
+        check=lambda _facts: (),
+        act=lambda run, _before: run.keep_evidence(storage_drivers.CHANGE, names),
+        verify=lambda _before, after: (Check("kept", passed=after["known"], expected="kept", observed=""),),
+    )
+
+
 def read_the_library() -> None:
     """Import and read once what every forked process would import and read anew."""
     compile_templates_once()
+    let_the_plan_validate()
     importlib.import_module("runbook_lib.run")
     for package in (procedures, storage):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
@@ -114,6 +146,7 @@ def be_driven(request: Mapping[str, Any]) -> int:
         traceback.print_exc()
         return 1
     finally:
+        atexit._run_exitfuncs()  # `os._exit` does not: whoever ends in order gives the volume back
         sys.stdout.flush()
         sys.stderr.flush()
 
@@ -124,8 +157,14 @@ def perform_all(request: Mapping[str, Any]) -> int:
         run = runbook_lib.open_run(request["parameters_file"], run_id=request["run_id"], execute=True, reason="test")
         if request.get("hold"):  # as `runbook run --hold-before-cutover` asks for it
             run.journal.append("hold", phase="requested", how="test", operator="test", reason="")
+        if request["own_provider"]:
+            os.environ.pop("RUNBOOK_TERRAFORM", None)
         for notebook in request["notebooks"]:
             for step in procedure(notebook).STEPS:
+                if step.step_id in request["passed_over"]:
+                    continue
+                if step.step_id == driver_plan.PROVISION_ID and request["prepared"]:
+                    step = found_prepared(request["prepared"])  # noqa: PLW2901
                 perform(struck(step, request["strike"]) if step.step_id == request["step_id"] else step, run)
                 if step.step_id == request["until"]:
                     break

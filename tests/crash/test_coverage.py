@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pytest
+
 from tests.crash import strikes
 from tests.crash.strikes import (
     BEFORE_OUTAGE,
@@ -21,10 +23,10 @@ from tests.crash.strikes import (
 LEAST = 150
 
 
-def modules_with_strikes():
+def modules_with_strikes(kind):
     """Return the strikes that each module of three thirds of the matrix names."""
     found = {}
-    for path in sorted(Path(__file__).parent.glob("test_struck_*.py")):
+    for path in sorted(Path(__file__).parent.glob(f"test_{kind}_*.py")):
         for node in ast.parse(path.read_text("utf-8")).body:
             if isinstance(node, ast.Assign) and node.targets[0].id == "STRIKES":
                 found[path.name] = ast.literal_eval(node.value)
@@ -43,9 +45,10 @@ def test_every_changing_step_before_the_way_back_is_struck_and_rolled_back():
     assert sorted(covered) == sorted(case for case in cases() if case[0] != WAY_BACK)
 
 
-def test_the_modules_divide_the_strikes_among_them():
-    """Each strike is in one module, none is forgotten."""
-    found = modules_with_strikes()
+@pytest.mark.parametrize("kind", ["struck", "change_struck"])
+def test_the_modules_divide_the_strikes_among_them(kind):
+    """Each strike is in one module, none is forgotten: of the migration, and of a change of the storage driver."""
+    found = modules_with_strikes(kind)
     assert sorted(one for several in found.values() for one in several) == sorted(strikes.STRIKES)
 
 

@@ -63,8 +63,6 @@ class Town:
 
     def __init__(self, folder, driver="rexray", *, keeps_provider=True, **target):
         self.storage_driver = driver
-        # when their first call fails: the copy stays unproved, and of two hosts the other one gives the manifest
-        self.goes_on = {VERIFY_ROLLBACK_COPY.step_id} | ({RELEASE_GATE.step_id} if driver == "host_mount" else set())
         self.sandbox = RunningSandbox(nursery.start(folder / "sandbox", latency="none"), driver)
         self._provider = RunningProvider(folder, self.sandbox) if keeps_provider else None
         self.environment = self._provider.environment if keeps_provider else {}
@@ -135,8 +133,12 @@ class Town:
         last = (self.archive / self.run_id / "journal.jsonl").read_text("utf-8").splitlines()[-1]
         return json.loads(last)["kind"] == "run-closed"
 
-    def drive(self, run_id, *notebooks, step_id="", strike="", until="", hold=False):
-        """Perform the steps of notebooks, all or until one, in a process group of their own; strike one of them."""
+    def drive(self, run_id, *notebooks, step_id="", strike="", until="", hold=False, **thrift):
+        """Perform the steps of notebooks, all or until one, in a process group of their own; strike one of them.
+
+        Thrift: `passed_over` are steps not to be performed, `prepared` is what Terraform's part of a change came to
+        when it was done by hand, `own_provider` lets Terraform start its provider, because it is killed with it.
+        """
         output = self.archive.parent / "output"
         request = {
             "parameters_file": str(self.parameters),
@@ -146,6 +148,9 @@ class Town:
             "strike": strike,
             "until": until,
             "hold": hold,
+            "passed_over": thrift.get("passed_over", ()),
+            "prepared": thrift.get("prepared", {}),
+            "own_provider": thrift.get("own_provider", False),
             "output": str(output),
         }
         self._driver.stdin.write(json.dumps(request) + "\n")
@@ -177,14 +182,14 @@ class Town:
         """Perform notebooks until the step is struck; check that it was, and that the record says so."""
         ended = self.drive_on(run_id, *notebooks, step_id=step_id, strike=strike, **how)
         looks_again = step_id == HOLD_CUTOVER.step_id and strike.endswith("AWS")  # whether the source is still ready
-        goes_on = strike.endswith("AWS") and step_id in self.goes_on
+        goes_on = strike.endswith("AWS") and self.goes_on_without(step_id)
         expected = -signal.SIGKILL if strike in KILLED else 3 if looks_again else 0 if goes_on else 4
         assert ended.exit_code == expected, (step_id, strike, ended.output)
         last = [step for step in self.steps(run_id) if step["step_id"] == step_id][-1]
         assert last["status"] == ("running" if strike in KILLED else "succeeded" if goes_on else "failed")
         if goes_on and step_id == VERIFY_ROLLBACK_COPY.step_id:
             assert self.events(run_id, "copy-proof")[-1]["reason"], "an unproved copy says why"
-        elif strike not in KILLED and not goes_on:
+        elif not goes_on and strike not in KILLED:
             assert "Changed: " in ended.output
             assert looks_again or step_id in ended.output
         self.has_one_writer()
@@ -194,6 +199,14 @@ class Town:
         """Note what was seen for docs/what-if.md, whose rows are those of the first storage driver."""
         if self.storage_driver == "rexray":
             note(*case, **cell)
+
+    def goes_on_without(self, step_id):
+        """Return whether a step goes on without the call that fails.
+
+        A proof of the copy says why nothing is proved; without the source's manifest the target's is given.
+        """
+        no_gate = self.storage_driver == "host_mount" and step_id == RELEASE_GATE.step_id
+        return no_gate or step_id == VERIFY_ROLLBACK_COPY.step_id
 
     def left(self):
         """Return in words what a strike left behind."""
