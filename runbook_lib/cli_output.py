@@ -114,6 +114,16 @@ def progress() -> Iterator[Progress]:
         yield Progress(moving)
 
 
+def show_not_started(notebooks: Sequence[str]) -> None:
+    """Show the notebooks that were asked for and never began.
+
+    Args:
+        notebooks: Their names; none shows nothing.
+    """
+    if notebooks:
+        click.echo(f"not started: {', '.join(notebooks)}")
+
+
 def show_report(report: Mapping[str, Any], path: str) -> None:
     """Show the verdict on a run, what went wrong, what to do next, and where the report is.
 

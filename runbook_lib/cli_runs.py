@@ -163,8 +163,7 @@ def run_notebooks(
     repair(journal.folder)  # attempts on other machines, which are over now that this one began and ended
     path = write_report(journal)
     cli_s3.copy_to_bucket(parameters, journal)
-    if outcome.not_started:
-        click.echo(f"not started: {', '.join(outcome.not_started)}")
+    output.show_not_started(outcome.not_started)
     output.show_report(build_report(journal.events(), journal.run_id), str(path))
     return outcome.exit_code
 

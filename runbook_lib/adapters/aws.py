@@ -14,25 +14,11 @@ from typing import Any
 
 import boto3
 import botocore.config
-import botocore.credentials
-import botocore.exceptions
 import botocore.session
 
+from runbook_lib.adapters.aws_errors import ErrorMapping
 from runbook_lib.adapters.aws_record import watch
-from runbook_lib.errors import AwsError
-
-_NO_ANSWER = {
-    "NoCredentialsError": "no AWS credentials were found; set aws.profile and aws.credentials_file in the parameters, "
-    "or AWS_PROFILE / AWS_ACCESS_KEY_ID in the environment (for the sandbox: start it with `runbook sandbox up`)",
-    "ProfileNotFound": "the profile of aws.profile is in no credentials or config file; check its name and "
-    "aws.credentials_file (for the sandbox: start it with `runbook sandbox up`)",
-    "EndpointConnectionError": "nothing answers at the endpoint; check aws.endpoint_url and aws.region "
-    "(for the sandbox: start it with `runbook sandbox up`)",
-}
-_ABOUT_SOURCE_IDENTITY = (
-    "The role's trust policy must allow sts:SetSourceIdentity beside sts:AssumeRole; where it cannot, or where the "
-    "caller's session has a source identity already, set aws.source_identity to false"
-)
+from runbook_lib.adapters.aws_role import session_of
 
 
 def tags_of(item: dict[str, Any]) -> dict[str, str]:
@@ -112,33 +98,9 @@ class Aws:
         if not self._role_arn:
             return session
         sts = session.client("sts", endpoint_url=self.endpoint_url or None, config=self._config())
-        role = botocore.session.Session()
-        role._credentials = botocore.credentials.DeferredRefreshableCredentials(  # noqa: SLF001 - no public way in
-            lambda: self._assume_role(sts), "assume-role"
-        )
+        name = re.sub(r"[^\w+=,.@-]", "-", self.run_id or "runbook")[:64]
+        role = session_of(sts, self._role_arn, name, source_identity=name if self._source_identity else "")
         return boto3.Session(botocore_session=role, region_name=self.region)
-
-    def _assume_role(self, sts: Any) -> dict[str, str]:
-        """Return credentials of the role, as botocore refreshes them: a run takes longer than they last."""
-        name = self._session_name()
-        identity = {"SourceIdentity": name} if self._source_identity else {}
-        try:
-            with self.mapped("assume_role"):
-                answer = sts.assume_role(RoleArn=self._role_arn, RoleSessionName=name, **identity)["Credentials"]
-        except AwsError as error:
-            if error.code == "AccessDenied" and identity:
-                said = str(error).partition(f"{error.code}: ")[2]
-                raise AwsError(error.operation, error.code, f"{said}. {_ABOUT_SOURCE_IDENTITY}") from error
-            raise
-        return {
-            "access_key": answer["AccessKeyId"],
-            "secret_key": answer["SecretAccessKey"],
-            "token": answer["SessionToken"],
-            "expiry_time": answer["Expiration"].isoformat(),
-        }
-
-    def _session_name(self) -> str:
-        return re.sub(r"[^\w+=,.@-]", "-", self.run_id or "runbook")[:64]
 
     def _config(self) -> botocore.config.Config:
         return botocore.config.Config(
@@ -212,7 +174,7 @@ class Aws:
             for page in self.client(service).get_paginator(operation).paginate(**arguments):
                 yield from page[key]
 
-    def mapped(self, operation: str) -> _ErrorMapping:
+    def mapped(self, operation: str) -> ErrorMapping:
         """Return the context in which botocore's exceptions become AwsError.
 
         Args:
@@ -221,7 +183,7 @@ class Aws:
         Returns:
             A context manager.
         """
-        return _ErrorMapping("".join(part.title() for part in operation.split("_")))
+        return ErrorMapping("".join(part.title() for part in operation.split("_")))
 
     def identity(self) -> dict[str, Any]:
         """Return who we are.
@@ -283,21 +245,3 @@ class Aws:
         if self._credentials_file is not None:
             environment["AWS_SHARED_CREDENTIALS_FILE"] = str(self._credentials_file)
         return environment
-
-
-class _ErrorMapping:
-    """Maps botocore's exceptions to AwsError."""
-
-    def __init__(self, operation: str) -> None:
-        self.operation = operation
-
-    def __enter__(self) -> None:
-        """Enter."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, botocore.exceptions.ClientError):
-            described = error.response.get("Error", {})
-            raise AwsError(self.operation, described.get("Code", "Unknown"), described.get("Message", "")) from error
-        if isinstance(error, botocore.exceptions.BotoCoreError):
-            code = type(error).__name__
-            raise AwsError(self.operation, code, _NO_ANSWER.get(code, str(error))) from error
