@@ -34,7 +34,7 @@ _KEY = re.compile(
 _PATTERNS = tuple(
     (tuple(needles.split()), re.compile(pattern, flags), label)
     for needles, pattern, flags, label in (
-        ("akia asia", r"\b(?P<s>(?:AKIA|ASIA)[A-Z0-9]{16})\b", 0, "AWS access key id"),
+        ("akia asia", r"(?P<s>(?:AKIA|ASIA)[A-Z0-9]{16})", 0, "AWS access key id"),
         (
             "private",
             r"(?P<s>-----BEGIN [A-Z ]*PRIVATE KEY-----(?:.*?-----END [A-Z ]*PRIVATE KEY-----|[A-Za-z0-9+/=\s\\]*))",

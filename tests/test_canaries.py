@@ -49,8 +49,8 @@ for canary in [os.environ["CANARY"], *told]:
     perform(Step("canary", "mine", canary, lambda run: {"seen": canary}, lambda facts: canary, check=check), run)
     print(canary)
     print(canary, file=sys.stderr)
-    os.write(2, canary.encode())
-    subprocess.run(["printf", "%s", canary])
+    os.write(2, canary.encode() + b"\\n")  # several may come as one message, where nothing else ends a token
+    subprocess.run(["printf", "%s\\n", canary])
     display({"text/plain": canary, "application/json": {"a": [canary]}}, raw=True)
     display(HTML("<b>" + canary + "</b>"))
 [os.environ["CANARY"], *told]
