@@ -90,9 +90,13 @@ class ChangingTown(Town):
 
     def begin(self, driver):
         """Open a run that changes to a driver; return its id."""
+        return self.open(driver, PREPARATION, until="check-storage-driver")
+
+    def open(self, driver, *notebooks, **how):
+        """Perform notebooks in a new run with the parameters of a driver; return its id."""
         known = set(self.archive.iterdir())
         self.parameters = self.files[driver]
-        ended = self.drive_on("", PREPARATION, until="check-storage-driver")
+        ended = self.drive_on("", *notebooks, **how)
         assert ended.exit_code == 0, ended.output
         (folder,) = {path for path in set(self.archive.iterdir()) - known if (path / "journal.jsonl").exists()}
         self.run_id = folder.name
