@@ -1,7 +1,7 @@
 """Runbooks that move a docker-compose service with its EBS volume onto Amazon ECS.
 
-Notebooks use nothing but the names of this module: `open_run`, one verb per step, `close_run`. They are looked up when
-first used, so that importing the package stays quick.
+Notebooks use nothing but the names of this module: `open_run`, one verb per step, `close_run`; and `history` and
+`plot_history` to look at what was run. They are looked up when first used, so that importing the package stays quick.
 """
 
 from __future__ import annotations
@@ -101,15 +101,15 @@ _PROCEDURES = {
     "force_detach": ("force_detach_volume",),
 }
 _VERBS = {verb: procedure for procedure, verbs in _PROCEDURES.items() for verb in verbs}
-_RUN = ("open_run", "close_run")
+_OTHERS = {"open_run": "run", "close_run": "run", "history": "history_table", "plot_history": "history_plot"}
 
-__all__ = ["close_run", "open_run", *sorted(_VERBS)]  # noqa: PLE0604 - the verbs are the steps' names
+__all__ = [*sorted(_OTHERS), *sorted(_VERBS)]  # noqa: PLE0604 - the verbs are the steps' names
 
 
 def __getattr__(name: str) -> Any:
     """Return a public name, importing what it needs only now."""
-    if name in _RUN:
-        return getattr(importlib.import_module("runbook_lib.run"), name)
+    if name in _OTHERS:
+        return getattr(importlib.import_module(f"runbook_lib.{_OTHERS[name]}"), name)
     if name in _VERBS:
         steps = importlib.import_module("runbook_lib.steps")
         procedure = importlib.import_module(f"runbook_lib.procedures.{_VERBS[name]}")

@@ -1,4 +1,4 @@
-"""The archive of runs: which runs there are, and whether a run's record is still what was written.
+"""Whether the record of a run is still what was written.
 
 Reads run folders; it never writes one.
 """
@@ -17,6 +17,7 @@ from runbook_lib.errors import JournalError
 from runbook_lib.journal import (
     FIRST_PREVIOUS,
     JOURNAL_NAME,
+    RECEIPTS_NAME,
     SIGNATURE_NAME,
     SUMS_NAME,
     decode_event,
@@ -24,39 +25,13 @@ from runbook_lib.journal import (
     read_events,
 )
 from runbook_lib.model import Event
-from runbook_lib.report import build_report
+from runbook_lib.report_record import build_report
 
-DAMAGED = "damaged"
 _PARTIAL = ".partial"
 _SUM = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^/].*)")
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+-[0-9a-f]{4}")
-_NO_RECORD = frozenset({SUMS_NAME, SIGNATURE_NAME, ".lock", "errored.tfstate"})
+_NO_RECORD = frozenset({SUMS_NAME, SIGNATURE_NAME, RECEIPTS_NAME, ".lock", "errored.tfstate"})
 _WORKING_FOLDER = ".terraform"
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """One run of the archive in one line.
-
-    Args:
-        run_id: The run.
-        name: The migration.
-        status: As in report.json, or `damaged` when the journal's chain does not hold.
-        execute: Whether it ever executed.
-        started_utc: RFC 3339 time, "" when unknown.
-        outage_s: How long the service was unavailable, None when it was not or is still.
-        operator: Who ran it last.
-        evidence_grade: What its evidence is worth.
-    """
-
-    run_id: str
-    name: str = ""
-    status: str = DAMAGED
-    execute: bool = False
-    started_utc: str = ""
-    outage_s: float | None = None
-    operator: str = ""
-    evidence_grade: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,28 +56,6 @@ class Verification:
     def intact(self) -> bool:
         """Return whether nothing was found."""
         return not self.problems
-
-
-def list_runs(directory: Path) -> list[RunSummary]:
-    """Return every run of an archive, newest first.
-
-    Args:
-        directory: The archive directory, usually `runs`.
-
-    Returns:
-        One summary per folder that has a journal.
-    """
-    folders = sorted(directory.glob(f"*/{JOURNAL_NAME}"), reverse=True) if directory.is_dir() else []
-    return [_summary(path.parent) for path in folders]
-
-
-def _summary(folder: Path) -> RunSummary:
-    try:
-        report = build_report(read_events(folder / JOURNAL_NAME), folder.name)
-    except JournalError:
-        return RunSummary(folder.name)
-    keys = ("run_id", "name", "status", "execute", "started_utc", "outage_s", "operator", "evidence_grade")
-    return RunSummary(**{key: report[key] for key in keys})
 
 
 def verify(folder: Path) -> Verification:
@@ -178,6 +131,8 @@ def _compare_with_journal(folder: Path, events: list[Event]) -> Iterator[str]:
             expected["parameters.yaml"] = event.fields["parameters_sha256"]
         elif event.kind == "evidence":
             expected[event.fields["path"]] = event.fields["sha256"]
+        elif event.kind == "approval":
+            expected[event.fields["page"]] = event.fields["page_sha256"]
     for path, digest in expected.items():
         if not (folder / path).is_file():
             yield f"{path}: missing; the journal names it"
@@ -204,7 +159,7 @@ def _compare_report(folder: Path, events: list[Event]) -> Iterator[str]:
 
 def _compare_with_sums(folder: Path) -> tuple[int, list[str]]:
     """Return how many files fit SHA256SUMS, and every file that is altered, missing or added."""
-    sealed, problem = _read_sums(folder / SUMS_NAME)
+    sealed, problem = read_sums(folder / SUMS_NAME)
     if problem:
         return 0, [problem]
     problems = []
@@ -220,8 +175,15 @@ def _compare_with_sums(folder: Path) -> tuple[int, list[str]]:
     return len(sealed), problems
 
 
-def _read_sums(path: Path) -> tuple[dict[str, str], str]:
-    """Return the digests by path, and what is wrong with the list itself, "" when nothing is."""
+def read_sums(path: Path) -> tuple[dict[str, str], str]:
+    """Return the digests that a record was sealed with.
+
+    Args:
+        path: Its SHA256SUMS.
+
+    Returns:
+        Digest in hex by path, and what is wrong with the list itself, "" when nothing is.
+    """
     if path.is_symlink():
         return {}, f"{SUMS_NAME}: altered; it is a link to somewhere else"
     if not path.is_file():

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from runbook_lib import cli_archive, cli_recovery, cli_runs
+from runbook_lib import cli_approvals, cli_archive, cli_history, cli_lint, cli_reconcile, cli_recovery, cli_runs
 from runbook_lib import cli_output as output
 from runbook_lib.cli_sandbox import sandbox
 from runbook_lib.errors import ParameterError, RunbookError
@@ -41,7 +41,8 @@ def main() -> None:
 
 
 main.add_command(sandbox)
-for command in (*cli_recovery.COMMANDS, *cli_archive.COMMANDS):
+_ROOMS = (cli_approvals, cli_recovery, cli_history, cli_lint, cli_archive, cli_reconcile)
+for command in (command for room in _ROOMS for command in room.COMMANDS):
     main.add_command(command)
 
 
@@ -62,6 +63,7 @@ for command in (*cli_recovery.COMMANDS, *cli_archive.COMMANDS):
 )
 @cli_runs.accept_option
 @cli_runs.take_over_option
+@cli_runs.break_glass_option
 @cli_runs.directory_option
 @click.pass_context
 def run(  # noqa: PLR0917 - one per option
@@ -74,7 +76,7 @@ def run(  # noqa: PLR0917 - one per option
     run_id: str,
     directory: Path,
     hold_before_cutover: bool,  # noqa: FBT001 - click passes options by name
-    **terms: str,
+    **terms: Any,
 ) -> None:
     """Run NOTEBOOKS in order: names, numbers, paths, or `all` for the migration from 00 to 45."""
     if parameters_file is None:
@@ -127,15 +129,17 @@ def roll_back(  # noqa: PLR0917 - one per option
 @click.option("--execute", is_flag=True, help="Act, also when the run was only planned so far.")
 @cli_runs.reason_option
 @cli_runs.accept_option
+@cli_runs.break_glass_option
 @cli_runs.directory_option
 @click.pass_context
-def resume(  # noqa: PLR0917 - one per option
+def resume(
     ctx: click.Context,
+    /,
     run_id: str,
     execute: bool,  # noqa: FBT001 - click passes options by name
     reason: str,
-    accept_changes: str,
     directory: Path,
+    **terms: Any,
 ) -> None:
     """Go on with RUN_ID as it was begun: run the notebooks that were asked for and have not completed.
 
@@ -159,7 +163,7 @@ def resume(  # noqa: PLR0917 - one per option
             execute=executes,
             reason=reason,
             run_id=folder.name,
-            accept_changes=accept_changes,
+            **terms,
         )
     )
 

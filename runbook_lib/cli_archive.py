@@ -1,61 +1,20 @@
 # ruff: noqa: PLC0415 - what is slow to import is imported where it is used, so that `runbook --help` answers at once
-"""Commands on the archive: which runs there are, how two differ, whether a record is intact, and who signed it."""
+"""Commands on one record: whether it is intact, and who signed it."""
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import click
 
-from runbook_lib import cli_output as output
-from runbook_lib import cli_runs
+from runbook_lib import cli_runs, cli_s3
 
 _DAMAGED_EXIT_CODE = 1
 
 
-@click.command("list")
-@cli_runs.directory_option
-def list_(directory: Path) -> None:
-    """Show every run of the archive, newest first."""
-    from runbook_lib.archive import list_runs
-    from runbook_lib.report_words import seconds
-
-    runs = list_runs(directory)
-    if not runs:
-        click.echo(f"no runs in {directory}")
-        return
-    head = ("run", "status", "outage", "evidence", "operator")
-    rows = [
-        (r.run_id, r.status, "" if r.outage_s is None else seconds(r.outage_s), r.evidence_grade, r.operator)
-        for r in runs
-    ]
-    output.show_table(head, rows)
-
-
 @click.command()
-@click.argument("first")
-@click.argument("second")
-@cli_runs.directory_option
-def diff(first: str, second: str, directory: Path) -> None:
-    """Show how run SECOND differs from run FIRST."""
-    from runbook_lib.history import compare_runs
-
-    found = compare_runs(cli_runs.folder_of(first, directory), cli_runs.folder_of(second, directory))
-    changed = [(d.name, d.first or "-", d.second or "-") for d in (*found.facts, *found.steps)]
-    if changed:
-        output.show_table(("what", "first", "second"), changed)
-    if found.durations:
-        rows = [(name, f"{a:.1f}", f"{b:.1f}", f"{b - a:+.1f}") for name, a, b in found.durations]
-        click.echo()
-        output.show_table(("step (seconds)", "first", "second", "change"), rows)
-    if found.parameters:
-        click.echo("\n" + "\n".join(found.parameters))
-    if not changed and not found.parameters:
-        click.echo("\nno difference but the times" if found.durations else "no difference")
-
-
-@click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path")
 @click.option("--digest", default="", metavar="SHA256", help="The record's digest, as it was kept elsewhere.")
 @click.option(
     "--allowed-signers",
@@ -63,12 +22,21 @@ def diff(first: str, second: str, directory: Path) -> None:
     help="Who may sign, as ssh-keygen(1) describes it; a record that none of them signed is not accepted.",
 )
 @click.pass_context
-def verify(ctx: click.Context, path: Path, digest: str, allowed_signers: Path | None) -> None:
-    """Check that the record in PATH (a run folder) is what was written; name the first thing that is not.
+def verify(ctx: click.Context, path: str, digest: str, allowed_signers: Path | None) -> None:
+    """Check that the record in PATH is what was written; name the first thing that is not.
 
-    It needs nothing but the folder, and contacts nobody. Somebody who can rewrite the whole folder can seal it anew:
-    what tells is the digest, kept elsewhere, or a signature.
+    PATH is a run folder, and then nobody is contacted; or s3://BUCKET/PREFIX/runs/RUN_ID, read with the credentials and
+    the region of the environment. Somebody who can rewrite the whole folder can seal it anew: what tells is the digest,
+    kept elsewhere, or a signature, or a lock that S3 keeps.
     """
+    with tempfile.TemporaryDirectory(prefix="runbook-verify-") as scratch:
+        folder = cli_s3.fetched(path, Path(scratch)) if path.startswith("s3://") else Path(path)
+        if not _is_intact(folder, digest, allowed_signers):
+            ctx.exit(_DAMAGED_EXIT_CODE)
+
+
+def _is_intact(path: Path, digest: str, allowed_signers: Path | None) -> bool:
+    """Say whether the record in a folder is what was written, and return it."""
     from runbook_lib import archive
 
     result = archive.verify(path)
@@ -82,11 +50,11 @@ def verify(ctx: click.Context, path: Path, digest: str, allowed_signers: Path | 
     if not problems:
         click.echo(f"intact: {result.files} files and {result.events} journal lines are as they were sealed")
         click.echo(f"digest     {result.digest}\nsignature  {signature}")
-        return
+        return True
     click.echo(f"{click.style('not intact', fg='red', bold=True)}: {problems[0]}", err=True)
     for problem in problems[1:]:
         click.echo(f"  also: {problem}", err=True)
-    ctx.exit(_DAMAGED_EXIT_CODE)
+    return False
 
 
 def _signature(folder: Path, allowed_signers: Path | None) -> tuple[str, list[str]]:
@@ -132,4 +100,21 @@ def sign(ctx: click.Context, run_id: str, key: Path, directory: Path) -> None:
     click.echo(f"digest     {result.digest}\nsignature  {_signature(folder, None)[0]}")
 
 
-COMMANDS = (list_, diff, verify, sign)
+@click.command("archive")
+@click.argument("run_id")
+@cli_runs.directory_option
+def archive_(run_id: str, directory: Path) -> None:
+    """Copy the sealed record of RUN_ID into the bucket of its parameters: what is missing there, each file once."""
+    from runbook_lib import parameters as parameter_file
+    from runbook_lib.errors import ParameterError
+
+    folder = cli_runs.folder_of(run_id, directory)
+    parameters = parameter_file.load(folder / "parameters.yaml")
+    if not parameters.archive.copy_records:
+        raise ParameterError(
+            ["archive.copy_records: expected true, found false: this run's records stay where they are"]
+        )
+    click.echo(cli_s3.copied(parameters, cli_runs.repair(folder)))
+
+
+COMMANDS = (verify, sign, archive_)

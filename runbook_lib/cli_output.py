@@ -42,7 +42,8 @@ def word(text: str, width: int = 0) -> str:
     Returns:
         Text for `click.echo`, which removes the colour where there is no terminal.
     """
-    return click.style(text.ljust(width), fg=_COLOURS.get(text))
+    colour = _COLOURS.get(text)
+    return click.style(text.ljust(width), fg=colour) if colour else text.ljust(width)
 
 
 class Progress:
@@ -66,11 +67,14 @@ class Progress:
         fields = event.fields
         if event.kind == "notebook-started":
             again = f" (attempt {fields['attempt']})" if fields["attempt"] > 1 else ""
+            again += " is planned, so that whoever approves sees all of it" if fields.get("for_approval") else ""
             self._line(click.style(f"{fields['notebook']}{again}", bold=True), "starting the kernel")
         elif event.kind == "step" and fields["status"] == "running":
             self._move(fields["title"])
         elif event.kind == "step":
             self._line(f"  {word(fields['status'], 9)}  {fields['title']} ({seconds(fields['duration_s'])})", "")
+        elif event.kind == "break-glass" and fields["phase"] == "used":
+            self._line(f"  {click.style('BREAK GLASS', fg='red', bold=True)}  {fields['step_id']} is not approved", "")
         elif event.kind == "wait" and "since_utc" in fields:  # hours, maybe: also where no line can move
             self._line(f"  {word('waiting', 9)}  since {fields['since_utc']} for {fields['reason']}", fields["reason"])
         elif event.kind == "wait":
@@ -108,6 +112,16 @@ def progress() -> Iterator[Progress]:
 
     with Console().status("") as moving:
         yield Progress(moving)
+
+
+def show_not_started(notebooks: Sequence[str]) -> None:
+    """Show the notebooks that were asked for and never began.
+
+    Args:
+        notebooks: Their names; none shows nothing.
+    """
+    if notebooks:
+        click.echo(f"not started: {', '.join(notebooks)}")
 
 
 def show_report(report: Mapping[str, Any], path: str) -> None:
@@ -152,11 +166,11 @@ def show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         head: Heading of each column.
         rows: The cells as text.
     """
-    widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     widths[-1] = 0
-    for row in (head, *rows):
-        cells = zip(row, widths, strict=True)
-        click.echo("  ".join(cell.ljust(width) if row is head else word(cell, width) for cell, width in cells))
+    lines = ["  ".join(map(str.ljust, head, widths))]
+    lines += ["  ".join(map(word, row, widths)) for row in rows]
+    click.echo("\n".join(lines))  # at once: an archive has thousands of lines
 
 
 def _indent(text: str) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runbook_lib import cli_output as output
-from runbook_lib.errors import JournalError
+from runbook_lib import cli_s3
+from runbook_lib.errors import JournalError, ParameterError
 
 if TYPE_CHECKING:
     from runbook_lib.journal import Journal
@@ -38,6 +39,11 @@ take_over_option = click.option(
     default="",
     metavar="REASON",
     help="Take the volume from a run whose process is gone; refused while it lives; goes into the record.",
+)
+break_glass_option = click.option(
+    "--break-glass",
+    is_flag=True,
+    help="Act without the approvals that the policy wants. Needs --reason, and leaves a review that somebody must do.",
 )
 
 
@@ -113,6 +119,7 @@ def run_notebooks(
     run_id: str,
     accept_changes: str = "",
     take_over: str = "",
+    break_glass: bool = False,
     hold: Mapping[str, Any] | None = None,
 ) -> int:
     """Run notebooks in a run, write its report, show both.
@@ -125,6 +132,7 @@ def run_notebooks(
         run_id: Continue this run; "" opens a new one.
         accept_changes: Why the run goes on with other code or parameters; "" refuses that.
         take_over: Why a dead holder of the volume is declared gone; "" does not.
+        break_glass: Whether approvals are passed over that the policy wants and that are missing; needs a reason.
         hold: Fields of a `hold` event to note first; none notes nothing.
 
     Returns:
@@ -135,17 +143,16 @@ def run_notebooks(
     from runbook_lib.execute_names import ROLL_BACK, find_notebooks
     from runbook_lib.report import build_report, write_report
     from runbook_lib.run_attempt import note_runner
-    from runbook_lib.run_folder import Terms, create_run, operator
+    from runbook_lib.run_folder import Terms, create_run
     from runbook_lib.run_secrets import protect
 
+    _refuse_silent_break_glass(reason, asked=break_glass)
     paths = find_notebooks(notebooks)  # a name that fits nothing is refused before there is a run
     terms = Terms(accept_changes=accept_changes, way_back=[path.stem for path in paths] == [ROLL_BACK])
     protect(parameters := parameter_file.load(file), way_back=terms.way_back)
     journal = create_run(parameters, reason=reason, execute=execute, run_id=run_id, terms=terms, notebooks=paths)
-    if take_over:
-        _take_over(parameters, journal, take_over)
-    if hold:
-        journal.append("hold", operator=operator(), **hold)
+    _take_over(parameters, journal, take_over)
+    _note_wishes(journal, reason, hold, break_glass=break_glass)
     click.echo(f"run {journal.run_id} {'executes' if execute else 'plans only; nothing will change'}")
     _show_changes(journal)
     note_runner(journal)
@@ -155,20 +162,46 @@ def run_notebooks(
         )
     repair(journal.folder)  # attempts on other machines, which are over now that this one began and ended
     path = write_report(journal)
-    if outcome.not_started:
-        click.echo(f"not started: {', '.join(outcome.not_started)}")
+    cli_s3.copy_to_bucket(parameters, journal)
+    output.show_not_started(outcome.not_started)
     output.show_report(build_report(journal.events(), journal.run_id), str(path))
     return outcome.exit_code
 
 
 def _take_over(parameters: Any, journal: Journal, reason: str) -> None:
-    """Declare a dead holder gone in favour of this run; its notebooks then find the volume free."""
+    """Declare a dead holder gone in favour of this run, whose notebooks then find the volume free; "" does not."""
     from runbook_lib.run_lease import lease_of
 
+    if not reason:
+        return
     fields = lease_of(parameters, journal.run_id).take_over(reason)
     journal.append("lease", **fields)
     previous = fields["previous"]
     click.echo(f"took the lease over from run {previous['run_id']}" if previous else "nobody held the volume")
+
+
+def _refuse_silent_break_glass(reason: str, *, asked: bool) -> None:
+    if asked and not reason.strip():
+        raise ParameterError(["--break-glass: expected --reason with why it cannot wait, got nothing"])
+
+
+def _note_wishes(journal: Journal, reason: str, hold: Mapping[str, Any] | None, *, break_glass: bool) -> None:
+    """Note how this command is to go on: that it holds, and, loudly, that it acts without approvals where it must.
+
+    A broken glass covers this process and no other.
+    """
+    import os
+
+    from runbook_lib.run_attempt import runner_fields
+    from runbook_lib.run_folder import operator
+
+    if hold:
+        journal.append("hold", operator=operator(), **hold)
+    if not break_glass:
+        return
+    journal.append("break-glass", phase="requested", operator=operator(), reason=reason, **runner_fields(os.getpid()))
+    text = "approvals that the policy wants are passed over where they are missing; it stands in the record"
+    click.echo(f"{click.style('BREAK GLASS', fg='red', bold=True)}  {text}: {reason}", err=True)
 
 
 def _show_changes(journal: Journal) -> None:

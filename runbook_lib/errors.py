@@ -99,6 +99,13 @@ class ObservationError(StepError):
     changed = "no"
 
 
+class ApprovalError(StepError):
+    """The policy wants an approval that is not there, was given for something else, or is over; nothing was changed."""
+
+    exit_code = 6
+    changed = "no"
+
+
 class ActionError(StepError):
     """The act failed; something may have changed."""
 

@@ -23,7 +23,7 @@ import papermill
 from runbook_lib.engine import RunbookEngine
 from runbook_lib.engine_record import COMPLETED, note_end
 from runbook_lib.engine_stop import Stop
-from runbook_lib.errors import ParameterError
+from runbook_lib.errors import ApprovalError, ParameterError
 from runbook_lib.execute_names import find_notebooks, name_of
 from runbook_lib.journal import Journal, decode_event
 from runbook_lib.journal_link import claim_attempt
@@ -125,8 +125,11 @@ def execute_notebooks(
             outcomes.append(_execute_notebook(path, values, journal, stop, cell_timeout_s))
             if outcomes[-1].status != COMPLETED:
                 break
-    not_started = tuple(path.stem for path in paths[len(outcomes) :])
-    return RunOutcome(journal.run_id, outcomes[-1].exit_code, tuple(outcomes), not_started)
+        ended = outcomes[-1]
+        not_started = tuple(path.stem for path in paths[len(outcomes) :])
+        if ended.exit_code == ApprovalError.exit_code and _is_asked_anew(journal):
+            outcomes.append(_plan_for_approval(paths[len(outcomes) - 1], values, journal, stop, cell_timeout_s))
+    return RunOutcome(journal.run_id, ended.exit_code, tuple(outcomes), not_started)
 
 
 def notebooks_to_resume(events: Sequence[Event], *, execute: bool) -> list[str]:
@@ -141,11 +144,13 @@ def notebooks_to_resume(events: Sequence[Event], *, execute: bool) -> list[str]:
     """
     wanted: list[str] = []
     completed: set[str] = set()
-    executing = False
+    executing = acts = False
     for event in events:
         if event.kind == "notebooks-requested":
             wanted, completed, executing = list(event.fields["notebooks"]), set(), bool(event.fields["execute"])
-        elif event.kind == "notebook-finished" and event.fields["status"] == COMPLETED and (executing or not execute):
+        elif event.kind == "notebook-started":
+            acts = event.fields.get("execute", executing)  # one that is planned for an approval does not
+        elif event.kind == "notebook-finished" and event.fields["status"] == COMPLETED and (acts or not execute):
             completed.add(event.fields["notebook"])
     return [name for name in wanted if Path(name).stem not in completed]
 
@@ -164,12 +169,24 @@ def _refuse_unknown_parameters(paths: Sequence[Path], values: Mapping[str, Any])
         raise ParameterError(problems)
 
 
+def _is_asked_anew(journal: Journal) -> bool:
+    """Return whether the attempt that just ended asked for an approval that nobody had asked for before."""
+    request, started = journal.last("approval-request"), journal.last("notebook-started")
+    return request is not None and started is not None and request.seq > started.seq
+
+
+def _plan_for_approval(path: Path, values: Mapping[str, Any], *others: Any) -> NotebookOutcome:
+    """Plan the whole notebook that stopped before its first act, so that whoever approves sees all of it."""
+    return _execute_notebook(path, {**values, "execute": False}, *others, for_approval=True)
+
+
 def _execute_notebook(
-    path: Path, values: Mapping[str, Any], journal: Journal, stop: Stop, cell_timeout_s: int | None
+    path: Path, values: Mapping[str, Any], journal: Journal, stop: Stop, cell_timeout_s: int | None, **notes: bool
 ) -> NotebookOutcome:
     attempt, output = claim_attempt(journal.folder.resolve() / "notebooks", path.stem)
     names = {"notebook": path.stem, "attempt": attempt}
-    begun = journal.append("notebook-started", **names, output=f"notebooks/{output.name}")
+    notes = {"execute": values["execute"]} | notes
+    begun = journal.append("notebook-started", **names, output=f"notebooks/{output.name}", **notes)
     started, error = journal.now(), None
     try:
         _run_papermill(

@@ -25,9 +25,10 @@ from runbook_lib.scrub import SECRETS
 JOURNAL_NAME = "journal.jsonl"
 SUMS_NAME = "SHA256SUMS"
 SIGNATURE_NAME = "SHA256SUMS.sig"
+RECEIPTS_NAME = "receipts.json"
 FIRST_PREVIOUS = "0" * 64
 _RESERVED = {"seq", "at_utc", "kind", "previous_sha256"}
-_UNSEALED = {SUMS_NAME, SIGNATURE_NAME, ".lock", "errored.tfstate"}
+_UNSEALED = {SUMS_NAME, SIGNATURE_NAME, RECEIPTS_NAME, ".lock", "errored.tfstate"}
 
 
 def encode_event(event: Event) -> bytes:
@@ -64,7 +65,7 @@ def decode_event(line: bytes) -> Event:
     data = json.loads(line)
     try:
         seq, at_utc, kind, previous = (data.pop(key) for key in ("seq", "at_utc", "kind", "previous_sha256"))
-    except (KeyError, AttributeError) as error:
+    except (KeyError, AttributeError, TypeError) as error:
         raise ValueError(f"not a journal line: {error}") from error
     return Event(seq, at_utc, kind, data, previous)
 

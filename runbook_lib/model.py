@@ -232,3 +232,18 @@ class Event:
     kind: str
     fields: dict[str, Any] = field(default_factory=dict)
     previous_sha256: str = "0" * 64
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What S3 said of an object that it keeps.
+
+    Args:
+        sha256: SHA-256 of its bytes in hex, which S3 computed itself.
+        version_id: The version, "" in a bucket without versions.
+        retain_until_utc: Until when nobody can delete that version, RFC 3339; "" without a lock.
+    """
+
+    sha256: str
+    version_id: str
+    retain_until_utc: str

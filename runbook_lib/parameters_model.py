@@ -7,16 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from runbook_lib import parameters_types as kind
+from runbook_lib.parameters_policy import Policy
+from runbook_lib.parameters_section import Section
 from runbook_lib.parameters_types import ListOf
-
-
-class Section(BaseModel):
-    """One section of the parameters: frozen, no unknown keys, no conversion of values."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
 class Aws(Section):
@@ -30,6 +26,8 @@ class Aws(Section):
     """AWS API endpoint; only the sandbox needs one. http is accepted on loopback addresses only."""
     role_arn: kind.RoleArn | None = None
     """Role to assume for every call; without it the caller's own credentials act."""
+    source_identity: bool = True
+    """Whether role sessions carry the run id as source identity; the role must then trust sts:SetSourceIdentity too."""
     profile: str | None = None
     """Profile of the shared configuration or of `credentials_file`."""
     credentials_file: kind.FilePath | None = None
@@ -115,9 +113,9 @@ class Target(Section):
     """CPU units of the container, 1024 for one vCPU; without it the compose file's limit, else 256."""
     memory_mib: int | None = Field(default=None, ge=6)
     """Memory limit of the container in MiB; without it the compose file's limit, and one of both must be there."""
-    environment: dict[kind.EnvironmentName, str] = {}
+    environment: dict[kind.EnvironmentName, str] = Field(default={})
     """Environment variables that replace or join those of the compose file; never a secret."""
-    secrets: dict[kind.EnvironmentName, kind.SecretReference] = {}
+    secrets: dict[kind.EnvironmentName, kind.SecretReference] = Field(default={})
     """Environment variables that hold secrets, as references that ECS resolves when the task starts."""
     not_secret: Annotated[tuple[kind.EnvironmentName, ...], ListOf] = ()
     """Variables whose names look like secrets and are none, for example TOKEN_TTL; a person answers for it."""
@@ -212,48 +210,6 @@ class Terraform(Section):
     """The backend: `type: local` with path, or `type: s3` with bucket, key and region."""
 
 
-class ChangeWindow(Section):
-    """When the change may happen."""
-
-    opens_utc: kind.UtcTime
-    """First moment of the window."""
-    closes_utc: kind.UtcTime
-    """End of the window."""
-
-
-class Policy(Section):
-    """What the organisation demands of the change."""
-
-    outage_budget_s: int = Field(default=120, ge=1)
-    """Longest outage that is acceptable: a forecast above it refuses the cutover; the report compares."""
-    on_budget_exceeded: Literal["roll_back", "continue"] = "roll_back"
-    """What a cutover does when the budget is used up before the service is up on ECS."""
-    require_rehearsal: bool = False
-    """Whether the cutover refuses to begin in a run that did not rehearse."""
-    bake_time_s: int = Field(default=300, ge=0)
-    """How long the service is watched on the target before the source may be retired."""
-    snapshot_retention_days: int = Field(default=30, ge=1, le=3650)
-    """How long the rollback point and the snapshots are kept."""
-    verify_budget_s: int = Field(default=5, ge=0, le=3600)
-    """How long contents are sampled on the target before the service starts, besides what must be read anyway."""
-    max_removed_by_service: int = Field(default=100, ge=0)
-    """How many entries the service may remove, once it runs again, before the proof of the data fails."""
-    manifest_nice: int = Field(default=10, ge=0, le=19)
-    """Niceness of the manifest that is taken while the service still runs; inside the outage it is 0."""
-    manifest_io_class: Literal["none", "best-effort", "idle"] = "best-effort"
-    """Share of the disk for that manifest: `best-effort` at the lowest level, `idle`, or `none` for the usual one."""
-    rollback_point: Literal["copy_or_snapshot", "snapshot"] = "copy_or_snapshot"
-    """`copy_or_snapshot`: an EBS volume copy where the Region has it. `snapshot`: always a snapshot."""
-    approvals: int = Field(default=0, ge=0, le=0)
-    """Approvals that a plan needs; this release knows 0."""
-    change_window: ChangeWindow | None = None
-    """When the change may happen; without it, any time."""
-    hold_before_cutover: bool = False
-    """Whether the cutover holds before it stops the service, until `runbook cut-over` releases it."""
-    hold_limit_s: int = Field(default=28800, ge=1, le=604800)
-    """How long the cutover may hold; after that it is refused with nothing stopped."""
-
-
 class Archive(Section):
     """Where the records of runs are kept."""
 
@@ -261,6 +217,12 @@ class Archive(Section):
     """Folder that holds one folder per run. Runs that share it exclude each other from a volume."""
     bucket: kind.Bucket | None = None
     """Bucket for the lease on the volume: with it, runs of all machines exclude each other."""
+    copy_records: bool = False
+    """Whether each sealed record is copied to `bucket`, which must have versioning on."""
+    object_lock: Literal["none", "governance", "compliance"] = "none"
+    """Object Lock of a copied record; in mode `compliance` nobody at all can delete it before its time."""
+    object_lock_days: int = Field(default=365, ge=1, le=36500)
+    """For how many days."""
     prefix: kind.ObjectKey = "runbook"
     """What the keys of objects in `bucket` begin with."""
     secrets: Annotated[tuple[kind.KeptOut, ...], ListOf] = ()

@@ -206,15 +206,37 @@ def _window(sections: Sections) -> Iterator[str]:
         )
 
 
+def _copies(sections: Sections) -> Iterator[str]:
+    archive = sections["archive"]
+    if archive.copy_records and archive.bucket is None:
+        yield "migration.archive.copy_records is true; rule: archive.bucket says where to. Fix: name a bucket"
+    if archive.object_lock != "none" and not archive.copy_records:
+        yield (
+            f"migration.archive.object_lock is {archive.object_lock}; rule: only a record that is copied can be "
+            "locked. Fix: set archive.copy_records to true, or object_lock to none"
+        )
+
+
+def _rehearsal(sections: Sections) -> Iterator[str]:
+    driver = sections["storage"].driver
+    if sections["policy"].require_rehearsal and driver == "host_mount":
+        yield (
+            "migration.policy.require_rehearsal is true; rule: only with a storage driver that can be rehearsed, and "
+            f"{driver} cannot mount a clone beside the data volume. Fix: false, or storage.driver: rexray"
+        )
+
+
 _RULES: tuple[tuple[set[str], Callable[[Sections], Iterator[str]]], ...] = (
     ({"target"}, _subnets),
     ({"target"}, _health),
     ({"target"}, _exposure),
     ({"target"}, _memory),
     ({"target"}, _variables),
+    ({"archive"}, _copies),
     ({"storage"}, _storage),
     ({"aws", "target"}, _accounts),
     ({"policy"}, _window),
+    ({"storage", "policy"}, _rehearsal),
 )
 
 _T_SIZES_MIB = {

@@ -112,6 +112,14 @@ AmiId = Annotated[str, Rule(r"ami-([0-9a-f]{8}|[0-9a-f]{17})", "an AMI id, ami- 
 RoleArn = Annotated[
     str, Rule(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", "an IAM role ARN, arn:aws:iam::<account>:role/<name>")
 ]
+ArnPattern = Annotated[
+    str,
+    Rule(
+        r"arn:aws[a-z*-]*:(iam|sts)::[0-9*]{1,12}:(root|[\w+=,.@/*-]+)",
+        "the ARN of an identity as STS tells it, * for anything, such as arn:aws:sts::012345678901:assumed-role/Ops/*",
+    ),
+]
+RoleName = Annotated[str, Rule(r"[a-z][a-z0-9 _-]{0,39}", "a role in lower-case words, such as change-manager")]
 CertificateArn = Annotated[
     str,
     Rule(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]+", "an ACM certificate ARN, arn:aws:acm:..."),

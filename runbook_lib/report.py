@@ -9,7 +9,8 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ import jinja2
 from runbook_lib import report_words as words
 from runbook_lib.journal import Journal
 from runbook_lib.report_next import next_steps
-from runbook_lib.report_picture import budget_bar, outage_chart, timeline
+from runbook_lib.report_picture import budget_bar, forecast_chart, outage_chart, timeline
 from runbook_lib.report_record import build_report
 from runbook_lib.report_status import derive_status
 
-__all__ = ["build_report", "derive_status", "render_html", "render_markdown", "write_report"]
+__all__ = ["build_report", "derive_status", "render_html", "render_markdown", "render_page", "write_report"]
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _FACTS_CHARACTERS = 4000
@@ -42,14 +43,34 @@ def write_report(journal: Journal) -> Path:
         JournalError: when the journal's chain does not hold.
 
     Changes:
-        report.json, report.md, report.html and SHA256SUMS in the run folder.
+        report.json, report.md, report.html and SHA256SUMS in the run folder; the page of an approval that is asked for.
     """
     report = build_report(journal.events(), journal.run_id)
+    _write_page(journal, report)
     journal.write("report.json", json.dumps(report, indent=2, sort_keys=True) + "\n")
     journal.write("report.md", render_markdown(report))
     journal.write("report.html", render_html(report))
     journal.seal()
     return journal.folder / "report.html"
+
+
+def _write_page(journal: Journal, report: Mapping[str, Any]) -> None:
+    """Write the page of what is to be approved; one on whose sight somebody approved is never written again."""
+    request = report["approval_request"]
+    if request and not any(one.get("page") == request["page"] for one in report["approvals"]):
+        journal.write(request["page"], render_page(report))
+
+
+def render_page(report: Mapping[str, Any]) -> str:
+    """Return the page on which whoever approves sees what is asked for; one HTML file as the report is.
+
+    Args:
+        report: As `build_report`, of a run that waits for an approval.
+
+    Returns:
+        HTML.
+    """
+    return _render(_html(), "approval.html.j2", report)
 
 
 def render_html(report: Mapping[str, Any]) -> str:
@@ -61,6 +82,12 @@ def render_html(report: Mapping[str, Any]) -> str:
     Returns:
         HTML.
     """
+    return _render(_html(), "report.html.j2", report)
+
+
+@cache
+def _html() -> jinja2.Environment:
+    """Return what renders pages; made once, because compiling the templates takes longer than rendering them."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -68,7 +95,8 @@ def render_html(report: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return _render(environment, "report.html.j2", report)
+    environment.filters |= _filters()
+    return environment
 
 
 def render_markdown(report: Mapping[str, Any]) -> str:
@@ -80,6 +108,11 @@ def render_markdown(report: Mapping[str, Any]) -> str:
     Returns:
         Markdown; each value on one line.
     """
+    return _render(_markdown(), "report.md.j2", report)
+
+
+@cache
+def _markdown() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -88,11 +121,12 @@ def render_markdown(report: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return _render(environment, "report.md.j2", report)
+    environment.filters |= _filters()
+    return environment
 
 
-def _render(environment: jinja2.Environment, template: str, report: Mapping[str, Any]) -> str:
-    environment.filters |= {
+def _filters() -> dict[str, Callable[..., Any]]:
+    return {
         "code": _code,
         "count": words.count,
         "facts": _facts,
@@ -102,9 +136,11 @@ def _render(environment: jinja2.Environment, template: str, report: Mapping[str,
         "failed_first": _failed_first,
         "verdict": _verdict,
     }
+
+
+def _render(environment: jinja2.Environment, template: str, report: Mapping[str, Any]) -> str:
     checks = [check for step in report["steps"] for check in step["checks"]]
     took = {s["id"]: s["duration_s"] for s in report["steps"] if s["in_outage"] and s["status"] == "succeeded"}
-    environment.filters["measured"] = took.get
     text = environment.get_template(template).render(
         report=report,
         headline=words.headline(report),
@@ -112,8 +148,10 @@ def _render(environment: jinja2.Environment, template: str, report: Mapping[str,
         next_steps=next_steps(report),
         timeline=timeline(report),
         outage_chart=outage_chart(report),
+        forecast_chart=forecast_chart(report),
         budget=budget_bar(report),
         checks=checks,
+        measured=took,
         failed_checks=[check for check in checks if _verdict(check) == "failed"],
         notebooks=list(dict.fromkeys(sorted(step["notebook"] for step in report["steps"]))),
     )

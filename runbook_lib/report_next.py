@@ -14,6 +14,7 @@ _BACK = "Or take the service back to the source, on the same volume, losing noth
 _BAKE = "Let it run for the bake time of your policy, then retire the source: there is no way back after that."
 _CHANGE = "Everything slow is done; change the driver when a short outage may begin."
 _PROVE = "Prove the data whole, with a restarted task and another instance."
+_REVIEW = "Something was done without the approval that the policy wants: somebody else reviews it."
 _FORMER = "Or go back to the former driver: the same notebooks, with the parameters that name it."
 
 
@@ -26,6 +27,11 @@ def next_steps(report: Report) -> list[tuple[str, str]]:
     Returns:
         Pairs of a sentence and a command.
     """
+    review = (_REVIEW, f"runbook review {report['run_id']} --reason WHAT-WAS-FOUND")
+    return [*([review] if report.get("open_reviews") else []), *_by_status(report)]
+
+
+def _by_status(report: Report) -> list[tuple[str, str]]:
     run_id, status = report["run_id"], RunStatus(report["status"])
     in_run = f"--run-id {run_id}"
     acted = {step["notebook"] for step in report["steps"] if step["executed"] and step["status"] != "skipped"}
@@ -42,11 +48,21 @@ def next_steps(report: Report) -> list[tuple[str, str]]:
         back = ("Or give it up: end the attempt, and take whatever began back.", f"runbook panic {run_id} --yes")
         return [("When the outage may begin, release it.", f"runbook cut-over {run_id}"), back]
     if status is RunStatus.WAITING:
-        return [("Ask for the approval; then go on.", f"runbook resume {run_id}"), *way_back]
+        return [*_approval(report), ("Then go on.", f"runbook resume {run_id}"), *way_back]
     if status is RunStatus.SUCCEEDED:
         return _after_success(run_id, in_run, acted, way_back)
     text = "Mend what the message names; then go on. Steps that are done are skipped."
     return [(text, f"runbook resume {run_id}"), *way_back]
+
+
+def _approval(report: Report) -> list[tuple[str, str]]:
+    """Return how what is asked for gets its approval; nothing when it has."""
+    request = report["approval_request"]
+    if not request or not request["missing"]:
+        return []
+    who = "Somebody" if request["requester_may_approve"] else f"Somebody other than {request['requester']['arn']}"
+    text = f"{who} looks at {request['page']}, and says yes."
+    return [(text, f"runbook approve {report['run_id']} --digest {request['digest'][:12]} --reason WHY")]
 
 
 def _after_success(run_id: str, in_run: str, acted: set[str], way_back: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any
 
-from runbook_lib.report_record import seconds_between
+from runbook_lib.report_outage import seconds_between
 from runbook_lib.report_words import seconds
 
 PLOT_START, PLOT_END = 26.5, 85.0
@@ -127,6 +127,33 @@ def _share_bar(label: str, status: str, title: str, spans: Sequence[tuple[float,
     spent_s = sum(end - begin for begin, end in spans)
     segments = tuple((axis.x(begin), axis.width(end - begin)) for begin, end in spans if end - begin > _UNSEEN_S)
     return Bar(_label(label), status, segments, f"{seconds(spent_s)} · {spent_s / axis.longest_s:.0%}", title)
+
+
+def forecast_chart(report: Mapping[str, Any]) -> Chart | None:
+    """Return what the outage is expected to be spent on, one part after the other.
+
+    Args:
+        report: As `build_report`.
+
+    Returns:
+        One group of bars; None when nothing was rehearsed.
+    """
+    forecast = report["forecast"]
+    if not forecast or not forecast["parts"]:
+        return None
+    ends = list(accumulate(part["seconds"] for part in forecast["parts"]))
+    axis = _Axis(ends[-1])
+    bars = (
+        Bar(
+            _label(part["name"]),
+            "planned",
+            ((axis.x(end - part["seconds"]), axis.width(part["seconds"])),),
+            seconds(part["seconds"]),
+            part["basis"],
+        )
+        for part, end in zip(forecast["parts"], ends, strict=True)
+    )
+    return Chart(axis.ticks(), (("", tuple(bars)),))
 
 
 def budget_bar(report: Mapping[str, Any]) -> dict[str, float] | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 from runbook_lib.journal import encode_event
 from runbook_lib.model import SCHEMA_VERSION, Event
+from runbook_lib.report_approvals import approvals_of
+from runbook_lib.report_outage import find_outages, seconds_between, total_outage_s
 from runbook_lib.report_status import (
     Attempt,
     StepRecord,
@@ -56,7 +57,7 @@ def build_report(events: Sequence[Event], run_id: str) -> dict[str, Any]:
     """
     opened = _newest(events, "run-opened")
     executed = any(e.fields.get("execute") for e in events if e.kind == "run-opened")
-    steps, runs, windows = step_records(events), attempts(events), _outages(events)
+    steps, runs, windows = step_records(events), attempts(events), find_outages(events)
     relevant = [step for step in steps if step.execute or not executed]
     failure = last_failure(relevant, [attempt for attempt in runs if attempt.execute or not executed])
     sentinel, hold = _newest(events, "sentinel"), find_hold(events)
@@ -67,7 +68,7 @@ def build_report(events: Sequence[Event], run_id: str) -> dict[str, Any]:
         "execute": executed,
         **_about(events, opened),
         "evidence_grade": _newest(events, "grade").get("evidence_grade", ""),
-        "outage_s": None if _is_down(windows) else _sum(window["outage_s"] for window in windows),
+        "outage_s": total_outage_s(windows),
         "outage_budget_s": opened.get("outage_budget_s"),
         "outages": windows,
         "forecast": _newest(events, "forecast") or None,
@@ -83,7 +84,7 @@ def build_report(events: Sequence[Event], run_id: str) -> dict[str, Any]:
         "changes": [e.fields | {"at_utc": e.at_utc} for e in events if e.kind == "changes"],
         "forced_detaches": [e.fields | {"at_utc": e.at_utc} for e in events if e.kind == "forced-detach"],
         "filesystem_checks": [e.fields | {"at_utc": e.at_utc} for e in events if e.kind == "filesystem-check"],
-        "approvals": [e.fields | {"at_utc": e.at_utc} for e in events if e.kind == "approval"],
+        **approvals_of(events),
         "rollback_point": _rollback_point(events),
         "api_calls": _api_calls(events),
         "host_commands": _host_commands(events),
@@ -111,21 +112,6 @@ def _about(events: Sequence[Event], opened: dict[str, Any]) -> dict[str, Any]:
             "last_sha256": hashlib.sha256(encode_event(events[-1])).hexdigest() if events else "",
         },
     }
-
-
-def seconds_between(started_utc: str, ended_utc: str) -> float:
-    """Return how long something took.
-
-    Args:
-        started_utc: RFC 3339 time.
-        ended_utc: RFC 3339 time.
-
-    Returns:
-        Seconds with milliseconds; 0 when either time is unknown.
-    """
-    if not started_utc or not ended_utc:
-        return 0.0
-    return round((datetime.fromisoformat(ended_utc) - datetime.fromisoformat(started_utc)).total_seconds(), 3)
 
 
 def _sum(numbers: Iterable[float]) -> float:
@@ -177,32 +163,6 @@ def _notebook(attempt: Attempt, events: Sequence[Event]) -> dict[str, Any]:
         "error": fields.get("error"),
         "exit_code": fields.get("exit_code", 0 if attempt.status == "completed" else None),
     }
-
-
-def _is_down(windows: Sequence[dict[str, Any]]) -> bool:
-    """Return whether there is no outage with an end, or one without."""
-    return not windows or any(window["outage_s"] is None for window in windows)
-
-
-def _outages(events: Sequence[Event]) -> list[dict[str, Any]]:
-    """Return every time the service was down, oldest first; the end of one still lasting is ""."""
-    windows: list[dict[str, Any]] = []
-    for event in (e for e in events if e.kind == "outage"):
-        fields = event.fields
-        if fields.get("phase") == "started":
-            if not windows or windows[-1]["ended_utc"]:
-                windows.append({"started_utc": event.at_utc, "ended_utc": "", "outage_s": None, "failures": None})
-        elif windows and not windows[-1]["ended_utc"]:
-            ended = fields.get("first_success_utc") or event.at_utc
-            began = fields.get("last_success_utc") or windows[-1]["started_utc"]
-            outage_s = fields["outage_s"] if fields.get("outage_s") is not None else seconds_between(began, ended)
-            windows[-1] = {
-                "started_utc": began,
-                "ended_utc": ended,
-                "outage_s": outage_s,
-                "failures": fields.get("failures"),
-            }
-    return windows
 
 
 def _data(events: Sequence[Event]) -> dict[str, Any]:
@@ -260,14 +220,8 @@ def _rollback_point(events: Sequence[Event]) -> dict[str, Any]:
     if not points:
         return {"kind": "", "id": "", "status": "", "point": "", "at_utc": ""}
     newest = (cutover or points)[-1]
-    fields = newest.fields
-    return {
-        "kind": fields.get("type", ""),
-        "id": fields.get("id", ""),
-        "status": fields.get("status", ""),
-        "point": fields.get("point", ""),
-        "at_utc": newest.at_utc,
-    }
+    names = {"kind": "type", "id": "id", "status": "status", "point": "point"}
+    return {key: newest.fields.get(name, "") for key, name in names.items()} | {"at_utc": newest.at_utc}
 
 
 def _api_calls(events: Sequence[Event]) -> dict[str, Any]:

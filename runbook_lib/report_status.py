@@ -150,7 +150,8 @@ def attempts(events: Sequence[Event]) -> list[Attempt]:
                 and _is_empty(events, found[-1].seq, event.seq)
             ):
                 found.pop()  # the runner opened the run for its notebooks
-            found.append(Attempt(event.seq, execute, event.at_utc, dict(event.fields)))
+            acts = bool(event.fields.get("execute", execute))
+            found.append(Attempt(event.seq, acts, event.at_utc, dict(event.fields)))
         elif event.kind in {"run-closed", "notebook-finished"} and found:
             last = found[-1]
             fields = last.fields | (event.fields if event.kind == "notebook-finished" else {})

@@ -158,10 +158,20 @@ def headline(report: Report) -> Headline:
     failure = report["failure"] or {}
     where = failure.get("title") or failure.get("step_id") or failure.get("notebook") or ""
     if status is RunStatus.WAITING:
-        return Headline("Waiting for an approval.", "warn", f"Before: {where}. {_CHANGED['no']}")
+        return _waiting(report, where)
     word = "Failed." if status is RunStatus.FAILED else "Interrupted."
     place = f"It stopped at: {where}. " if where else ""
     return Headline(word, "bad", " ".join(filter(None, (f"{place}{_what_changed(report)}", _outage(report)))))
+
+
+def _waiting(report: Report, where: str) -> Headline:
+    request = report["approval_request"]
+    text = " ".join(filter(None, (f"Before: {where}. {_CHANGED['no']}", _acted_before(report), _outage(report))))
+    if not request:
+        return Headline("Waiting for an approval.", "warn", text)
+    if not request["missing"]:
+        return Headline("Approved.", "calm", f"{text} It can be resumed.")
+    return Headline("Waiting for an approval.", "warn", f"{text} {request['given']} of {request['required']} given.")
 
 
 def _why_back(report: Report) -> str:

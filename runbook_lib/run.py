@@ -1,29 +1,19 @@
 """The open run: its parameters, its journal, the lease on its volume, and the keys to the outside.
 
-The only module that makes adapters. It decides nothing about the migration; procedures do.
+It decides nothing about the migration; procedures do.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from runbook_lib import journal_link, run_secrets
+from runbook_lib import journal_link, run_approval, run_secrets
 from runbook_lib import parameters as parameter_file
-from runbook_lib.adapters.aws import Aws
-from runbook_lib.adapters.break_glass import BreakGlass
 from runbook_lib.adapters.clock import Clock
-from runbook_lib.adapters.container_hosts import ContainerHosts
-from runbook_lib.adapters.ebs import Ebs
-from runbook_lib.adapters.ec2 import Ec2
-from runbook_lib.adapters.ecs import Ecs
-from runbook_lib.adapters.host import Host
 from runbook_lib.adapters.probe import OutageProbe, answers
-from runbook_lib.adapters.rehearsal import RehearsalApi
-from runbook_lib.adapters.terraform import Terraform
 from runbook_lib.errors import JournalError, LeaseError
 from runbook_lib.journal import Journal
 from runbook_lib.lease import Lease
@@ -31,12 +21,13 @@ from runbook_lib.parameters import Parameters
 from runbook_lib.report import write_report
 from runbook_lib.run_attempt import runner_fields
 from runbook_lib.run_folder import Terms, create_run, open_journal
-from runbook_lib.run_lease import lease_of, open_session
+from runbook_lib.run_keys import Keys
+from runbook_lib.run_lease import lease_of
 
 __all__ = ["Run", "close_run", "create_run", "open_journal", "open_run"]
 
 
-class Run:
+class Run(Keys):
     """One open run.
 
     Args:
@@ -48,81 +39,14 @@ class Run:
     """
 
     def __init__(self, parameters: Parameters, journal: Journal, *, execute: bool, reason: str, clock: Clock) -> None:
-        self.parameters = parameters
-        self.journal = journal
+        super().__init__(parameters, journal, clock)
         self.execute = execute
         self.reason = reason
-        self.clock = clock
-        self.run_id = journal.run_id
         self._lease: Lease | None = None
-        self._hosts: dict[str, Host] = {}
+        self._passes: set[tuple[str, ...]] = set()
         self._probe: OutageProbe | None = None
         self._look: tuple[float, dict[str, Any]] | None = None
         self.sent_ahead: dict[str, Callable[[], dict[str, Any]]] = {}  # by instance: a command that waits on it
-
-    @cached_property
-    def aws(self) -> Aws:
-        """The session with the account of the parameters."""
-        record = lambda **fields: self.journal.append("api-call", mutating=True, **fields)  # noqa: E731 - one place
-        return open_session(self.parameters, self.run_id, record=record)
-
-    @cached_property
-    def ec2(self) -> Ec2:
-        """Instances."""
-        return Ec2(self.aws)
-
-    @cached_property
-    def ebs(self) -> Ebs:
-        """Volumes and snapshots."""
-        return Ebs(self.aws)
-
-    @cached_property
-    def break_glass(self) -> BreakGlass:
-        """What may lose data; for `force_detach` alone."""
-        return BreakGlass(self.aws)
-
-    @cached_property
-    def ecs(self) -> Ecs:
-        """The target's cluster and service."""
-        return Ecs(self.aws, self.parameters.target.cluster_name, self.parameters.target.service_name)
-
-    @cached_property
-    def container_hosts(self) -> ContainerHosts:
-        """The target's container instances and their Auto Scaling group."""
-        return ContainerHosts(self.aws, self.parameters.target.cluster_name)
-
-    @cached_property
-    def rehearsal_api(self) -> RehearsalApi:
-        """Clones of volumes and stand-alone tasks, for the rehearsal."""
-        return RehearsalApi(self.aws, self.parameters.target.cluster_name)
-
-    @cached_property
-    def terraform(self) -> Terraform:
-        """Terraform in this run's folder."""
-        return Terraform(
-            self.journal.folder / "terraform",
-            environment=self.aws.terraform_environment(),
-            run_id=self.run_id,
-        )
-
-    @property
-    def source_host(self) -> Host:
-        """The instance that runs docker-compose."""
-        return self.host(self.parameters.source.instance_id)
-
-    def host(self, instance_id: str) -> Host:
-        """Return the host that runs our scripts on an instance.
-
-        Args:
-            instance_id: The instance.
-
-        Returns:
-            The host; made once.
-        """
-        if instance_id not in self._hosts:
-            record = lambda **fields: self.journal.append("host-command", **fields)  # noqa: E731 - one place, one line
-            self._hosts[instance_id] = Host(self.aws, self.clock, instance_id, record)
-        return self._hosts[instance_id]
 
     def keep_look(self, facts: dict[str, Any] | None) -> None:
         """Keep in this process what a command saw on the source host when it had acted.
@@ -222,6 +146,24 @@ class Run:
         if self._lease is None:
             raise LeaseError(f"this run does not hold {self.parameters.volume.volume_id}; open it with execute=True")
         self._lease.confirm()
+
+    def confirm_approval(self, step_id: str, notebook: str, facts: Mapping[str, Any]) -> None:
+        """Prove that what a step is about to change was approved; `perform` asks before every act.
+
+        Args:
+            step_id: The step.
+            notebook: The notebook it belongs to.
+            facts: What it observed; `plan_sha256` is the Terraform plan that it would apply.
+
+        Raises:
+            ApprovalError: when the policy wants an approval that is not there; nothing was changed.
+            ObservationError: when AWS does not say who asks.
+
+        Changes:
+            An `approval-used`, `approval-request` or `break-glass` event.
+        """
+        act = run_approval.Act(step_id, notebook, str(facts.get("plan_sha256", "")))
+        run_approval.confirm(self, act, self._passes)
 
     def close(self) -> None:
         """Stop the probe, delete the binary plan, which holds secrets, and give the volume back."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -82,6 +83,24 @@ def notebook_digest(path: Path) -> str:
         if cell.get("cell_type") == "code"
     ]
     return hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()
+
+
+def notebook_summary(name: str) -> dict[str, str]:
+    """Return what a notebook says of itself in its title cell.
+
+    Args:
+        name: Its name without `.ipynb`.
+
+    Returns:
+        Keys `title`, `needs`, `changes`, `rolls_back_with`, `takes_about`; those it has.
+    """
+    path = _NOTEBOOKS / f"{name}.ipynb"
+    if not path.is_file():
+        return {}
+    title = "".join(json.loads(path.read_text("utf-8"))["cells"][0]["source"])
+    said = re.findall(r"(?ms)^- \*\*([^*]+):\*\* (.*?)(?=^- |\Z)", title)
+    found = {key.lower().replace(" ", "_"): " ".join(text.split()).replace("`", "") for key, text in said}
+    return {"title": title.partition("\n")[0].removeprefix("# ")} | found
 
 
 def notebook_digests(others: Iterable[Path] = ()) -> dict[str, str]:

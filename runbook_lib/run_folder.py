@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runbook_lib import parameters as parameter_file
 from runbook_lib.adapters.clock import Clock
@@ -20,6 +21,7 @@ from runbook_lib.errors import JournalError, ParameterError
 from runbook_lib.journal import Journal
 from runbook_lib.model import Event
 from runbook_lib.parameters import Parameters
+from runbook_lib.run_commit import git_commit
 from runbook_lib.run_digests import Change, find_changes, library_digest, notebook_digests
 from runbook_lib.run_repair import repair_attempts
 
@@ -136,12 +138,29 @@ def create_run(
         notebooks_sha256=notebook_sums,
         library_version=importlib.metadata.version("runbook-lib"),
         python=platform.python_version(),
-        outage_budget_s=parameters.policy.outage_budget_s,
-        volume_id=parameters.volume.volume_id,
-        account_id=parameters.aws.account_id,
-        region=parameters.aws.region,
+        git_commit=git_commit(),
+        **_about(parameters),
     )
     return journal
+
+
+def _about(parameters: Parameters) -> dict[str, Any]:
+    """Return what the run is about, for `run-opened`; `targets` is what an approval names."""
+    ids = {
+        "account": parameters.aws.account_id,
+        "region": parameters.aws.region,
+        "instance": parameters.source.instance_id,
+        "volume": parameters.volume.volume_id,
+        "cluster": parameters.target.cluster_name,
+        "service": parameters.target.service_name,
+    }
+    return {
+        "outage_budget_s": parameters.policy.outage_budget_s,
+        "volume_id": ids["volume"],
+        "account_id": ids["account"],
+        "region": ids["region"],
+        "targets": ids,
+    }
 
 
 def _file_digest(journal: Journal) -> str:

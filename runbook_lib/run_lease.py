@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from runbook_lib.adapters.aws import Aws
 from runbook_lib.adapters.clock import Clock
@@ -21,21 +22,22 @@ def open_session(parameters: Parameters, run_id: str, **options: object) -> Aws:
     Args:
         parameters: What to migrate.
         run_id: Put into the user agent.
-        **options: Further arguments of `Aws`.
+        **options: Further arguments of `Aws`, or others than the parameters say.
 
     Returns:
         The session.
     """
     aws = parameters.aws
-    return Aws(
-        region=aws.region,
-        endpoint_url=aws.endpoint_url or "",
-        profile=aws.profile or "",
-        credentials_file=Path(aws.credentials_file) if aws.credentials_file else None,
-        role_arn=aws.role_arn or "",
-        run_id=run_id,
-        **options,  # type: ignore[arg-type] # passed on as they come
-    )
+    said: dict[str, Any] = {
+        "region": aws.region,
+        "endpoint_url": aws.endpoint_url or "",
+        "profile": aws.profile or "",
+        "credentials_file": Path(aws.credentials_file) if aws.credentials_file else None,
+        "role_arn": aws.role_arn or "",
+        "source_identity": aws.source_identity,
+        "run_id": run_id,
+    }
+    return Aws(**{**said, **options})
 
 
 def lease_of(parameters: Parameters, run_id: str = "") -> Lease:

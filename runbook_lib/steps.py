@@ -1,7 +1,7 @@
 """What a step is, and the one function that knows the order in which a step happens.
 
-observe → already so? → check → (not executing? planned) → ask the lease → journal → act → observe until verified →
-journal.
+observe → already so? → check → (not executing? planned) → approved? → ask the lease → journal → act → observe until
+verified → journal.
 `execute` is tested here and nowhere else. It waits with the run's clock; it writes through the run's journal.
 """
 
@@ -101,6 +101,7 @@ def perform(step: Step, run: Run) -> StepResult:
     Raises:
         ObservationError: when the world could not be read; nothing changed.
         CheckError: when a check failed; nothing changed.
+        ApprovalError: when the policy wants an approval that is not there; nothing changed.
         ActionError: when the act failed; something may have changed.
         VerificationError: when the act ran but the world never became what was expected.
 
@@ -150,6 +151,8 @@ class _Performance:
         self._refuse_failed_checks()
         if not self.run.execute:
             return self._end(StepStatus.PLANNED, step.plan(self.before))
+        if step.act is not None and step.act is not only_wait:
+            self.run.confirm_approval(step.step_id, step.notebook, self.before)
         self._refuse_without_lease()
         self._record(StepStatus.RUNNING, plan=step.plan(self.before))
         self.acting = step.act is not None and step.act is not only_wait

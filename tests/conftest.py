@@ -21,6 +21,8 @@ from runbook_lib.sandbox import lifecycle
 from tests import nursery
 
 ACCESS_KEY_ID = "AKIATESTS00000000000"
+PARAMETERS = {"rexray": "parameters.yaml", "host_mount": "parameters-host-mount.yaml"}
+"""The storage drivers, and the file in which a sandbox has the migration with each."""
 # Terraform and its provider live for a few seconds each: collecting garbage rarely saves a fifth of their CPU time
 os.environ.setdefault("GOGC", "400")
 
@@ -42,13 +44,14 @@ class RunningSandbox:
 
     Args:
         info: Where it is.
+        driver: With which storage driver its migration is.
     """
 
-    def __init__(self, info: lifecycle.SandboxInfo) -> None:
+    def __init__(self, info: lifecycle.SandboxInfo, driver: str = "rexray") -> None:
         self.info = info
         self.endpoint_url = info.endpoint_url
         self.state_dir = info.state_dir
-        self.parameters_path = info.parameters_path
+        self.parameters_path = info.parameters_path.with_name(PARAMETERS[driver])
         self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
@@ -88,9 +91,9 @@ def start_sandbox(tmp_path: Path) -> Iterator[Callable[..., RunningSandbox]]:
     """Return a function that starts a fresh sandbox: ``start_sandbox(latency="none")``."""
     started: list[RunningSandbox] = []
 
-    def start(latency: str = "fast", **options: Any) -> RunningSandbox:
+    def start(latency: str = "fast", driver: str = "rexray", **options: Any) -> RunningSandbox:
         folder = tmp_path / f"sandbox-{len(started)}"
-        started.append(RunningSandbox(nursery.start(folder, latency=latency, **options)))
+        started.append(RunningSandbox(nursery.start(folder, latency=latency, **options), driver))
         return started[-1]
 
     yield start

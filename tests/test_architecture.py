@@ -30,20 +30,23 @@ MAY_IMPORT = {
     "journal": {"model", "scrub"},
     "storage": {"checks", "model", "parameters"},
     "steps": {"journal", "model"},
-    "report": {"model", "journal"},
-    "archive": {"model", "journal", "report"},
-    "history": {"model", "journal", "archive", "report"},
+    "approval": {"model"},  # who may say yes is decided without asking anybody
+    "report": {"model", "journal", "approval"},
+    "archive": {"model", "journal", "report", "approval"},
+    "history": {"model", "journal", "archive", "report", "parameters"},
+    "lint": {"model", "journal", "report", "parameters", "approval"},
+    "reconcile": {"model"},
     "procedures": {
         "steps", "storage", "checks", "planfile", "manifest", "compose", "render", "model", "parameters", "scrub",
     },
     "lease": {"scrub"},  # who may hold a volume: it is handed its clock and its bucket, so it needs no pipe
-    "run": {"scrub", "adapters", "steps", "journal", "lease", "report", "parameters", "model"},
+    "run": {"scrub", "adapters", "steps", "journal", "lease", "report", "parameters", "model", "approval"},
     "engine": {"journal", "model", "report", "scrub"},  # plain Papermill has nobody else who writes the report
     "execute": {"engine", "journal", "parameters", "model"},
     "sandbox": {"model"},
     "cli": {
-        "execute", "run", "report", "archive", "history", "approval", "sandbox", "parameters", "model", "journal",
-        "adapters", "lease", "scrub",
+        "execute", "run", "report", "archive", "history", "lint", "approval", "sandbox", "parameters", "model",
+        "journal", "adapters", "lease", "scrub", "reconcile",
     },
 }  # fmt: skip
 
@@ -59,6 +62,8 @@ HOMES = {
     "pydantic": {"parameters"},
     "ipywidgets": {"widgets"},
     "pandas": {"history"},
+    "matplotlib": {"history"},
+    "nbdime": {"history"},
     "moto": {"sandbox"},
     "click": {"cli"},
     "rich": {"cli"},
@@ -160,3 +165,15 @@ def test_execute_is_tested_in_one_place():
         if room(path) in {"procedures", "storage", "checks", "steps", "adapters"}
     }
     assert asking == {"steps.py"}
+
+
+def test_every_sandbox_of_the_migration_is_started_for_a_storage_driver():
+    """Who starts one there asks for the driver, so that whoever uses it runs with both."""
+    starting = {
+        f"{path.name} {node.name}": [argument.arg for argument in node.args.args]
+        for path in (ROOT / "tests" / "migration").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef) and "nursery.start(" in ast.unparse(node)
+    }
+    assert starting
+    assert [name for name, arguments in starting.items() if "driver" not in arguments] == []

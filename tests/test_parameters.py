@@ -125,9 +125,16 @@ def test_parameters_cannot_be_altered():
         ("storage.driver", "efs", "'rexray' or 'host_mount'"),
         ("terraform.backend", {"type": "gcs"}, "'local', 's3'"),
         ("terraform.backend", {"type": "s3", "key": "k", "region": "us-east-1"}, "terraform.backend.bucket is missing"),
-        ("policy.approvals", 2, "less than or equal to 0"),
+        ("policy.approvals", True, "valid dictionary"),
+        ("policy.approvals", 10, "less than or equal to 9"),
+        ("policy.approvals", {"required": -1}, "greater than or equal to 0"),
+        ("policy.approvals", {"notebooks": ["90_roll_back"]}, "policy.approvals.notebooks[0]"),
+        ("policy.approvals", {"approvers": {"owner": ["bob"]}}, "the ARN of an identity"),
+        ("policy.approvals", {"approvers": {"Owner": []}}, "a role in lower-case words"),
         ("policy.rollback_point", "none", "'copy_or_snapshot' or 'snapshot'"),
         ("archive.directory", "", "a path"),
+        ("archive.copy_records", True, "archive.bucket says where to"),
+        ("archive.object_lock", "compliance", "only a record that is copied can be locked"),
     ],
 )  # fmt: skip
 def test_a_value_that_breaks_its_rule_is_refused(path, value, expected):
@@ -172,6 +179,16 @@ def test_a_pinned_plugin_and_an_accepted_unpinned_one_pass():
     data["storage"]["rexray"]["allow_unpinned_plugin"] = True
 
     assert parameters.load(SANDBOX, data).storage.rexray.plugin_reference == "registry.sandbox/rexray-ebs:1"
+
+
+def test_a_rehearsal_cannot_be_required_of_a_driver_that_has_none():
+    """`policy.require_rehearsal` with host_mount would refuse the cutover for ever: it is refused at once."""
+    data = changed("storage", {"driver": "host_mount", "host_mount": HOST_MOUNT})
+    assert parameters.load(SANDBOX, data).policy.require_rehearsal is False
+    data["policy"]["require_rehearsal"] = True
+    (problem,) = problems(data)
+    assert "migration.policy.require_rehearsal is true" in problem
+    assert "host_mount cannot mount a clone" in problem
 
 
 def test_the_whole_internet_may_use_a_public_load_balancer():
@@ -272,3 +289,11 @@ def test_generated_files_are_current():
     )
 
     assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("written", [2, {"required": 2}])
+def test_a_number_of_approvals_is_short_for_the_section(written):
+    """`approvals: 2` is what releases before wrote; it means the same, and is written back as the section."""
+    loaded = parameters.load(SANDBOX, changed("policy.approvals", written))
+    assert (loaded.policy.approvals.required, loaded.policy.approvals.requester_may_approve) == (2, False)
+    assert yaml.safe_load(parameters.dump(loaded))["migration"]["policy"]["approvals"]["required"] == 2

@@ -99,7 +99,7 @@ def test_the_provider_assumes_the_role_when_there_is_one():
     """With a role the session carries the run's name."""
     files = render(RootModule(backend_settings=LOCAL, assume_role=True))
 
-    assert "role_arn     = var.assume_role_arn" in files["versions.tf"]
+    assert "role_arn        = var.assume_role_arn" in files["versions.tf"]
     assert 'variable "session_name"' in files["variables.tf"]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from runbook_lib.errors import (
     ActionError,
+    ApprovalError,
     AwsError,
     CheckError,
     LeaseError,
@@ -37,7 +38,9 @@ class StillClock:
 @pytest.fixture
 def run(tmp_path):
     journal = Journal(tmp_path / "run", lambda: datetime(2026, 1, 1, tzinfo=UTC))
-    return SimpleNamespace(journal=journal, clock=StillClock(), execute=True, confirm_lease=lambda: None)
+    return SimpleNamespace(
+        journal=journal, clock=StillClock(), execute=True, confirm_lease=lambda: None, confirm_approval=lambda *_: None
+    )
 
 
 def a_step(world, **changes):
@@ -269,3 +272,25 @@ def test_a_dry_run_has_no_failure_to_answer(run):
     with pytest.raises(CheckError):
         perform(refused_step(answers), run)
     assert answers == []
+
+
+def test_an_act_that_is_not_approved_does_not_happen(run):
+    """Whoever must say yes is asked before every act with what was observed; a wait and a plan ask nobody."""
+    asked = []
+
+    def refuse(step_id, notebook, facts):
+        asked.append((step_id, notebook, facts))
+        raise ApprovalError(step_id, "needs 1 approval and has 0")
+
+    run.confirm_approval = refuse
+    world = {"attached": True, "plan_sha256": "1" * 64}
+    step = a_step(world, act=lambda _r, _f: pytest.fail("acted"))
+    with pytest.raises(ApprovalError) as stopped:
+        perform(step, run)
+    assert (stopped.value.exit_code, asked) == (6, [("detach-volume", "30_cut_over_volume", world)])
+    assert (statuses(run), run.journal.last("step").fields["error"]["exit_code"]) == (["failed"], 6)
+    perform(a_step(world, act=only_wait, verify=lambda _b, _a: ()), run)
+    perform(a_step(world, act=None), run)
+    run.execute = False
+    perform(step, run)
+    assert len(asked) == 1

@@ -14,20 +14,11 @@ from typing import Any
 
 import boto3
 import botocore.config
-import botocore.exceptions
 import botocore.session
 
+from runbook_lib.adapters.aws_errors import ErrorMapping
 from runbook_lib.adapters.aws_record import watch
-from runbook_lib.errors import AwsError
-
-_NO_ANSWER = {
-    "NoCredentialsError": "no AWS credentials were found; set aws.profile and aws.credentials_file in the parameters, "
-    "or AWS_PROFILE / AWS_ACCESS_KEY_ID in the environment (for the sandbox: start it with `runbook sandbox up`)",
-    "ProfileNotFound": "the profile of aws.profile is in no credentials or config file; check its name and "
-    "aws.credentials_file (for the sandbox: start it with `runbook sandbox up`)",
-    "EndpointConnectionError": "nothing answers at the endpoint; check aws.endpoint_url and aws.region "
-    "(for the sandbox: start it with `runbook sandbox up`)",
-}
+from runbook_lib.adapters.aws_role import session_of
 
 
 def tags_of(item: dict[str, Any]) -> dict[str, str]:
@@ -63,6 +54,7 @@ class Aws:
         profile: Named profile, or "".
         credentials_file: Shared credentials file, or None for the default one.
         role_arn: Role to assume, or "".
+        source_identity: Whether the role session carries the run id as its source identity, too.
         run_id: Put into the user agent and the role session name.
         record: Called once per mutating call, as `aws_record.watch` says.
         attempts: How often a call is tried in all.
@@ -77,6 +69,7 @@ class Aws:
         profile: str = "",
         credentials_file: Path | None = None,
         role_arn: str = "",
+        source_identity: bool = True,
         run_id: str = "",
         record: Callable[..., Any] | None = None,
         attempts: int = 6,
@@ -88,6 +81,7 @@ class Aws:
         self._profile = profile
         self._credentials_file = credentials_file
         self._role_arn = role_arn
+        self._source_identity = source_identity
         self._record = record
         self._making = threading.Lock()
         self._under_way = threading.local()
@@ -104,13 +98,9 @@ class Aws:
         if not self._role_arn:
             return session
         sts = session.client("sts", endpoint_url=self.endpoint_url or None, config=self._config())
-        answer = sts.assume_role(RoleArn=self._role_arn, RoleSessionName=self._session_name())["Credentials"]
-        return boto3.Session(
-            answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"], region_name=self.region
-        )
-
-    def _session_name(self) -> str:
-        return re.sub(r"[^\w+=,.@-]", "-", self.run_id or "runbook")[:64]
+        name = re.sub(r"[^\w+=,.@-]", "-", self.run_id or "runbook")[:64]
+        role = session_of(sts, self._role_arn, name, source_identity=name if self._source_identity else "")
+        return boto3.Session(botocore_session=role, region_name=self.region)
 
     def _config(self) -> botocore.config.Config:
         return botocore.config.Config(
@@ -184,7 +174,7 @@ class Aws:
             for page in self.client(service).get_paginator(operation).paginate(**arguments):
                 yield from page[key]
 
-    def mapped(self, operation: str) -> _ErrorMapping:
+    def mapped(self, operation: str) -> ErrorMapping:
         """Return the context in which botocore's exceptions become AwsError.
 
         Args:
@@ -193,7 +183,7 @@ class Aws:
         Returns:
             A context manager.
         """
-        return _ErrorMapping("".join(part.title() for part in operation.split("_")))
+        return ErrorMapping("".join(part.title() for part in operation.split("_")))
 
     def identity(self) -> dict[str, Any]:
         """Return who we are.
@@ -208,6 +198,22 @@ class Aws:
         """
         answer = self.call("sts", "get_caller_identity")
         return {"account_id": answer["Account"], "arn": answer["Arn"], "region": self.region}
+
+    def caller(self) -> dict[str, str]:
+        """Return who we are, and by which request AWS said so, so that it can be found in CloudTrail.
+
+        Returns:
+            Keys `arn`, `account_id`, `request_id`.
+
+        Raises:
+            AwsError: when there are no valid credentials.
+
+        Source: STS GetCallerIdentity.
+        """
+        with self.mapped("get_caller_identity"):
+            answer = self.client("sts").get_caller_identity()
+        request_id = str(answer["ResponseMetadata"].get("RequestId", ""))
+        return {"arn": answer["Arn"], "account_id": answer["Account"], "request_id": request_id}
 
     def parameter(self, name: str) -> str:
         """Return the value of a public SSM parameter.
@@ -239,21 +245,3 @@ class Aws:
         if self._credentials_file is not None:
             environment["AWS_SHARED_CREDENTIALS_FILE"] = str(self._credentials_file)
         return environment
-
-
-class _ErrorMapping:
-    """Maps botocore's exceptions to AwsError."""
-
-    def __init__(self, operation: str) -> None:
-        self.operation = operation
-
-    def __enter__(self) -> None:
-        """Enter."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, botocore.exceptions.ClientError):
-            described = error.response.get("Error", {})
-            raise AwsError(self.operation, described.get("Code", "Unknown"), described.get("Message", "")) from error
-        if isinstance(error, botocore.exceptions.BotoCoreError):
-            code = type(error).__name__
-            raise AwsError(self.operation, code, _NO_ANSWER.get(code, str(error))) from error

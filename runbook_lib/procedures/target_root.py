@@ -29,6 +29,7 @@ def _root_variables(run: Run) -> dict[str, Any]:
     return {
         "region": parameters.aws.region,
         "account_id": parameters.aws.account_id,
+        "run_id": run.run_id,
         "default_tags": {"managed-by": "runbook", "migration": parameters.name},
         "cluster_name": target.cluster_name,
         "service_name": target.service_name,
@@ -52,8 +53,9 @@ def _root_variables(run: Run) -> dict[str, Any]:
 
 
 def _role(run: Run) -> dict[str, Any]:
-    role_arn = run.parameters.aws.role_arn
-    return {"assume_role_arn": role_arn, "session_name": run.run_id} if role_arn else {}
+    aws = run.parameters.aws
+    identity = {"source_identity": run.run_id} if aws.source_identity else {}
+    return {"assume_role_arn": aws.role_arn, "session_name": run.run_id} | identity if aws.role_arn else {}
 
 
 def _load_balancer(run: Run) -> dict[str, Any] | None:
@@ -294,7 +296,5 @@ def output(run: Run, name: str) -> str:
     """
     outputs = run.terraform.output_json()
     if name not in outputs:
-        raise JournalError(
-            f"Terraform has no output {name!r} in this run; run 10_provision_target with this run_id first"
-        )
+        raise JournalError(f"Terraform has no output {name!r}; run 10_provision_target with this run_id first")
     return str(outputs[name])

@@ -58,7 +58,7 @@ class Sandbox:
         self.controls = Controls()
         self.application = Application(self.world.lock, self.controls, self.calls)
         self.application.metadata = lambda *request: metadata.answer(self.world, *request)
-        self.patched = patches.apply(self.world, self.transitions)
+        self.patched = patches.apply(self.world, self.transitions, self.calls)
         self.groups = Groups(self.world)
         self.scheduler = Scheduler(self.world, self.groups)
         self.server = Server(listening, self.application)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import socket
 import threading
 import uuid
@@ -93,7 +94,7 @@ class Application:
         environ["wsgi.input"] = io.BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))
         request = read_request(environ, body)
-        status, headers, text = self._answer(request, environ)
+        status, headers, text = _with_request_id(*self._answer(request, environ))
         code = error_code(text) if status[0] in "45" else ""
         request_id = next((value for name, value in headers if name.lower() == "x-amzn-requestid"), "")
         self._calls.record(request, request_id=request_id, status=int(status.split()[0]), code=code)
@@ -216,6 +217,14 @@ def _run(application: Any, environ: dict[str, Any]) -> Answer:
         if close:
             close()
     return started[0], list(started[1]), text
+
+
+def _with_request_id(status: str, headers: list[tuple[str, str]], text: bytes) -> Answer:
+    """Put the request id of the headers into the body as well, where moto writes the same words into each answer."""
+    request_id = next((value for name, value in headers if name.lower() == "x-amzn-requestid"), "")
+    body = re.sub(rb"(?i)(?<=<requestid>)request-id(?=</requestid>)", request_id.encode(), text, count=1)
+    others = [(name, value) for name, value in headers if name.lower() != "content-length"]
+    return (status, headers, text) if body == text else (status, [*others, ("Content-Length", str(len(body)))], body)
 
 
 def _error(request: ApiRequest, code: str, message: str) -> Answer:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
+from botocore.exceptions import ClientError
 
 from runbook_lib.adapters.aws import Aws
+from runbook_lib.adapters.aws_role import session_of
 from runbook_lib.adapters.ebs import Ebs
 from runbook_lib.adapters.ec2 import Ec2
 from runbook_lib.adapters.secrets import SecretError, resolve
@@ -53,6 +57,19 @@ def test_nobody_at_the_endpoint_says_what_to_do(sandbox):
     )
     with pytest.raises(AwsError, match=r"aws\.endpoint_url"):
         nowhere.identity()
+
+
+def test_a_role_that_takes_no_source_identity_says_what_to_do():
+    """The message names the permission that lacks, and the parameter that does without."""
+
+    def refused(**_):
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "not authorized"}}, "AssumeRole")
+
+    role = session_of(
+        SimpleNamespace(assume_role=refused), "arn:aws:iam::012345678901:role/operator", "r-1", source_identity="r-1"
+    )
+    with pytest.raises(AwsError, match=r"AccessDenied: not authorized\. .*sts:SetSourceIdentity.*aws\.source_identity"):
+        role.get_credentials().get_frozen_credentials()
 
 
 def test_secrets_behind_references(sandbox, aws, recorded):

@@ -24,9 +24,9 @@ def pytest_itemcollected(item):
 
 
 @pytest.fixture(scope="module")
-def provisioned_town(tmp_path_factory):
-    """Return a sandbox with a provisioned target, shared by the tests of a module."""
-    made = Town(tmp_path_factory.mktemp("town"))
+def provisioned_town(request, tmp_path_factory):
+    """Return a sandbox with a provisioned target of the module's storage driver, shared by its tests."""
+    made = Town(tmp_path_factory.mktemp("town"), getattr(request.module, "DRIVER", "rexray"))
     try:
         made.provision()
         yield made

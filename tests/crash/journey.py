@@ -14,13 +14,12 @@ from tests.crash.source import revive_source
 from tests.crash.strikes import (
     BEFORE_OUTAGE,
     CUTOVER,
-    GOING_ON,
     PERSISTENCE,
     REHEARSAL,
     RETIREMENT,
     STRIKES,
+    going_on,
 )
-from tests.crash.town import note
 
 CLONE_TAG = "runbook-rehearsal"
 
@@ -63,15 +62,19 @@ class Journey:
         self.run_id = self.town.new_run()
         at = None
         try:
-            for at in dict.fromkeys(notebook for notebook, _ in GOING_ON):
+            for at in dict.fromkeys(notebook for notebook, _ in self._cases()):
                 self._strike_all(at)
             self.town.is_back()
         except Exception as error:  # noqa: BLE001 - every cell that was not reached tells it
             self.broken = f"{at} after {list(self.cells)[-1:]}: {type(error).__name__}: {error}"
 
+    def _cases(self):
+        """Return (notebook, step id) of every step that is struck."""
+        return going_on(self.town.storage_driver)
+
     def _strike_all(self, notebook):
         """Strike every step of a notebook, then run it to its end."""
-        steps = [step_id for name, step_id in GOING_ON if name == notebook]
+        steps = [step_id for name, step_id in self._cases() if name == notebook]
         for step_id in steps:
             left = self.town.strike(
                 self.run_id,
@@ -110,13 +113,13 @@ class Journey:
         cell = self._cell(notebook, step_id)
         assert cell.resumed, self.broken
         assert cell.writes > 0
-        note("resume", notebook, step_id, self.strike, left=cell.left, then=cell.resumed)
+        self.town.note("resume", notebook, step_id, self.strike, left=cell.left, then=cell.resumed)
 
     def check_undone(self, notebook, step_id):
         """Check that after the strike the way back led back; the migration went on afterwards."""
         cell = self._cell(notebook, step_id)
         assert cell.undone, self.broken
-        note("roll back", notebook, step_id, self.strike, left=cell.left, then=cell.undone)
+        self.town.note("roll back", notebook, step_id, self.strike, left=cell.left, then=cell.undone)
 
     def _cell(self, notebook, step_id):
         if (notebook, step_id) not in self.cells:

@@ -10,7 +10,6 @@ import pytest
 from tests.crash.source import bring_source_back, forget_adoption
 from tests.crash.strikes import ADOPTION, BEFORE_OUTAGE, EARLIER, GOING_ON, WAYS_BACK, changing_steps, names
 from tests.crash.strikes import PERSISTENCE as LAST_BEFORE_RETIREMENT
-from tests.crash.town import note
 
 TIMEOUT_S = 1500
 
@@ -38,4 +37,4 @@ def test_the_way_back_leads_back(town, notebook, step_id, strike):
     left = town.strike(run_id, *EARLIER[notebook], notebook, step_id=step_id, strike=strike, until=last)
     refused = bring_source_back(town, run_id)
     undone = town.roll_back(run_id)
-    note("roll back", notebook, step_id, strike, left=left, then=refused + undone)
+    town.note("roll back", notebook, step_id, strike, left=left, then=refused + undone)

@@ -53,6 +53,12 @@ GOING_ON = [
 ]
 """Struck one after the other in one migration for each kind of strike."""
 
+
+def going_on(driver):
+    """Return the cases of GOING_ON that there are with a storage driver: only one with a plugin is rehearsed."""
+    return [case for case in GOING_ON if driver == "rexray" or case[0] != REHEARSAL]
+
+
 BEFORE_OUTAGE = [case for case in GOING_ON if before_the_outage(*case)]
 """Struck in the same migration, and rolled back before it goes on."""
 

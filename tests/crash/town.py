@@ -17,6 +17,7 @@ from pathlib import Path
 
 import yaml
 
+from runbook_lib.procedures.gate import RELEASE_GATE
 from runbook_lib.procedures.hold import FLAG, HOLD_CUTOVER
 from runbook_lib.procedures.prove_copy import VERIFY_ROLLBACK_COPY
 from tests import nursery
@@ -55,12 +56,14 @@ class Town:
 
     Args:
         folder: Where its files may go.
+        driver: The storage driver.
         keeps_provider: Whether Terraform's provider is kept running, because nothing is struck inside Terraform.
         **target: What of the parameters' target is another than the sandbox's.
     """
 
-    def __init__(self, folder, *, keeps_provider=True, **target):
-        self.sandbox = RunningSandbox(nursery.start(folder / "sandbox", latency="none"))
+    def __init__(self, folder, driver="rexray", *, keeps_provider=True, **target):
+        self.storage_driver = driver
+        self.sandbox = RunningSandbox(nursery.start(folder / "sandbox", latency="none"), driver)
         self._provider = RunningProvider(folder, self.sandbox) if keeps_provider else None
         self.environment = self._provider.environment if keeps_provider else {}
         self.archive = folder / "runs"
@@ -192,9 +195,18 @@ class Town:
         self.has_one_writer()
         return self.left()
 
+    def note(self, *case, **cell):
+        """Note what was seen for docs/what-if.md, whose rows are those of the first storage driver."""
+        if self.storage_driver == "rexray":
+            note(*case, **cell)
+
     def goes_on_without(self, step_id):
-        """Return whether a step goes on without the call that fails: a proof of the copy says why nothing is proved."""
-        return step_id == VERIFY_ROLLBACK_COPY.step_id
+        """Return whether a step goes on without the call that fails.
+
+        A proof of the copy says why nothing is proved; without the source's manifest the target's is given.
+        """
+        no_gate = self.storage_driver == "host_mount" and step_id == RELEASE_GATE.step_id
+        return no_gate or step_id == VERIFY_ROLLBACK_COPY.step_id
 
     def left(self):
         """Return in words what a strike left behind."""

@@ -11,6 +11,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.conftest import PARAMETERS
 from tests.fuzz.machine import Sequences
 from tests.fuzz.town import FuzzTown
 
@@ -22,7 +23,10 @@ collect_ignore = [] if "RUNBOOK_FUZZ_SEED" in os.environ else ["test_many_sequen
 
 @pytest.fixture(scope="session")
 def sequences(tmp_path_factory):
-    """Return a function that tries so many sequences from a seed, in one town that is rebuilt when it was broken."""
+    """Return a function that tries so many sequences from a seed, with the storage driver of that seed.
+
+    Sequences with one driver share a town, which is rebuilt when it was broken.
+    """
     set_hypothesis_home_dir(BUILD)
     towns = Towns(tmp_path_factory)
 
@@ -30,9 +34,10 @@ def sequences(tmp_path_factory):
         class Part(Sequences):
             def __init__(self):
                 super().__init__()
-                self.town = towns.whole()
+                self.town = towns.whole(driver)
 
-        print(f"{number} sequences from seed {start}")  # noqa: T201 - shown when they fail
+        driver = sorted(PARAMETERS)[start % len(PARAMETERS)]
+        print(f"{number} sequences with {driver} from seed {start}")  # noqa: T201 - shown when they fail
         run_state_machine_as_test(seed(start)(Part), settings=chosen(number, **more))
 
     yield attempt
@@ -65,7 +70,7 @@ def database():
 
 
 class Towns:
-    """The worker's town; another one after a sequence that could not be brought to its end.
+    """The worker's town of each storage driver; another one after a sequence that could not be brought to its end.
 
     Args:
         factory: Makes folders.
@@ -73,19 +78,18 @@ class Towns:
 
     def __init__(self, factory):
         self._factory = factory
-        self._town = None
+        self._towns = {}
 
-    def whole(self):
-        """Return a town whose service runs under compose as at first."""
-        if self._town is not None and self._town.is_broken:
-            self.stop()
-        if self._town is None:
-            self._town = FuzzTown(self._factory.mktemp("town"))
-            self._town.provision()
-        return self._town
+    def whole(self, driver):
+        """Return a town with a storage driver whose service runs under compose as at first."""
+        if driver in self._towns and self._towns[driver].is_broken:
+            self._towns.pop(driver).stop()
+        if driver not in self._towns:
+            self._towns[driver] = FuzzTown(self._factory.mktemp("town"), driver)
+            self._towns[driver].provision()
+        return self._towns[driver]
 
     def stop(self):
-        """End the town."""
-        if self._town is not None:
-            self._town.stop()
-            self._town = None
+        """End the towns."""
+        while self._towns:
+            self._towns.popitem()[1].stop()

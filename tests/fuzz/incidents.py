@@ -114,6 +114,6 @@ def by_hand(town, what):
             "attach_volume", VolumeId=town.volume_id, InstanceId=hosts[0], Device="/dev/sdh"
         )
     if what == "set the name of the target":
-        name = town.migration["storage"]["rexray"]["volume_name"]
+        name = town.migration["storage"][town.storage_driver]["volume_name"]
         return town.by_hand("create_tags", Resources=[town.volume_id], Tags=[{"Key": "Name", "Value": name}])
     return bool(hosts) and town.by_hand("terminate_instances", InstanceIds=hosts[:1])

@@ -1,4 +1,4 @@
-"""The other half of the random sequences with fixed seeds: a file of its own, so that another worker may take it."""
+"""The random sequences with host_mount and a fixed seed: a file of its own, so that another worker may take it."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 def test_other_sequences_end_well(sequences):
-    """As test_sequences.py, from another seed."""
+    """As test_sequences.py, from an even seed, which stands for the other storage driver."""
     sequences(25, 3002)

@@ -1,4 +1,4 @@
-"""Half of the random sequences with fixed seeds, the same each time; see machine.py for what they must keep."""
+"""The random sequences with rexray and a fixed seed, the same each time; see machine.py for what they must keep."""
 
 from __future__ import annotations
 

@@ -31,10 +31,11 @@ class FuzzTown(Town):
 
     Args:
         folder: Where its files may go.
+        driver: The storage driver.
     """
 
-    def __init__(self, folder):
-        super().__init__(folder)
+    def __init__(self, folder, driver):
+        super().__init__(folder, driver)
         self._operators = subprocess.Popen(
             [sys.executable, "-m", "tests.fuzz.driver"],
             cwd=ROOT,
@@ -183,13 +184,13 @@ class FuzzTown(Town):
         self.wait_for_target()
 
     def wait_for_target(self):
-        """Wait until ECS knows a host of the target with the volume plugin; replace one that lost it."""
+        """Wait until ECS knows a host of the target with the storage driver; replace one that lost its plugin."""
         if not self.has_target() and any(not self.has_plugin(one) for one in self.hosts()):
             self.by_hand("terminate_instances", InstanceIds=self.hosts())
         self.wait(self.has_target, "the target has a host")
 
     def has_target(self):
-        """Return whether a connected container instance with an enabled plugin is there."""
+        """Return whether a connected container instance with the storage driver is there."""
         ecs, cluster = self.sandbox.client("ecs"), self.migration["target"]["cluster_name"]
         arns = ecs.list_container_instances(cluster=cluster)["containerInstanceArns"]
         found = ecs.describe_container_instances(cluster=cluster, containerInstances=arns) if arns else {}
@@ -197,7 +198,9 @@ class FuzzTown(Town):
         return any(self.state_of(one) == "running" and self.has_plugin(one) for one in usable)
 
     def has_plugin(self, instance_id):
-        """Return whether a host has an enabled volume plugin."""
+        """Return whether a host has an enabled volume plugin, or needs none."""
+        if self.storage_driver == "host_mount":  # it joins with its unit, which no fault takes away
+            return True
         call = {"argv": ["docker", "plugin", "ls", "--format", "{{.Enabled}}"]}
         try:
             answer = self.sandbox.control("POST", f"/_sandbox/hosts/{instance_id}/call", call)

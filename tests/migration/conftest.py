@@ -1,4 +1,4 @@
-"""What the migration tests share: the command line as a user runs it, against a sandbox of their own."""
+"""What the migration tests share: the command line as a user runs it, a sandbox of their own, both storage drivers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,40 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests import nursery
+from tests.conftest import RunningSandbox
 from tests.running_provider import RunningProvider
 
 RUNBOOK = Path(sys.executable).with_name("runbook")
+
+
+def pytest_generate_tests(metafunc):
+    """Run whatever starts a sandbox with both storage drivers, `host_mount` in `thorough`; or with those it names."""
+    if "driver" not in metafunc.fixturenames:
+        return
+    named = metafunc.definition.get_closest_marker("drivers")
+    drivers = named.args if named else ("rexray", pytest.param("host_mount", marks=pytest.mark.thorough))
+    metafunc.parametrize("driver", drivers, scope="module")
+
+
+@pytest.fixture(scope="module")
+def sandbox(driver, tmp_path_factory):
+    """Return a sandbox with `fast` latency, shared by the tests of a module with one storage driver."""
+    running = RunningSandbox(nursery.start(tmp_path_factory.mktemp("sandbox"), latency="fast"), driver)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def start_sandbox(driver, start_sandbox):
+    """Return a function that starts a fresh sandbox with the storage driver: `start_sandbox("none")`."""
+    return partial(start_sandbox, driver=driver)
 
 
 @dataclass(frozen=True)

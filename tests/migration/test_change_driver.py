@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.conftest import PARAMETERS
 from tests.migration.conftest import mutating_calls, report_of, run_command
 from tests.world_picture import unchanged
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(1800)]
+pytestmark.append(pytest.mark.drivers("rexray"))  # where it begins; it changes to the other and back
 TAG = "runbook:cut-over-utc"
 
 
@@ -25,7 +27,7 @@ class Service:
     def __init__(self, sandbox, folder):
         self.sandbox, self.archive = sandbox, folder / "runs"
         self.files = {}
-        for driver, name in (("rexray", "parameters.yaml"), ("host_mount", "parameters-host-mount.yaml")):
+        for driver, name in PARAMETERS.items():
             document = yaml.safe_load(Path(sandbox.parameters_path).with_name(name).read_text("utf-8"))
             document["migration"]["archive"] = {"directory": str(self.archive)}
             document["migration"].setdefault("policy", {})["bake_time_s"] = 0

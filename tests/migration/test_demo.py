@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import PARAMETERS
 from tests.migration.conftest import RUNBOOK
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 MARK = "RUNBOOK_TEST_MARK"
 MIGRATE_ELSEWHERE = """
 import os, pathlib, re, sys
-parameters, file, runbook = sys.argv[1:]
-text = re.sub(r"(?m)^(    directory:).*$", r"\\1 runs", pathlib.Path(parameters).read_text())
+parameters, name, file, runbook = sys.argv[1:]
+text = re.sub(r"(?m)^(    directory:).*$", r"\\1 runs", pathlib.Path(parameters).with_name(name).read_text())
 pathlib.Path(file).write_text(text)
 os.execv(runbook, [runbook, "run", "00", "10", "-f", file, "--execute"])
 """
@@ -49,7 +50,7 @@ def marked_processes(mark):
     ],
     ids=["ctrl-c", "killed in a notebook", "killed in terraform"],
 )
-def test_a_demo_that_is_stopped_leaves_no_process(tmp_path, wait_until, number, notebook):
+def test_a_demo_that_is_stopped_leaves_no_process(driver, tmp_path, wait_until, number, notebook):
     """Ctrl-C or SIGKILL at any moment ends sandbox, kernel, Terraform and client with it."""
     mark = f"{os.getpid()}-{time.monotonic_ns()}"
     command = [
@@ -61,6 +62,7 @@ def test_a_demo_that_is_stopped_leaves_no_process(tmp_path, wait_until, number, 
         "-c",
         MIGRATE_ELSEWHERE,
         "{parameters}",
+        PARAMETERS[driver],
         str(tmp_path / "parameters.yaml"),
         str(RUNBOOK),
     ]

@@ -10,19 +10,24 @@ from pathlib import Path
 import pytest
 import yaml
 
+from runbook_lib.procedures import rehearse_on_clone
 from tests import nursery
 from tests.conftest import RunningSandbox
 from tests.migration.conftest import only_run, report_of, run_command
 from tests.world_picture import unchanged
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+SKIPPED = {"rexray": [], "host_mount": [step.step_id for step in rehearse_on_clone.STEPS[1:]]}
+"""What a plan has no need of: host_mount knows the data volume only, and cannot mount a clone."""
+with_both = pytest.mark.drivers("rexray", "host_mount")
+"""The migration itself and what it must leave behind, in every test run."""
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory):
+def sandbox(driver, tmp_path_factory):
     """Return a sandbox whose volume also has a user's directory `data`, which the plugin by default makes its own."""
     folder = tmp_path_factory.mktemp("sandbox")
-    running = RunningSandbox(nursery.start(folder, latency="fast", estate_options=("data-directory",)))
+    running = RunningSandbox(nursery.start(folder, latency="fast", estate_options=("data-directory",)), driver)
     yield running
     running.stop()
 
@@ -52,24 +57,24 @@ def planned(sandbox, parameters):
 
 
 @pytest.fixture(scope="module")
-def migrated(sandbox, parameters, planned):
+def migrated(sandbox, parameters):
     """Migrate, while the client writes; return how it ended and the run folder."""
+    archive = parameters.parent / "runs"
+    before = set(archive.glob("*/journal.jsonl"))
     ended = run_command("run", "all", "-f", parameters, "--execute", "--reason", "CHG-1", timeout_s=500)
-    folders = {path for path in (parameters.parent / "runs").iterdir() if (path / "journal.jsonl").exists()}
-    (folder,) = folders - {planned[3]}
-    return ended, folder
+    (journal,) = set(archive.glob("*/journal.jsonl")) - before
+    return ended, journal.parent
 
 
-def test_without_execute_every_step_is_planned(planned):
-    """A run without --execute ends with 0 and reports every step as planned."""
+def test_without_execute_every_step_is_planned(planned, driver):
+    """A run without --execute ends with 0 and reports every step as planned, or as having nothing to do."""
     ended, _, _, folder = planned
     assert ended.exit_code == 0, ended.output
     report = report_of(folder)
     assert report["status"] == "planned"
-    assert {step["status"] for step in report["steps"]} == {"planned"}, [
-        (s["id"], s["status"]) for s in report["steps"] if s["status"] != "planned"
-    ]
-    assert len(report["steps"]) == 45
+    assert {step["status"] for step in report["steps"]} <= {"planned", "skipped"}
+    assert [step["id"] for step in report["steps"] if step["status"] == "skipped"] == SKIPPED[driver]
+    assert len(report["steps"]) == 44
 
 
 def test_without_execute_nothing_changes(planned):
@@ -78,6 +83,7 @@ def test_without_execute_nothing_changes(planned):
     assert after == before
 
 
+@with_both
 def test_the_migration_succeeds(migrated):
     """It ends with 0 and says the outage in seconds and where the report is."""
     ended, folder = migrated
@@ -86,6 +92,7 @@ def test_the_migration_succeeds(migrated):
     assert "unavailable for" in ended.output
 
 
+@with_both
 def test_the_report_has_the_fields_of_the_contract(migrated):
     """report.json says succeeded, identical data, the outage, the volume, the rollback point."""
     _, folder = migrated
@@ -110,6 +117,7 @@ def test_the_report_has_the_fields_of_the_contract(migrated):
     )
 
 
+@with_both
 def test_every_acknowledged_write_is_there(migrated, sandbox, wait_until):
     """Whatever the client had an answer for is in the database on ECS."""
     facts = sandbox.control("GET", "/_sandbox/client")
@@ -121,6 +129,7 @@ def test_every_acknowledged_write_is_there(migrated, sandbox, wait_until):
     )
 
 
+@with_both
 def test_it_is_the_same_volume(migrated, sandbox, parameters):
     """The volume of the parameters is attached to a container instance, and no other data volume was made from it."""
     volume_id = yaml.safe_load(parameters.read_text())["migration"]["volume"]["volume_id"]
@@ -130,6 +139,21 @@ def test_it_is_the_same_volume(migrated, sandbox, parameters):
     assert volume["Attachments"][0]["InstanceId"] != source_id
 
 
+@with_both
+def test_only_one_host_says_to_have_the_volume(migrated, sandbox, parameters, driver):
+    """After restart and replacement the attribute is on the host that holds the volume, and on no other."""
+    volume_id = yaml.safe_load(parameters.read_text())["migration"]["volume"]["volume_id"]
+    ecs = sandbox.client("ecs")
+    arns = ecs.list_container_instances(cluster="guestbook")["containerInstanceArns"]
+    found = ecs.describe_container_instances(cluster="guestbook", containerInstances=arns)["containerInstances"]
+    said = {one["ec2InstanceId"]: {a["name"]: a.get("value") for a in one["attributes"]} for one in found}
+    marked = [host for host, attributes in said.items() if attributes.get("runbook.mounted") == volume_id]
+    (volume,) = sandbox.client("ec2").describe_volumes(VolumeIds=[volume_id])["Volumes"]
+    holders = [attachment["InstanceId"] for attachment in volume["Attachments"]]
+    assert marked == (holders if driver == "host_mount" else [])  # nobody else has a host that says so
+
+
+@with_both
 def test_the_record_is_whole(migrated):
     """sha256sum -c accepts the sealed folder, and the parameters in it load again."""
     _, folder = migrated
@@ -155,6 +179,7 @@ def test_notebooks_are_kept_with_their_outputs(migrated):
         assert {name for name in told if told[name] == "skipped"} == {i for i in steps if steps[i] == "skipped"}
 
 
+@with_both
 def test_running_again_skips_what_is_done(migrated, parameters):
     """The cutover's notebook, run again from the top in the same run, changes nothing."""
     _, folder = migrated
@@ -169,6 +194,7 @@ def test_running_again_skips_what_is_done(migrated, parameters):
     assert [e for e in journal if e["kind"] == "api-call" and e["seq"] > last_start and e["service"] != "ssm"] == []
 
 
+@with_both
 def test_terraform_stays_empty(migrated, sandbox, parameters, keep_provider):
     """Provisioning again in a new run finds nothing to change, adopted volume included."""
     keep_provider(sandbox)

@@ -18,21 +18,30 @@ def refused(sandbox, runbook, *command):
     return " ".join(ended.output.split())
 
 
+NOT_A_FILESYSTEM = {
+    "rexray": ("filesystem-recognised", "use another storage driver"),
+    "host_mount": ("filesystem-is-the-expected-one", "correct storage.host_mount.filesystem_type and filesystem_uuid"),
+}
+"""What each storage driver has against a disk that it would format, or would not mount."""
+
+
 @pytest.mark.parametrize(
-    ("option", "notebook", "texts"),
+    ("option", "texts"),
     [
-        ("partitioned-disk", "00", ("filesystem-on-bare-disk", "copy the filesystem onto a volume without partitions")),
-        ("lvm", "00", ("filesystem-recognised", "use another storage driver")),
-        ("duplicate-name", "00", ("volume-name-unique", "rename vol-")),
-        ("busy-mount", "00", ("only-compose-writes", "stop that process")),
-        ("volume-in-other-az", "00", ("same-availability-zone", "us-east-1b")),
+        ("partitioned-disk", ("filesystem-on-bare-disk", "copy the filesystem onto a volume without partitions")),
+        ("lvm", NOT_A_FILESYSTEM),
+        ("duplicate-name", ("volume-name-unique", "rename vol-")),
+        ("busy-mount", ("only-compose-writes", "stop that process")),
+        ("volume-in-other-az", ("same-availability-zone", "us-east-1b")),
     ],
+    ids=["partitioned-disk", "lvm", "duplicate-name", "busy-mount", "volume-in-other-az"],
 )
-def test_a_dangerous_estate_is_refused(start_sandbox, runbook, altered, option, notebook, texts):
-    """A disk REX-Ray would format, a second volume of the Name, a foreign writer, another zone: refused."""
+def test_a_dangerous_estate_is_refused(driver, start_sandbox, runbook, altered, option, texts):
+    """A disk that the driver would format, a second volume of the Name, a foreign writer, another zone: refused."""
     sandbox = start_sandbox("none", estate_options=(option,))
-    said = refused(sandbox, runbook, "run", notebook, "-f", altered(sandbox), "--execute")
-    assert [text for text in ("Changed: no", *texts) if text not in said] == [], said
+    said = refused(sandbox, runbook, "run", "00", "-f", altered(sandbox), "--execute")
+    wanted = texts[driver] if isinstance(texts, dict) else texts
+    assert [text for text in ("Changed: no", *wanted) if text not in said] == [], said
 
 
 @pytest.fixture(scope="module")

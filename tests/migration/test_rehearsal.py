@@ -22,13 +22,15 @@ from tests.world_picture import unchanged
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(600)]
 NEEDED = ("inspect_filesystem", "map_container", "create_hot_snapshot", "complete_hot_snapshot")
-TAG = "runbook-rehearsal"
+CHECK, TAG = "check-rehearsal", "runbook-rehearsal"
+rehearsed = pytest.mark.drivers("rexray")
+"""host_mount knows the data volume only, and cannot mount a clone beside it."""
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory):
+def sandbox(driver, tmp_path_factory):
     """Return a sandbox whose target is provisioned, shared by the tests of this module."""
-    running = RunningSandbox(nursery.start(tmp_path_factory.mktemp("sandbox"), latency="fast"))
+    running = RunningSandbox(nursery.start(tmp_path_factory.mktemp("sandbox"), latency="fast"), driver)
     file = write_parameters(running, tmp_path_factory.mktemp("provision"))
     with opened(file) as run:
         for step in provision_target.STEPS:
@@ -104,6 +106,7 @@ def may(sandbox, action, volume_id):
     return answer["EvaluationResults"][0]["EvalDecision"] == "allowed"
 
 
+@rehearsed
 def test_a_rehearsal_proves_the_cutover_and_leaves_nothing(sandbox, tmp_path):
     """The task saw the clone, its data were the source's, production is as it was, and a second time does nothing."""
     with begun(sandbox, tmp_path) as run:
@@ -127,6 +130,7 @@ def test_a_rehearsal_proves_the_cutover_and_leaves_nothing(sandbox, tmp_path):
     assert sandbox.control("GET", "/_sandbox/client")["missing"] == 0
 
 
+@rehearsed
 def test_the_role_can_move_a_clone_and_nothing_else(sandbox, tmp_path):
     """By its tag, which it cannot set, the hosts' role may attach and detach a clone; never delete it."""
     ec2 = sandbox.client("ec2")
@@ -153,7 +157,7 @@ def test_the_role_can_move_a_clone_and_nothing_else(sandbox, tmp_path):
         ec2.delete_volume(VolumeId=volume_id)
 
 
-@pytest.mark.thorough
+@rehearsed
 def test_a_rehearsal_of_a_restored_snapshot(sandbox, tmp_path):
     """Where there are no volume copies, the hot snapshot is restored; what is younger than it is not compared."""
     with begun(sandbox, tmp_path, rollback_point="snapshot") as run:
@@ -164,6 +168,7 @@ def test_a_rehearsal_of_a_restored_snapshot(sandbox, tmp_path):
     assert left_behind(sandbox) == NOTHING
 
 
+@rehearsed
 def test_a_task_that_cannot_start_is_cleaned_up_after(sandbox, tmp_path):
     """The plugin cannot attach the clone: the rehearsal fails, removes what it made, and refuses the cutover."""
     with begun(sandbox, tmp_path) as run:
@@ -183,6 +188,7 @@ def test_a_task_that_cannot_start_is_cleaned_up_after(sandbox, tmp_path):
         assert perform(cut_over_volume.STEPS[0], run).status.value == "succeeded"
 
 
+@rehearsed
 @pytest.mark.parametrize(
     "phase",
     [
@@ -222,6 +228,7 @@ def test_a_killed_rehearsal_is_cleaned_up_by_the_next(sandbox, tmp_path, wait_un
     assert sandbox.control("GET", "/_sandbox/client")["missing"] == 0
 
 
+@rehearsed
 def test_a_forecast_above_the_budget_refuses_the_cutover(sandbox, tmp_path):
     """Both the rehearsal's end and the cutover's beginning refuse, name the parts, and change nothing."""
     with begun(sandbox, tmp_path, outage_budget_s=1) as run:
@@ -235,6 +242,7 @@ def test_a_forecast_above_the_budget_refuses_the_cutover(sandbox, tmp_path):
         assert "policy.outage_budget_s" in str(refused.value)
 
 
+@rehearsed
 def test_a_policy_can_require_the_rehearsal(sandbox, tmp_path):
     """Without a rehearsal the cutover refuses where the policy asks for one."""
     refused = pytest.raises(CheckError, match="not rehearsed")
@@ -307,3 +315,18 @@ def test_a_start_that_takes_too_long_goes_back_by_itself(sandbox, tmp_path, wait
         assert [(a["InstanceId"], a["Device"]) for a in now] == [(a["InstanceId"], a["Device"]) for a in attached]
         last = sandbox.control("GET", "/_sandbox/client")["acknowledged"]
         wait_until(lambda: sandbox.control("GET", "/_sandbox/client")["acknowledged"] > last, "compose serves again")
+
+
+@pytest.mark.drivers("host_mount")  # last, so that the tests of each driver share one sandbox
+def test_what_cannot_be_rehearsed_is_skipped(sandbox, tmp_path):
+    """Without a volume plugin nothing is made, the record says why, and the cutover may begin without a forecast."""
+    with begun(sandbox, tmp_path) as run, unchanged(sandbox):
+        statuses = rehearse(run)
+        assert statuses.pop(CHECK) == "succeeded"
+        assert set(statuses.values()) == {"skipped"}
+        assert left_behind(sandbox) == NOTHING
+        (step,) = [e.fields for e in run.journal.find("step", status="succeeded") if e.fields["step_id"] == CHECK]
+        (check,) = [one for one in step["checks"] if one["check_id"] == "rehearsal-possible"]
+        assert "not possible" in check["observed"]
+        assert run.journal.last("forecast") is None
+        assert perform(cut_over_volume.STEPS[0], run).status.value == "succeeded"

@@ -73,6 +73,7 @@ def run(tmp_path, world, monkeypatch):
         clock=clock,
         execute=True,
         confirm_lease=lambda: None,
+        confirm_approval=lambda *_: None,
         parameters=SimpleNamespace(policy=policy),
     )
 

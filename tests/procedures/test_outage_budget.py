@@ -46,6 +46,7 @@ def run(tmp_path):
         run_id="r1",
         journal=journal,
         confirm_lease=lambda: None,
+        confirm_approval=lambda *_: None,
         clock=clock,
         execute=True,
         parameters=SimpleNamespace(policy=policy),

@@ -12,7 +12,7 @@ MISSING: dict[str, tuple[str, str, dict[str, Any]]] = {
     "ec2": ("ec2", "describe_fast_snapshot_restores", {}),
     "query": ("autoscaling", "get_predictive_scaling_forecast", FORECAST),
     "json": ("ecs", "get_task_protection", {"cluster": "default"}),
-    "json of another version": ("cloudtrail", "lookup_events", {}),
+    "json of another version": ("cloudtrail", "list_channels", {}),
 }
 
 

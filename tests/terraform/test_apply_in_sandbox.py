@@ -37,6 +37,7 @@ class Root:
         self.variables = {
             "region": "us-east-1",
             "account_id": "012345678901",
+            "run_id": "run-a",
             "default_tags": {"migration": "guestbook"},
             "cluster_name": "guestbook",
             "service_name": "guestbook",
@@ -146,7 +147,10 @@ def test_a_target_is_applied_and_its_volume_adopted(sandbox, tmp_path, wait_unti
     assert failed(planfile.guard(second)) == []
     assert planfile.digest(first) == planfile.digest(second)
     root.terraform.apply(root.plan_file)
-    assert planfile.summarize(root.plan()).is_empty
+    root.write(run_id="run-b")
+    assert planfile.summarize(root.plan()).is_empty, "what another run made stays as it is"
+    groups = sandbox.client("ec2").describe_security_groups(Filters=[{"Name": "group-name", "Values": ["*-instance"]}])
+    assert {"Key": "runbook:run-id", "Value": "run-a"} in groups["SecurityGroups"][0]["Tags"]
     assert root.volume() == untouched
 
     joined = wait_until(lambda: container_instances(sandbox), "a container instance joined", 60)

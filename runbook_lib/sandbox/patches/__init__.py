@@ -12,9 +12,11 @@ from importlib.metadata import version
 from runbook_lib.errors import SandboxError
 from runbook_lib.sandbox import machine_images
 from runbook_lib.sandbox.backends import SEED
+from runbook_lib.sandbox.calls import CallLog
 from runbook_lib.sandbox.patches import (
     applicationautoscaling,
     autoscaling,
+    cloudtrail,
     ec2_instances,
     ec2_launch_templates,
     ec2_refusals,
@@ -25,6 +27,7 @@ from runbook_lib.sandbox.patches import (
     iam,
     once,
     ssm,
+    sts,
 )
 from runbook_lib.sandbox.patches.autoscaling import GroupRules
 from runbook_lib.sandbox.patches.ec2_instances import Instances
@@ -56,12 +59,13 @@ class Patched:
     commands: Commands
 
 
-def apply(world: World, transitions: Transitions) -> Patched:
+def apply(world: World, transitions: Transitions, calls: CallLog) -> Patched:
     """Put every change into moto, once per process.
 
     Args:
         world: The sandbox's world.
         transitions: Runs the changes that take time.
+        calls: The record of API calls.
 
     Raises:
         SandboxError: This moto is not the one the patches were written for.
@@ -86,6 +90,8 @@ def apply(world: World, transitions: Transitions) -> Patched:
     commands = ssm.apply(world, transitions)
     applicationautoscaling.apply()
     iam.apply()
+    sts.apply()
     ecs.apply(world)
+    cloudtrail.apply(calls, world.latency.trail_s)
     once.apply()
     return Patched(volumes, snapshots, instances, groups, commands)

@@ -1,0 +1,98 @@
+"""The section `policy` of the parameters: what the organisation demands of the change. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from runbook_lib import parameters_types as kind
+from runbook_lib.parameters_section import Section
+from runbook_lib.parameters_types import ListOf
+
+Count = Annotated[int, Field(ge=0, le=9)]
+Gated = Literal[
+    "10_provision_target",
+    "20_snapshot_volume",
+    "30_cut_over_volume",
+    "40_verify_persistence",
+    "45_adopt_volume",
+    "50_retire_source",
+    "65_prepare_storage_driver",
+    "66_change_storage_driver",
+]
+"""Notebooks that may need an approval."""
+DEFAULT_GATED: tuple[Gated, ...] = (
+    "10_provision_target",
+    "30_cut_over_volume",
+    "45_adopt_volume",
+    "50_retire_source",
+    "65_prepare_storage_driver",
+    "66_change_storage_driver",
+)
+"""What applies a Terraform plan, ends in an outage, or has no way back."""
+
+
+def _as_section(value: Any) -> Any:
+    """Return a number as the section it is short for; a boolean is no number."""
+    return {"required": value} if type(value) is int else value
+
+
+class Approvals(Section):
+    """How many people must approve a change before it is made, and of which notebooks."""
+
+    required: Count = 0
+    """How many different people must approve; 0 asks nobody."""
+    notebooks: Annotated[tuple[Gated, ...], ListOf] = DEFAULT_GATED
+    """Notebooks that need it. The way back never waits, and a rehearsal changes nothing that lasts."""
+    requester_may_approve: bool = False
+    """Whether who asked for the approval may give one."""
+    valid_for_s: int = Field(default=86400, ge=60, le=2592000)
+    """Longest time that an approval is valid; whoever approves may say a shorter one."""
+    approvers: dict[kind.RoleName, Annotated[tuple[kind.ArnPattern, ...], ListOf]] = Field(default={})
+    """Who may approve in which role, as ARNs with `*` for anything; empty lets any identity of the account."""
+
+
+class ChangeWindow(Section):
+    """When the change may happen."""
+
+    opens_utc: kind.UtcTime
+    """First moment of the window."""
+    closes_utc: kind.UtcTime
+    """End of the window."""
+
+
+_NumberOrSection = BeforeValidator(_as_section, json_schema_input_type=Count | Approvals)
+
+
+class Policy(Section):
+    """What the organisation demands of the change."""
+
+    outage_budget_s: int = Field(default=120, ge=1)
+    """Longest outage that is acceptable: a forecast above it refuses the cutover; the report compares."""
+    on_budget_exceeded: Literal["roll_back", "continue"] = "roll_back"
+    """What a cutover does when the budget is used up before the service is up on ECS."""
+    require_rehearsal: bool = False
+    """Whether the cutover refuses to begin in a run that did not rehearse; not with `host_mount`, which cannot."""
+    bake_time_s: int = Field(default=300, ge=0)
+    """How long the service is watched on the target before the source may be retired."""
+    snapshot_retention_days: int = Field(default=30, ge=1, le=3650)
+    """How long the rollback point and the snapshots are kept."""
+    verify_budget_s: int = Field(default=5, ge=0, le=3600)
+    """How long contents are sampled on the target before the service starts, besides what must be read anyway."""
+    max_removed_by_service: int = Field(default=100, ge=0)
+    """How many entries the service may remove, once it runs again, before the proof of the data fails."""
+    manifest_nice: int = Field(default=10, ge=0, le=19)
+    """Niceness of the manifest that is taken while the service still runs; inside the outage it is 0."""
+    manifest_io_class: Literal["none", "best-effort", "idle"] = "best-effort"
+    """Share of the disk for that manifest: `best-effort` at the lowest level, `idle`, or `none` for the usual one."""
+    rollback_point: Literal["copy_or_snapshot", "snapshot"] = "copy_or_snapshot"
+    """`copy_or_snapshot`: an EBS volume copy where the Region has it. `snapshot`: always a snapshot."""
+    approvals: Annotated[Approvals, _NumberOrSection] = Approvals()
+    """Who must say yes before a notebook changes anything. A number is short for `required`."""
+    change_window: ChangeWindow | None = None
+    """When the change may happen; without it, any time."""
+    hold_before_cutover: bool = False
+    """Whether the cutover holds before it stops the service, until `runbook cut-over` releases it."""
+    hold_limit_s: int = Field(default=28800, ge=1, le=604800)
+    """How long the cutover may hold; after that it is refused with nothing stopped."""

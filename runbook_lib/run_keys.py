@@ -1,0 +1,100 @@
+"""The keys of a run to the outside: AWS, Terraform, hosts. The only module that makes adapters; each is made once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from runbook_lib.adapters.aws import Aws
+from runbook_lib.adapters.break_glass import BreakGlass
+from runbook_lib.adapters.clock import Clock
+from runbook_lib.adapters.container_hosts import ContainerHosts
+from runbook_lib.adapters.ebs import Ebs
+from runbook_lib.adapters.ec2 import Ec2
+from runbook_lib.adapters.ecs import Ecs
+from runbook_lib.adapters.host import Host
+from runbook_lib.adapters.rehearsal import RehearsalApi
+from runbook_lib.adapters.terraform import Terraform
+from runbook_lib.journal import Journal
+from runbook_lib.parameters import Parameters
+from runbook_lib.run_lease import open_session
+
+
+class Keys:
+    """What a run reaches outside of its folder.
+
+    Args:
+        parameters: What to migrate.
+        journal: The run folder; every call that may change something is noted there.
+        clock: The clock.
+    """
+
+    def __init__(self, parameters: Parameters, journal: Journal, clock: Clock) -> None:
+        self.parameters = parameters
+        self.journal = journal
+        self.clock = clock
+        self.run_id = journal.run_id
+        self._hosts: dict[str, Host] = {}
+
+    @cached_property
+    def aws(self) -> Aws:
+        """The session with the account of the parameters."""
+        record = lambda **fields: self.journal.append("api-call", mutating=True, **fields)  # noqa: E731 - one place
+        return open_session(self.parameters, self.run_id, record=record)
+
+    @cached_property
+    def ec2(self) -> Ec2:
+        """Instances."""
+        return Ec2(self.aws)
+
+    @cached_property
+    def ebs(self) -> Ebs:
+        """Volumes and snapshots."""
+        return Ebs(self.aws)
+
+    @cached_property
+    def break_glass(self) -> BreakGlass:
+        """What may lose data; for `force_detach` alone."""
+        return BreakGlass(self.aws)
+
+    @cached_property
+    def ecs(self) -> Ecs:
+        """The target's cluster and service."""
+        return Ecs(self.aws, self.parameters.target.cluster_name, self.parameters.target.service_name)
+
+    @cached_property
+    def container_hosts(self) -> ContainerHosts:
+        """The target's container instances and their Auto Scaling group."""
+        return ContainerHosts(self.aws, self.parameters.target.cluster_name)
+
+    @cached_property
+    def rehearsal_api(self) -> RehearsalApi:
+        """Clones of volumes and stand-alone tasks, for the rehearsal."""
+        return RehearsalApi(self.aws, self.parameters.target.cluster_name)
+
+    @cached_property
+    def terraform(self) -> Terraform:
+        """Terraform in this run's folder."""
+        return Terraform(
+            self.journal.folder / "terraform",
+            environment=self.aws.terraform_environment(),
+            run_id=self.run_id,
+        )
+
+    @property
+    def source_host(self) -> Host:
+        """The instance that runs docker-compose."""
+        return self.host(self.parameters.source.instance_id)
+
+    def host(self, instance_id: str) -> Host:
+        """Return the host that runs our scripts on an instance.
+
+        Args:
+            instance_id: The instance.
+
+        Returns:
+            The host; made once.
+        """
+        if instance_id not in self._hosts:
+            record = lambda **fields: self.journal.append("host-command", **fields)  # noqa: E731 - one place, one line
+            self._hosts[instance_id] = Host(self.aws, self.clock, instance_id, record)
+        return self._hosts[instance_id]
