@@ -86,7 +86,8 @@ def _verify(before: Facts, after: Facts) -> Sequence[Check]:
             expected=f"exactly one container instance set up for {after['drivers']['wanted']}",
             observed=", ".join(hosts) or "none",
             why="the volume is verified on the host where the task will be placed",
-            fix="wait until an instance refresh is over; then run again",
+            fix="wait until an instance refresh is over; of two hosts that stay, terminate the one without a task, the "
+            "group wanting one fewer; then run again",
         ),
     )
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 
+from tests.crash.source import wait_until
+
 CLUSTER = "guestbook"
 ROLE = {"RoleName": f"{CLUSTER}-instance", "PolicyName": "ecs-agent"}
 REGISTERED = ("family", "taskRoleArn", "executionRoleArn", "networkMode", "containerDefinitions", "volumes",
@@ -41,6 +43,7 @@ class Prepared:
         Args:
             with_permissions: Whether hosts of this driver need permissions of their own; those of others stay.
         """
+        wait_until(self._has_launched, "the group has launched what it wants, from the template that it had")
         if with_permissions:
             self.permit()
         self._groups.update_auto_scaling_group(
@@ -48,6 +51,10 @@ class Prepared:
         )
         made = self._ecs.register_task_definition(**self._definition)["taskDefinition"]
         return self._outputs | {"task_definition_arn": made["taskDefinitionArn"]}
+
+    def _has_launched(self):
+        (group,) = self._groups.describe_auto_scaling_groups()["AutoScalingGroups"]
+        return len(group["Instances"]) == group["DesiredCapacity"]
 
     def permit(self):
         """Give the hosts the permissions again that they had."""

@@ -42,7 +42,7 @@ class ChangingTown(Town):
 
     def __init__(self, folder):
         super().__init__(folder)
-        self.prepared = {}
+        self.prepared, self.made_by_hand = {}, False
         self.files = {BACK: self.parameters, THERE: folder / "host_mount.yaml"}
         other = Path(self.sandbox.parameters_path).with_name("parameters-host-mount.yaml")
         storage = yaml.safe_load(other.read_text("utf-8"))["migration"]["storage"]
@@ -62,10 +62,14 @@ class ChangingTown(Town):
         """Do Terraform's part of a change to a driver, unless a step of Terraform's is struck; return how to drive."""
         if step_id in PLANNING or THERE not in self.prepared:
             return {}
+        self.made_by_hand = True
         return {"prepared": self.prepared[driver].again(with_permissions=driver == THERE)}
 
     def forget_completion(self):
-        """Give the hosts the permissions again that a change back takes in the end, so that there is a plan anew."""
+        """Let a change there and back have just completed, but for the permissions that it takes from the hosts."""
+        if self.made_by_hand:
+            self.bring_to(BACK)
+            self.there_and_back()
         self.prepared[THERE].permit()
 
     def goes_on_without(self, step_id):
@@ -76,14 +80,23 @@ class ChangingTown(Town):
     def know_both(self):
         """Let Terraform prepare both drivers once, unless a change there and back has done so."""
         if THERE not in self.prepared:
-            self.change(THERE, until=LAST_BEFORE_PLAN)
-            self.change(BACK)
+            self.there_and_back()
+
+    def there_and_back(self):
+        """Change there and back by Terraform."""
+        self.change(THERE, until=LAST_BEFORE_PLAN)
+        self.change(BACK)
+        self.made_by_hand = False
 
     def begin(self, driver):
         """Open a run that changes to a driver; return its id."""
+        return self.open(driver, PREPARATION, until="check-storage-driver")
+
+    def open(self, driver, *notebooks, **how):
+        """Perform notebooks in a new run with the parameters of a driver; return its id."""
         known = set(self.archive.iterdir())
         self.parameters = self.files[driver]
-        ended = self.drive_on("", PREPARATION, until="check-storage-driver")
+        ended = self.drive_on("", *notebooks, **how)
         assert ended.exit_code == 0, ended.output
         (folder,) = {path for path in set(self.archive.iterdir()) - known if (path / "journal.jsonl").exists()}
         self.run_id = folder.name
@@ -159,6 +172,7 @@ class Change:
         try:
             for driver in (THERE, BACK):
                 self._strike_all(driver)
+            self.town.made_by_hand = False
         except Exception as error:  # noqa: BLE001 - every cell that was not reached tells it
             self.broken = f"at {self.at}: {type(error).__name__}: {error}"
 
@@ -207,7 +221,7 @@ def check_taken_back(town, notebook, step_id, strike):
     former = BACK if driver == THERE else THERE
     town.take_lease_over()  # where an earlier case failed: it shall not take the others with it
     town.know_both()
-    if step_id == COMPLETION:  # the change there and back has just completed
+    if step_id == COMPLETION:
         town.forget_completion()
         notebooks, how = (CHANGE,), {}
     else:

@@ -9,6 +9,7 @@ from tests.crash.matrix_of_changes import TIMEOUT_S
 from tests.crash.strikes import CHANGE, CUTOVER, PREPARATION, PROVISION, SNAPSHOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(TIMEOUT_S)]
+INSPECTION = "00_inspect_source"
 MIDST = "hand-volume-over"
 """The step in which the volume is between the drivers: the former host drains, the service is on the other revision."""
 
@@ -41,10 +42,7 @@ def rolled_back(town):
 def migrated_again(town, rolled_back):
     """Migrate again with the parameters that the change had, in a new run, after the drained host went."""
     town.remove_draining_hosts()
-    run_id = town.new_run()
-    ended = town.drive_on(run_id, PROVISION, SNAPSHOT, CUTOVER)
-    assert ended.exit_code == 0, ended.output
-    return run_id
+    return town.open(THERE, INSPECTION, PROVISION, SNAPSHOT, CUTOVER)
 
 
 def test_the_run_of_the_change_rolls_back_to_compose(rolled_back):

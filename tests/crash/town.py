@@ -102,7 +102,11 @@ class Town:
     def stop(self):
         """End the driver, the provider and the sandbox."""
         self._driver.stdin.close()
-        self._driver.wait(timeout=30)
+        try:
+            self._driver.wait(timeout=30)
+        except subprocess.TimeoutExpired:  # a test was interrupted while a step waits
+            self._driver.kill()
+            self._driver.wait()
         self._driver.stdout.close()
         if self._provider is not None:
             self._provider.stop()
