@@ -10,6 +10,7 @@ from typing import Any
 from runbook_lib.journal import encode_event
 from runbook_lib.model import SCHEMA_VERSION, Event
 from runbook_lib.report_approvals import approvals_of
+from runbook_lib.report_change import change_record
 from runbook_lib.report_outage import find_outages, seconds_between, total_outage_s
 from runbook_lib.report_status import (
     Attempt,
@@ -61,7 +62,7 @@ def build_report(events: Sequence[Event], run_id: str) -> dict[str, Any]:
     relevant = [step for step in steps if step.execute or not executed]
     failure = last_failure(relevant, [attempt for attempt in runs if attempt.execute or not executed])
     sentinel, hold = _newest(events, "sentinel"), find_hold(events)
-    return {
+    report = {
         "schema_version": SCHEMA_VERSION,
         "run_id": run_id,
         "status": derive_status(events).value,
@@ -90,6 +91,7 @@ def build_report(events: Sequence[Event], run_id: str) -> dict[str, Any]:
         "host_commands": _host_commands(events),
         "evidence": _evidence(events),
     }
+    return report | {"change": change_record(events, report)}
 
 
 def _about(events: Sequence[Event], opened: dict[str, Any]) -> dict[str, Any]:

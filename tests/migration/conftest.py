@@ -15,6 +15,7 @@ import yaml
 
 from tests import nursery
 from tests.conftest import RunningSandbox
+from tests.report_schema import check
 from tests.running_provider import RunningProvider
 
 RUNBOOK = Path(sys.executable).with_name("runbook")
@@ -115,8 +116,10 @@ def only_run(directory):
 
 
 def report_of(folder):
-    """Return a run's report.json."""
-    return json.loads((folder / "report.json").read_text("utf-8"))
+    """Return a run's report.json, which fits its schema."""
+    report = json.loads((folder / "report.json").read_text("utf-8"))
+    check(report)
+    return report
 
 
 def mutating_calls(sandbox):

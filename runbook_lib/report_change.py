@@ -1,0 +1,86 @@
+"""The run in the words of change management (ITIL, ServiceNow), so that it can be put into a ticket; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runbook_lib.model import Event, RunStatus
+
+_TICKET = re.compile(r"\b(?:CHG|CR|RFC|INC)\d{4,}\b|\b[A-Z][A-Z0-9]+-\d+\b")
+_WITHOUT_RETURN = "50_retire_source"
+# Source: ServiceNow change management, "Change states" and "Closure information" of normal changes
+_STATES = {
+    RunStatus.PLANNED: ("assess", ""),
+    RunStatus.WAITING: ("authorize", ""),
+    RunStatus.INTERRUPTED: ("implement", ""),
+    RunStatus.FAILED: ("implement", ""),
+    RunStatus.SUCCEEDED: ("review", "successful"),
+    RunStatus.ROLLED_BACK: ("review", "unsuccessful"),
+}
+
+
+def change_record(events: Sequence[Event], report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a change record.
+
+    Args:
+        events: The journal, oldest first.
+        report: The rest of the run's report, as `build_report`.
+
+    Returns:
+        Keys `number` (the ticket that the reason names, or ""), `type` (`standard`, `normal` with approvals,
+        `emergency` with broken glass), `state`, `close_code`, `requested_by`, `implemented_by[]`, `approved_by[]`,
+        `service`, `configuration_items[]`, `short_description`, `justification`, `implementation_plan[]`,
+        `back_out_plan`, `test_plan[]`, `risk`, `actual_start_utc`, `actual_end_utc`, `downtime_s`.
+    """
+    opened = [event.fields for event in events if event.kind == "run-opened"]
+    notebooks = list(dict.fromkeys(one["notebook"] for one in report["notebooks"]))
+    state, close_code = _STATES[RunStatus(report["status"])]
+    ticket = _TICKET.search(" ".join(str(fields.get("reason", "")) for fields in opened))
+    asked = [event.fields["requester"]["arn"] for event in events if event.kind == "approval-request"]
+    return {
+        "number": ticket[0] if ticket else "",
+        "type": "emergency" if report["break_glass"] else "normal" if asked else "standard",
+        "state": state if close_code == "" or report["open_reviews"] else "closed",
+        "close_code": close_code,
+        "requested_by": asked[0] if asked else report["operator"],
+        "implemented_by": list(
+            dict.fromkeys(str(f["operator"]) for f in opened if f.get("execute") and "operator" in f)
+        ),
+        "approved_by": list(dict.fromkeys(one["approver"] for one in report["approvals"] if one["state"] == "used")),
+        "service": report["name"],
+        "configuration_items": _items(opened[-1] if opened else {}),
+        "short_description": f"{report['name']}: {', '.join(notebooks)}" if notebooks else report["name"],
+        "justification": report["reason"],
+        "implementation_plan": notebooks,
+        "back_out_plan": _back_out(report),
+        "test_plan": [one["id"] for one in report["steps"] if one["id"].startswith("verify-")],
+        "risk": _risk(report),
+        "actual_start_utc": report["started_utc"],
+        "actual_end_utc": report["finished_utc"],
+        "downtime_s": report["outage_s"],
+    }
+
+
+def _items(opened: Mapping[str, Any]) -> list[str]:
+    """Return what the run is about, each as `kind id`."""
+    targets: Mapping[str, str] = opened.get("targets") or {"volume": opened.get("volume_id", "")}
+    return [f"{kind} {name}" for kind, name in sorted(targets.items()) if name]
+
+
+def _back_out(report: Mapping[str, Any]) -> str:
+    retired = any(
+        one["notebook"] == _WITHOUT_RETURN and one["executed"] and one["status"] == "succeeded"
+        for one in report["steps"]
+    )
+    if retired:
+        return "none by this run: the source is retired; a backup or the rollback point, while it is kept"
+    return f"runbook roll-back {report['run_id']} --execute: compose on the source, on the same volume, no write lost"
+
+
+def _risk(report: Mapping[str, Any]) -> str:
+    budget, forecast = report["outage_budget_s"], report["forecast"]
+    allowed = f"an outage of at most {budget:g} s is allowed" if budget is not None else "no limit of the outage is set"
+    told = f"; the rehearsal forecast {forecast['total_s']:g} s" if forecast else "; it was not rehearsed"
+    return f"{allowed}{told}; no way back after {_WITHOUT_RETURN}"
