@@ -54,9 +54,8 @@ class Bench:
     def papermill(self, *notebooks: str) -> Taken:
         """Plan notebooks with one call of Papermill's own engine each, all in one run."""
         self.count += 1
-        before, taken = set(self._runs()), []
-        for name in notebooks:
-            taken.append(self._papermill(name, "".join(set(self._runs()) - before)))
+        before = set(self._runs())
+        taken = [self._papermill(name, "".join(set(self._runs()) - before)) for name in notebooks]
         return Taken(sum(one.wall_s for one in taken), sum(one.cpu_s for one in taken))
 
     def _runs(self) -> list[str]:
