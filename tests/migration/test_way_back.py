@@ -42,6 +42,16 @@ def kill_in_cutover(folder, file, wait_until, step_id="detach-volume"):
         cutover.wait(timeout=30)
 
 
+def is_steady(sandbox):
+    """Return whether ECS has seen the task healthy and has nothing left to do: what it tells changes no more."""
+    ecs = sandbox.client("ecs")
+    (service,) = ecs.describe_services(cluster="guestbook", services=["guestbook"])["services"]
+    arns = ecs.list_tasks(cluster="guestbook")["taskArns"]
+    tasks = ecs.describe_tasks(cluster="guestbook", tasks=arns)["tasks"] if arns else []
+    healthy = [task["healthStatus"] for task in tasks] == ["HEALTHY"]
+    return healthy and "has reached a steady state" in service["events"][0]["message"]
+
+
 def test_a_killed_cutover_resumes_and_rolls_back_without_loss(
     driver, start_sandbox, runbook, altered, keep_provider, wait_until
 ):
@@ -67,6 +77,7 @@ def test_a_killed_cutover_resumes_and_rolls_back_without_loss(
         lambda: sandbox.control("GET", "/_sandbox/client")["acknowledged"] > on_ecs + 20, "the client writes on ECS"
     )
 
+    wait_until(lambda: is_steady(sandbox), "the task is healthy and the service steady")
     with unchanged(sandbox):
         refused = runbook("run", "50", "-f", file, "--execute", "--run-id", folder.name)
     assert refused.exit_code == 3, refused.output
