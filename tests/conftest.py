@@ -17,6 +17,7 @@ import pytest
 from botocore.config import Config
 
 from runbook_lib import execute_imports  # noqa: F401 - before the tests import nbformat: it saves each worker a second
+from runbook_lib.adapters.aws import Aws
 from runbook_lib.sandbox import lifecycle
 from tests import nursery
 
@@ -66,6 +67,12 @@ class RunningSandbox:
                 config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
             )
         return self._clients[service]
+
+    def session(self, **options: Any) -> Aws:
+        """Return a session of the library with this sandbox, as its operator."""
+        credentials = self.state_dir / "credentials"
+        known = {"endpoint_url": self.endpoint_url, "profile": "sandbox", "credentials_file": credentials}
+        return Aws(region="us-east-1", **known, **options)
 
     def control(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Call a control path and return its JSON."""
@@ -139,3 +146,17 @@ def url():
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Return a function that makes a desk under a policy of approvals."""
+    from runbook_lib import run_approval
+    from tests.approval_desk import Desk
+
+    def make(**policy: Any) -> Desk:
+        made = Desk(tmp_path, **policy)
+        monkeypatch.setattr(run_approval, "own_session", made.session)
+        return made
+
+    return make

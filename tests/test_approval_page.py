@@ -15,7 +15,7 @@ from runbook_lib.report import build_report, derive_status, render_html, render_
 from runbook_lib.report_next import next_steps
 from runbook_lib.report_picture import forecast_chart
 from runbook_lib.report_words import headline
-from tests.approval_desk import ALICE, BOB, PLAN, STOP, Desk
+from tests.approval_desk import ALICE, BOB, PLAN, STOP
 from tests.sample_run import Story, check, digest
 from tests.test_cli import invoke
 from tests.test_report import HOSTILE, read
@@ -29,18 +29,6 @@ FORECAST = {
         {"name": "start-target-service", "seconds": 4.0, "basis": "placement, attach, mount and application start"},
     ],
 }
-
-
-@pytest.fixture
-def desk(tmp_path, monkeypatch):
-    """Return a function that makes a desk under a policy."""
-
-    def make(**policy):
-        made = Desk(tmp_path, **policy)
-        monkeypatch.setattr(run_approval, "own_session", made.session)
-        return made
-
-    return make
 
 
 def report_of(one):

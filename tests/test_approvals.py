@@ -11,21 +11,9 @@ from runbook_lib.approval_digest import digest_of, find_parts
 from runbook_lib.archive import verify
 from runbook_lib.errors import ApprovalError, AwsError, JournalError, ObservationError, ParameterError
 from runbook_lib.run_attempt import runner_fields
-from tests.approval_desk import ALICE, BOB, CAROL, PLAN, PROVISION, PULL, STOP, Desk
+from tests.approval_desk import ALICE, BOB, CAROL, PLAN, PROVISION, PULL, STOP
 from tests.parameter_sets import SANDBOX, changed
 from tests.sample_run import digest
-
-
-@pytest.fixture
-def desk(tmp_path, monkeypatch):
-    """Return a function that makes a desk under a policy."""
-
-    def make(**policy):
-        made = Desk(tmp_path, **policy)
-        monkeypatch.setattr(run_approval, "own_session", made.session)
-        return made
-
-    return make
 
 
 class TestStopping:

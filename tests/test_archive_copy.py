@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from click.testing import CliRunner
 
-from runbook_lib.adapters.aws import Aws
 from runbook_lib.adapters.record_store import RecordStore
 from runbook_lib.archive import verify
 from runbook_lib.archive_copy import Terms, copy_record
@@ -48,12 +47,7 @@ def new_bucket(sandbox, *, locks):
 
 def store_of(sandbox, bucket, kind=RecordStore):
     """Return a bucket as the library reaches it."""
-    aws = Aws(
-        region="us-east-1",
-        endpoint_url=sandbox.endpoint_url,
-        profile="sandbox",
-        credentials_file=sandbox.state_dir / "credentials",
-    )
+    aws = sandbox.session()
     return kind(aws, bucket)
 
 

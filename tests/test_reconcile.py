@@ -9,7 +9,6 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from runbook_lib.adapters.aws import Aws
 from runbook_lib.adapters.trail import changes_between
 from runbook_lib.cli import main
 from runbook_lib.journal import Journal
@@ -108,13 +107,8 @@ def test_terraform_is_counted_and_others_are_named():
 @pytest.fixture
 def aws(sandbox, journal):
     """Return a session that notes its calls in a journal."""
-    return Aws(
-        region="us-east-1",
-        endpoint_url=sandbox.endpoint_url,
-        profile="sandbox",
-        credentials_file=sandbox.state_dir / "credentials",
-        run_id=journal.run_id,
-        record=lambda **fields: journal.append("api-call", mutating=True, **fields),
+    return sandbox.session(
+        run_id=journal.run_id, record=lambda **fields: journal.append("api-call", mutating=True, **fields)
     )
 
 
@@ -191,14 +185,7 @@ def test_more_events_than_one_page_are_read(sandbox, aws, journal, wait_until):
 
 def test_a_role_session_shows_its_source_identity(sandbox, journal, wait_until):
     """The run id is session name and source identity, and CloudTrail tells both with each call."""
-    aws = Aws(
-        region="us-east-1",
-        endpoint_url=sandbox.endpoint_url,
-        profile="sandbox",
-        credentials_file=sandbox.state_dir / "credentials",
-        role_arn="arn:aws:iam::012345678901:role/operator",
-        run_id=journal.run_id,
-    )
+    aws = sandbox.session(role_arn="arn:aws:iam::012345678901:role/operator", run_id=journal.run_id)
     aws.call("ecs", "create_cluster", clusterName="by-role")
     window = window_of(journal.events())
 

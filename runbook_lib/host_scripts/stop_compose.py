@@ -39,6 +39,7 @@ def main(arguments: dict) -> dict:
         run(["docker", "update", "--restart=no", *restarting])
     grace = [] if arguments.get("grace_s") is None else ["-t", str(int(arguments["grace_s"]))]
     if any(row["status"] not in ("exited", "created", "dead") for row in chosen):
+        forget()  # it may have written since, wherever the volume is mounted now
         command = compose_command(arguments["project"], arguments["file"])
         run([*command, "stop", *grace, *services], timeout_s=STOP_S)
     ids = {row["id"] for row in chosen}

@@ -22,14 +22,7 @@ def recorded():
 
 @pytest.fixture
 def aws(sandbox, recorded):
-    return Aws(
-        region="us-east-1",
-        endpoint_url=sandbox.endpoint_url,
-        profile="sandbox",
-        credentials_file=sandbox.state_dir / "credentials",
-        run_id="20260101T000000Z-guestbook-0abc",
-        record=lambda **fields: recorded.append(fields),
-    )
+    return sandbox.session(run_id="20260101T000000Z-guestbook-0abc", record=lambda **fields: recorded.append(fields))
 
 
 def test_who_we_are(aws):

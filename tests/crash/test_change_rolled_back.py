@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.crash.changes import BACK, THERE, ChangingTown
+from tests.crash.changes import BACK, THERE
 from tests.crash.matrix_of_changes import TIMEOUT_S
 from tests.crash.strikes import CHANGE, CUTOVER, PREPARATION, PROVISION, SNAPSHOT
 
@@ -15,14 +15,9 @@ MIDST = "hand-volume-over"
 
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory):
+def town(changing_town):
     """Return a sandbox whose service was migrated with REX-Ray."""
-    made = ChangingTown(tmp_path_factory.mktemp("town"))
-    try:
-        made.migrate()
-        yield made
-    finally:
-        made.stop()
+    return changing_town
 
 
 def strike_midst(town, driver):

@@ -138,6 +138,14 @@ def test_a_stop_of_a_mounted_volume_forgets_what_was_kept(project, mounted):
     assert project.result("stop_compose", **with_manifest(mounted))["manifest"] is None
 
 
+def test_what_was_kept_is_forgotten_when_the_service_ran_again(project, mounted):
+    """Started by hand after the unmount, it may have written since: no manifest of then is told for one of now."""
+    project.result("stop_compose", **with_manifest(mounted))
+    project.change(containers=[container("guestbook"), container("mail", "on-failure", 3)])
+
+    assert project.result("stop_compose", **with_manifest(mounted))["manifest"] is None
+
+
 def test_a_mount_that_stays_fails_the_stop_and_the_next_one_takes_the_manifest_again(project, mounted):
     """What the umount left mounted may be written to: the kept manifest is not used."""
     project.change(stuck=True)
