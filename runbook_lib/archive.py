@@ -17,6 +17,7 @@ from runbook_lib.errors import JournalError
 from runbook_lib.journal import (
     FIRST_PREVIOUS,
     JOURNAL_NAME,
+    KMS_SIGNATURE_NAME,
     RECEIPTS_NAME,
     SIGNATURE_NAME,
     SUMS_NAME,
@@ -30,7 +31,7 @@ from runbook_lib.report_record import build_report
 _PARTIAL = ".partial"
 _SUM = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^/].*)")
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+-[0-9a-f]{4}")
-_NO_RECORD = frozenset({SUMS_NAME, SIGNATURE_NAME, RECEIPTS_NAME, ".lock", "errored.tfstate"})
+_NO_RECORD = frozenset({SUMS_NAME, SIGNATURE_NAME, KMS_SIGNATURE_NAME, RECEIPTS_NAME, ".lock", "errored.tfstate"})
 _WORKING_FOLDER = ".terraform"
 
 

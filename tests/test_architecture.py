@@ -64,6 +64,7 @@ HOMES = {
     "pandas": {"history"},
     "matplotlib": {"history"},
     "nbdime": {"history"},
+    "cryptography": {"adapters", "sandbox"},
     "moto": {"sandbox"},
     "click": {"cli"},
     "rich": {"cli"},
