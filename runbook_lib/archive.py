@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runbook_lib.archive_running import living
 from runbook_lib.errors import JournalError
 from runbook_lib.journal import (
     FIRST_PREVIOUS,
@@ -27,6 +28,7 @@ from runbook_lib.journal import (
 )
 from runbook_lib.model import Event
 from runbook_lib.report_record import build_report
+from runbook_lib.report_running import open_processes
 
 _PARTIAL = ".partial"
 _SUM = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^/].*)")
@@ -45,6 +47,9 @@ class Verification:
         files: How many files were compared with their digests.
         events: How many journal lines were followed.
         digest: SHA-256 of SHA256SUMS in hex, which stands for the whole record; "" when it is missing.
+        open_at: Hosts on which the run may still be under way, because its journal records no end.
+        under_way: Whether a process of this machine is at it, and nothing was found but what that explains: a journal
+            that goes on, files that are not sealed yet.
     """
 
     folder: Path
@@ -52,6 +57,8 @@ class Verification:
     files: int
     events: int
     digest: str = ""
+    open_at: tuple[str, ...] = ()
+    under_way: bool = False
 
     @property
     def intact(self) -> bool:
@@ -77,11 +84,12 @@ def verify(folder: Path) -> Verification:
         return Verification(folder, (f"{journal}: missing; expected a run folder with a journal",), 0, 0)
     events, problems = _follow_chain(journal)
     if not problems:
-        problems = [
-            *_compare_name(folder, events),
-            *_compare_with_journal(folder, events),
-            *_compare_report(folder, events),
-        ]
+        problems = [*_compare_name(folder, events), *_compare_with_journal(folder, events)]
+    # only where the run is: a copy of it, wherever it lies, is whole or it is not
+    at_it = open_processes(events) if events and folder.resolve().name == events[0].fields.get("run_id") else ()
+    under_way = not problems and bool(living(at_it)) and _goes_on(folder, events)
+    if not problems:
+        problems = list(_compare_report(folder, events))
     sums, more = _compare_with_sums(folder)
     path = folder / SUMS_NAME
     return Verification(
@@ -90,6 +98,8 @@ def verify(folder: Path) -> Verification:
         sums,
         len(events),
         _digest(path) if path.is_file() else "",
+        tuple(dict.fromkeys(process.host for process in at_it)),
+        under_way,
     )
 
 
@@ -156,6 +166,33 @@ def _compare_report(folder: Path, events: list[Event]) -> Iterator[str]:
             f"report.json: made from {made_from.get('events')} events, the journal has {len(events)}; "
             "the journal was cut, or went on after the report: `runbook report` writes it anew"
         )
+
+
+def _goes_on(folder: Path, events: list[Event]) -> bool:
+    """Return whether a journal only became longer since it was last sealed, and since the report was made from it.
+
+    A process that lives explains what came after a seal. It never explains that what was sealed is not there any more.
+    """
+    sums, report = folder / SUMS_NAME, folder / "report.json"
+    if sums.is_file():
+        sealed, hashed = read_sums(sums)[0].get(JOURNAL_NAME), hashlib.sha256()
+        lines = (folder / JOURNAL_NAME).read_bytes().splitlines(keepends=True)
+        if sealed not in {_and_more(hashed, line) for line in lines}:
+            return False
+    if not report.is_file():
+        return not sums.is_file()
+    try:
+        made_from = json.loads(report.read_bytes())["journal"]
+        last = events[made_from["events"] - 1]
+    except (ValueError, KeyError, TypeError, IndexError):
+        return False
+    return bool(made_from["last_sha256"] == hashlib.sha256(encode_event(last)).hexdigest())
+
+
+def _and_more(hashed: Any, line: bytes) -> str:
+    """Return the digest of all that was hashed, and of one line more."""
+    hashed.update(line)
+    return str(hashed.hexdigest())
 
 
 def _compare_with_sums(folder: Path) -> tuple[int, list[str]]:

@@ -5,10 +5,17 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from runbook_lib import cli_runs, cli_s3, cli_signatures
+
+if TYPE_CHECKING:
+    from runbook_lib.archive import Verification
+
+_UNFINISHED_EXIT_CODE = 3
+"""Of a record that is still being written, which is neither intact nor altered."""
 
 
 @click.command()
@@ -30,34 +37,51 @@ def verify(ctx: click.Context, path: str, digest: str, allowed_signers: Path | N
 
     PATH is a run folder, and then nobody is contacted; or s3://BUCKET/PREFIX/runs/RUN_ID, read with the credentials and
     the region of the environment. Somebody who can rewrite the whole folder can seal it anew: what tells is the digest,
-    kept elsewhere, or a signature, or a lock that S3 keeps.
+    kept elsewhere, or a signature, or a lock that S3 keeps. Exit code 1 when it is not intact, 3 while it still runs.
     """
     with tempfile.TemporaryDirectory(prefix="runbook-verify-") as scratch:
-        folder = cli_s3.fetched(path, Path(scratch)) if path.startswith("s3://") else Path(path)
-        if not _is_intact(folder, digest, allowed_signers, public_key):
-            ctx.exit(cli_signatures.DAMAGED_EXIT_CODE)
+        is_copy = path.startswith("s3://")
+        folder = cli_s3.fetched(path, Path(scratch)) if is_copy else Path(path)
+        ctx.exit(_verify(folder, digest, allowed_signers, public_key, is_copy=is_copy))
 
 
-def _is_intact(path: Path, digest: str, allowed_signers: Path | None, public_key: Path | None) -> bool:
-    """Say whether the record in a folder is what was written, and return it."""
+def _verify(path: Path, digest: str, allowed_signers: Path | None, public_key: Path | None, *, is_copy: bool) -> int:
+    """Say whether the record in a folder is what was written, and return the exit code."""
     from runbook_lib import archive
 
     result = archive.verify(path)
-    problems = list(result.problems)
+    problems = []
     if digest and result.digest != digest.lower():
         problems.append(
             f"SHA256SUMS: another record: expected digest {digest.lower()}, found {result.digest or 'none'}"
         )
     signatures = cli_signatures.told(path, allowed_signers, public_key)
     problems += [problem for one in signatures for problem in one.problems]
+    if result.under_way and result.problems and not problems and not is_copy:
+        click.echo(f"{click.style('still running', fg='blue', bold=True)}: {_under_way(result)}", err=True)
+        return _UNFINISHED_EXIT_CODE
+    problems = [*result.problems, *problems]
     if not problems:
         click.echo(f"intact: {result.files} files and {result.events} journal lines are as they were sealed")
         click.echo("\n".join([f"digest     {result.digest}", *(f"signature  {one.text}" for one in signatures)]))
-        return True
+        return 0
     click.echo(f"{click.style('not intact', fg='red', bold=True)}: {problems[0]}", err=True)
     for problem in problems[1:]:
         click.echo(f"  also: {problem}", err=True)
-    return False
+    if result.open_at and not result.under_way:
+        where = " or ".join(result.open_at)
+        text = f"its journal records no end: it was killed, or it still runs on {where}, which only shows there"
+        click.echo(f"  note: {text}", err=True)
+    return cli_signatures.DAMAGED_EXIT_CODE
+
+
+def _under_way(result: Verification) -> str:
+    """Return what can be said of a record that a living process is still writing."""
+    return (
+        f"a process of this machine is at it, so it is not sealed yet. The {result.events} journal lines fit each "
+        "other, and so do the parameters and the evidence that they name; the rest is compared once it has ended. "
+        "Verify it again then"
+    )
 
 
 @click.command("archive")
