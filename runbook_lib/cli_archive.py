@@ -64,6 +64,11 @@ def _verify(path: Path, digest: str, allowed_signers: Path | None, public_key: P
     if not problems:
         click.echo(f"intact: {result.files} files and {result.events} journal lines are as they were sealed")
         click.echo("\n".join([f"digest     {result.digest}", *(f"signature  {one.text}" for one in signatures)]))
+        if not result.report_compared:
+            click.echo(
+                "report     written by another release of this package: its words were not compared with the journal; "
+                "`runbook report` makes it anew"
+            )
         return 0
     click.echo(f"{click.style('not intact', fg='red', bold=True)}: {problems[0]}", err=True)
     for problem in problems[1:]:

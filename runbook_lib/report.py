@@ -23,7 +23,15 @@ from runbook_lib.report_picture import budget_bar, forecast_chart, outage_chart,
 from runbook_lib.report_record import build_report
 from runbook_lib.report_status import derive_status
 
-__all__ = ["build_report", "derive_status", "render_html", "render_markdown", "render_page", "write_report"]
+__all__ = [
+    "build_report",
+    "derive_status",
+    "render_html",
+    "render_markdown",
+    "render_page",
+    "report_files",
+    "write_report",
+]
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _FACTS_CHARACTERS = 4000
@@ -47,11 +55,26 @@ def write_report(journal: Journal) -> Path:
     """
     report = build_report(journal.events(), journal.run_id)
     _write_page(journal, report)
-    journal.write("report.json", json.dumps(report, indent=2, sort_keys=True) + "\n")
-    journal.write("report.md", render_markdown(report))
-    journal.write("report.html", render_html(report))
+    for name, text in report_files(report).items():
+        journal.write(name, text)
     journal.seal()
     return journal.folder / "report.html"
+
+
+def report_files(report: Mapping[str, Any]) -> dict[str, str]:
+    """Return the three reports of a run.
+
+    Args:
+        report: As `build_report`.
+
+    Returns:
+        Text by the name of the file in the run folder.
+    """
+    return {
+        "report.json": json.dumps(report, indent=2, sort_keys=True) + "\n",
+        "report.md": render_markdown(report),
+        "report.html": render_html(report),
+    }
 
 
 def _write_page(journal: Journal, report: Mapping[str, Any]) -> None:
