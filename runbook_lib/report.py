@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import jinja2
 from runbook_lib import report_words as words
 from runbook_lib.journal import Journal
 from runbook_lib.report_next import next_steps
-from runbook_lib.report_picture import budget_bar, forecast_chart, outage_chart, timeline
+from runbook_lib.report_picture import Share, budget_bar, forecast_chart, outage_shares, timeline
 from runbook_lib.report_record import build_report
 from runbook_lib.report_status import derive_status
 
@@ -170,7 +170,8 @@ def _render(environment: jinja2.Environment, template: str, report: Mapping[str,
         grade=words.grade(report),
         next_steps=next_steps(report),
         timeline=timeline(report),
-        outage_chart=outage_chart(report),
+        outage_shares=(shares := outage_shares(report)),
+        outage_picture=lambda: _outage_picture(shares),
         forecast_chart=forecast_chart(report),
         budget=budget_bar(report),
         checks=checks,
@@ -179,6 +180,13 @@ def _render(environment: jinja2.Environment, template: str, report: Mapping[str,
         notebooks=list(dict.fromkeys(sorted(step["notebook"] for step in report["steps"]))),
     )
     return text.encode("utf-8", "backslashreplace").decode()  # bytes of odd file names, which UTF-8 cannot hold
+
+
+def _outage_picture(shares: Sequence[Share]) -> str:
+    """Return the picture of an outage; what draws it is slow to import, and most runs have none."""
+    from runbook_lib.report_outage_picture import draw  # noqa: PLC0415
+
+    return draw(shares)
 
 
 def _verdict(check: Mapping[str, Any]) -> str:

@@ -62,7 +62,7 @@ HOMES = {
     "pydantic": {"parameters"},
     "ipywidgets": {"widgets"},
     "pandas": {"history"},
-    "matplotlib": {"history"},
+    "matplotlib": {"history", "report"},
     "nbdime": {"history"},
     "cryptography": {"adapters", "sandbox"},
     "moto": {"sandbox"},

@@ -12,7 +12,7 @@ from runbook_lib.archive import verify
 from runbook_lib.model import RunStatus
 from runbook_lib.report import build_report, derive_status, render_html, render_markdown, write_report
 from runbook_lib.report_next import next_steps
-from runbook_lib.report_picture import outage_chart, timeline
+from runbook_lib.report_picture import outage_shares, timeline
 from runbook_lib.report_words import grade, headline, seconds, size
 from tests.sample_run import RUN_ID, Story, migrated
 

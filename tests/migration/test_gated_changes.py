@@ -1,0 +1,71 @@
+"""Retiring the source and changing the storage driver under a gate: asked, approved by somebody else, done."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from tests.migration.conftest import report_of, run_command
+from tests.migration.test_approvals import events, people  # noqa: F401 - a fixture
+from tests.migration.test_change_driver import Service, on
+from tests.world_picture import unchanged
+
+pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(1800)]
+pytestmark.append(pytest.mark.drivers("rexray"))  # where it begins
+GATED = ["50_retire_source", "65_prepare_storage_driver", "66_change_storage_driver"]
+
+
+@pytest.fixture(scope="module")
+def service(sandbox, tmp_path_factory, people):  # noqa: F811 - the fixture
+    """Return a service that was migrated with REX-Ray, and then got a policy under which Alice asks."""
+    made = Service(sandbox, tmp_path_factory.mktemp("service"))
+    ended, made.first = made.run("rexray", "00", "10", "20", "30", "40", "45")
+    assert ended.exit_code == 0, ended.output
+    for file in made.files.values():
+        document = yaml.safe_load(file.read_text("utf-8"))
+        document["migration"]["aws"] |= {"profile": "alice", "credentials_file": str(people["alice"][-1])}
+        document["migration"]["policy"]["approvals"] = {"required": 1, "notebooks": GATED}
+        file.write_text(yaml.safe_dump(document), "utf-8")
+    return made
+
+
+def approve_and_go_on(folder, bob):
+    """Let Bob approve what a run waits for, and resume it; return how it ended."""
+    request = report_of(folder)["approval_request"]
+    in_archive = (folder.name, "-d", folder.parent)
+    yes = ("--reason", "looked at it", "--digest", request["digest"][:12], *bob)
+    approved = run_command("approve", *in_archive, *yes)
+    assert approved.exit_code == 0, approved.output
+    return request, run_command("resume", *in_archive, timeout_s=900)
+
+
+def test_both_notebooks_of_a_change_wait_for_their_own_approval(service, people, wait_until):  # noqa: F811
+    """65 asks with its Terraform plan before anything changes; 66 asks before the outage; then the service has moved."""
+    with unchanged(service.sandbox):
+        stopped, folder = service.run("host_mount", "65", "66")
+    assert stopped.exit_code == 6, stopped.output
+    request, stopped = approve_and_go_on(folder, people["bob"])
+    assert (request["notebook"], stopped.exit_code) == ("65_prepare_storage_driver", 6), stopped.output
+    on_the_way = service.facts()
+    assert (len(on_the_way["hosts"]), on_the_way["running"]) == (2, 1)
+    assert report_of(folder)["outages"] == []
+    request, changed = approve_and_go_on(folder, people["bob"])
+    assert (request["notebook"], changed.exit_code) == ("66_change_storage_driver", 0), changed.output
+    on("host_mount", service.facts())
+    service.serves_every_write(wait_until)
+    report = report_of(folder)
+    assert [one["state"] for one in report["approvals"]] == ["used", "used"]
+    assert {event["notebook"] for event in events(folder, "approval-used")} == set(GATED[1:])
+    assert run_command("verify", folder).exit_code == 0
+    assert "approval" not in run_command("lint", folder).output
+
+
+def test_the_point_of_no_return_waits_too(service, people):  # noqa: F811
+    """50 asks before its first act with the source as it was; approved, the source is retired."""
+    with unchanged(service.sandbox):
+        stopped, folder = service.run("host_mount", "50")
+    assert stopped.exit_code == 6, stopped.output
+    request, retired = approve_and_go_on(folder, people["bob"])
+    assert (request["notebook"], retired.exit_code) == ("50_retire_source", 0), retired.output
+    assert [one["state"] for one in report_of(folder)["approvals"]] == ["used"]
+    assert run_command("verify", folder).exit_code == 0
