@@ -225,21 +225,30 @@ def read_sums(path: Path) -> tuple[dict[str, str], str]:
         return {}, f"{SUMS_NAME}: altered; it is a link to somewhere else"
     if not path.is_file():
         return {}, f"{SUMS_NAME}: missing; the run was never sealed, or it was taken away"
-    sealed: dict[str, str] = {}
     try:
         *lines, rest = path.read_bytes().decode("utf-8", "surrogateescape").split("\n")
     except OSError as error:
         return {}, f"{SUMS_NAME}: cannot be read: {error.strerror}"
+    sealed: dict[str, str] = {}
     for number, line in enumerate([*lines, rest] if rest else lines, start=1):
         match = _SUM.fullmatch(line)
-        if match is None or ".." in match["name"].split("/"):
-            return {}, f"{SUMS_NAME} line {number}: altered: expected a digest and a path, found {line[:80]!r}"
-        if match["name"] in sealed:
-            return {}, f"{SUMS_NAME} line {number}: altered: {match['name']} stands there twice"
-        if sealed and PurePosixPath(match["name"]) < PurePosixPath(next(reversed(sealed))):
-            return {}, f"{SUMS_NAME} line {number}: altered: {match['name']} does not stand where the run wrote it"
-        sealed[match["name"]] = match["digest"]
+        if problem := _wrong_sum(match, line, sealed):
+            return {}, f"{SUMS_NAME} line {number}: altered: {problem}"
+        if match is not None:
+            sealed[match["name"]] = match["digest"]
     return sealed, f"{SUMS_NAME}: cut off in its last line" if rest else ""
+
+
+def _wrong_sum(match: re.Match[str] | None, line: str, before: dict[str, str]) -> str:
+    """Return what is wrong with a line of the list, "" when it may follow those before it."""
+    if match is None or ".." in match["name"].split("/"):
+        return f"expected a digest and a path, found {line[:80]!r}"
+    name = match["name"]
+    if name in before:
+        return f"{name} stands there twice"
+    if before and PurePosixPath(name) < PurePosixPath(next(reversed(before))):
+        return f"{name} does not stand where the run wrote it"
+    return ""
 
 
 def _record_files(folder: Path) -> Iterator[str]:

@@ -24,8 +24,8 @@ def compare_report(folder: Path, events: Sequence[Event]) -> Iterator[str]:
         events: Its journal, oldest first.
 
     Yields:
-        Problems. None when a report is missing or cannot be read, which the list of digests tells; and none of what another release
-        wrote, because it may say the same in other words.
+        Problems. None when a report is missing or cannot be read, which the list of digests tells; and none of what
+        another release wrote, because it may say the same in other words.
     """
     path = folder / "report.json"
     if not path.is_file() or not events:  # a pipe would keep whoever reads it waiting

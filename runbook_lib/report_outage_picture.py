@@ -1,4 +1,4 @@
-"""The outage as a picture: matplotlib draws it as SVG to stand in the page. Slow to import, so only an outage is worth it.
+"""The outage as a picture: matplotlib draws it as SVG that stands in the page. Slow to import; only an outage needs it.
 
 Drawn twice, for a page and for a phone, because text in a picture that is made smaller cannot be read; the page's style
 shows one. The same shares give the same bytes. Text stays text, in the page's own font and colours; nothing in it is
@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 import matplotlib as mpl
 from markupsafe import Markup
@@ -53,10 +54,10 @@ _STYLE = {
     "axes.unicode_minus": False,
 }
 _ONLY_SVG = re.compile(r"<svg\b.*</svg>", re.DOTALL)
-_METADATA = re.compile(r"<metadata>.*?</metadata>\s*|<defs>\s*<style.*?</style>\s*</defs>\s*", re.DOTALL)
+_METADATA = re.compile(r"<metadata>.*?</metadata>\s*|<defs>.*?</defs>\s*", re.DOTALL)
 _OPENING = re.compile(r'<svg\b[^>]*?viewBox="([^"]+)"[^>]*>')
-_FONT = re.compile(r" font-family: [^;\"]*;| transform=\"rotate\(-?0 [^\"]*\"")
-_ID = re.compile(r'(\bid="|"url\(#|"#|url\(#)')
+_NOT_WANTED = re.compile(r" font-family: [^;\"]*;| transform=\"rotate\(-?0 [^\"]*\"| clip-path=\"[^\"]*\"")
+_ID = re.compile(r'(\bid=")')
 _COLOUR = re.compile("|".join(_COLOURS))
 _BAR = re.compile(r'<g id="\w+-bar-(\d+)-\d+">')
 _TAG = re.compile(r"<[^>]*>")
@@ -129,7 +130,7 @@ def _bar(axes: Axes, share: Share, row: int, top: float, thickness: float) -> No
         bar.set_gid(f"bar-{row}-{piece}")
 
 
-def _beside(side: str) -> dict[str, object]:
+def _beside(side: str) -> dict[str, Any]:
     return {"textcoords": "offset points", "ha": side, "va": "center_baseline", "annotation_clip": False}
 
 
@@ -150,6 +151,9 @@ def _embedded(figure: Figure, kind: str, shares: Sequence[Share]) -> str:
 
 
 def _for_the_page(tag: str, kind: str) -> str:
-    """Return a tag with the page's font and colours, and with names that no other picture of the page has."""
-    tag = _ID.sub(rf"\g<1>{kind}-", _FONT.sub("", tag))
+    """Return a tag with the page's font and colours, and with a name that no other picture of the page has.
+
+    Nothing lies outside of the axes, so nothing needs to be clipped.
+    """
+    tag = _ID.sub(rf"\g<1>{kind}-", _NOT_WANTED.sub("", tag))
     return _COLOUR.sub(lambda match: _COLOURS[match[0]], tag)

@@ -40,7 +40,7 @@ def approve_and_go_on(folder, bob):
 
 
 def test_both_notebooks_of_a_change_wait_for_their_own_approval(service, people, wait_until):  # noqa: F811
-    """65 asks with its Terraform plan before anything changes; 66 asks before the outage; then the service has moved."""
+    """65 asks with its Terraform plan before anything changes, 66 before the outage; then the service has moved."""
     with unchanged(service.sandbox):
         stopped, folder = service.run("host_mount", "65", "66")
     assert stopped.exit_code == 6, stopped.output
