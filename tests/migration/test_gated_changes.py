@@ -44,6 +44,18 @@ def approve_until_done(folder, bob):
     return asked, ended
 
 
+def test_the_point_of_no_return_waits_too(service, people):  # noqa: F811
+    """50 goes on in the migration's run, under a policy that came later; it asks before its first act, then retires."""
+    later = ("--run-id", service.first.name, "--accept-changes", "approvals are wanted now", "--reason", "CHG-9")
+    with unchanged(service.sandbox):
+        stopped = run_command("run", "50", "-f", service.files["rexray"], "--execute", *later, timeout_s=900)
+    assert stopped.exit_code == 6, stopped.output
+    asked, retired = approve_until_done(service.first, people["bob"])
+    assert ([notebook for notebook, _, _ in asked], retired.exit_code) == (GATED[:1], 0), retired.output
+    assert [one["state"] for one in report_of(service.first)["approvals"]] == ["used"]
+    assert run_command("verify", service.first).exit_code == 0
+
+
 def test_both_notebooks_of_a_change_wait_for_their_own_approval(service, people, wait_until):  # noqa: F811
     """65 asks before its first act, and with its Terraform plan; 66 before the outage; then the service has moved.
 
@@ -68,14 +80,3 @@ def test_both_notebooks_of_a_change_wait_for_their_own_approval(service, people,
     assert {event["notebook"] for event in events(folder, "approval-used")} == set(GATED[1:])
     assert run_command("verify", folder).exit_code == 0
     assert "approval" not in run_command("lint", folder).output
-
-
-def test_the_point_of_no_return_waits_too(service, people):  # noqa: F811
-    """50 asks before its first act with the source as it was; approved, the source is retired."""
-    with unchanged(service.sandbox):
-        stopped, folder = service.run("host_mount", "50")
-    assert stopped.exit_code == 6, stopped.output
-    asked, retired = approve_until_done(folder, people["bob"])
-    assert ([notebook for notebook, _, _ in asked], retired.exit_code) == (GATED[:1], 0), retired.output
-    assert [one["state"] for one in report_of(folder)["approvals"]] == ["used"]
-    assert run_command("verify", folder).exit_code == 0
