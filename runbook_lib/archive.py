@@ -10,13 +10,16 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from runbook_lib.archive_report import compare_report, is_of_this_release
+from runbook_lib.archive_running import living
 from runbook_lib.errors import JournalError
 from runbook_lib.journal import (
     FIRST_PREVIOUS,
     JOURNAL_NAME,
+    KMS_SIGNATURE_NAME,
     RECEIPTS_NAME,
     SIGNATURE_NAME,
     SUMS_NAME,
@@ -26,11 +29,13 @@ from runbook_lib.journal import (
 )
 from runbook_lib.model import Event
 from runbook_lib.report_record import build_report
+from runbook_lib.report_running import open_processes
 
 _PARTIAL = ".partial"
 _SUM = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^/].*)")
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+-[0-9a-f]{4}")
-_NO_RECORD = frozenset({SUMS_NAME, SIGNATURE_NAME, RECEIPTS_NAME, ".lock", "errored.tfstate"})
+_NO_RECORD = frozenset({SUMS_NAME, SIGNATURE_NAME, KMS_SIGNATURE_NAME, RECEIPTS_NAME, ".lock"})
+_BROKEN_STATE = "errored.tfstate"
 _WORKING_FOLDER = ".terraform"
 
 
@@ -44,6 +49,10 @@ class Verification:
         files: How many files were compared with their digests.
         events: How many journal lines were followed.
         digest: SHA-256 of SHA256SUMS in hex, which stands for the whole record; "" when it is missing.
+        open_at: Hosts on which the run may still be under way, because its journal records no end.
+        report_compared: Whether what the reports say was compared with the journal; another release's words may differ.
+        under_way: Whether a process of this machine is at it, and nothing was found but what that explains: a journal
+            that goes on, files that are not sealed yet.
     """
 
     folder: Path
@@ -51,6 +60,9 @@ class Verification:
     files: int
     events: int
     digest: str = ""
+    open_at: tuple[str, ...] = ()
+    report_compared: bool = False
+    under_way: bool = False
 
     @property
     def intact(self) -> bool:
@@ -74,13 +86,17 @@ def verify(folder: Path) -> Verification:
     journal = folder / JOURNAL_NAME
     if not journal.is_file():
         return Verification(folder, (f"{journal}: missing; expected a run folder with a journal",), 0, 0)
-    events, problems = _follow_chain(journal)
+    try:
+        events, problems = _follow_chain(journal)
+    except OSError as error:
+        return Verification(folder, (f"{JOURNAL_NAME}: cannot be read: {error.strerror}",), 0, 0)
     if not problems:
-        problems = [
-            *_compare_name(folder, events),
-            *_compare_with_journal(folder, events),
-            *_compare_report(folder, events),
-        ]
+        problems = [*_compare_name(folder, events), *_compare_with_journal(folder, events)]
+    # only where the run is: a copy of it, wherever it lies, is whole or it is not
+    at_it = open_processes(events) if events and folder.resolve().name == events[0].fields.get("run_id") else ()
+    under_way = not problems and bool(living(at_it)) and _goes_on(folder, events)
+    if not problems:
+        problems = list(compare_report(folder, events))
     sums, more = _compare_with_sums(folder)
     path = folder / SUMS_NAME
     return Verification(
@@ -88,7 +104,10 @@ def verify(folder: Path) -> Verification:
         tuple(dict.fromkeys([*problems, *more])),
         sums,
         len(events),
-        _digest(path) if path.is_file() else "",
+        _digest(path) if sums else "",
+        tuple(dict.fromkeys(process.host for process in at_it)),
+        is_of_this_release(folder),
+        under_way,
     )
 
 
@@ -105,6 +124,8 @@ def _follow_chain(path: Path) -> tuple[list[Event], list[str]]:
         if event.seq != number:
             what = "a line is missing before it" if event.seq > number else "a line was added or repeated"
             return events, [f"{path.name} line {number}: expected event {number}, found {event.seq}: {what}"]
+        if encode_event(event) != line:
+            return events, [f"{path.name} line {number}: altered: other bytes than the run wrote for what it says"]
         if event.previous_sha256 != previous:
             before = f"line {number - 1} was altered" if number > 1 else "the first line was altered"
             return events, [f"{path.name} line {max(number - 1, 1)}: {before} after line {number} was written"]
@@ -134,27 +155,47 @@ def _compare_with_journal(folder: Path, events: list[Event]) -> Iterator[str]:
         elif event.kind == "approval":
             expected[event.fields["page"]] = event.fields["page_sha256"]
     for path, digest in expected.items():
-        if not (folder / path).is_file():
-            yield f"{path}: missing; the journal names it"
-        elif _digest(folder / path) != digest:
-            yield f"{path}: altered; the journal has digest {digest[:12]}…"
+        if wrong := _wrong(folder / path, path, digest, "the journal"):
+            yield wrong
 
 
-def _compare_report(folder: Path, events: list[Event]) -> Iterator[str]:
-    """Yield whether report.json was made from another journal than this one."""
-    path = folder / "report.json"
-    if not path.is_file() or not events:
-        return
+def _goes_on(folder: Path, events: list[Event]) -> bool:
+    """Return whether a journal only became longer since it was last sealed, and since the report was made from it.
+
+    A process that lives explains what came after a seal. It never explains that what was sealed is not there any more.
+    """
+    sums, report = folder / SUMS_NAME, folder / "report.json"
+    if sums.is_file():
+        sealed, hashed = read_sums(sums)[0].get(JOURNAL_NAME), hashlib.sha256()
+        lines = (folder / JOURNAL_NAME).read_bytes().splitlines(keepends=True)
+        if sealed not in {_and_more(hashed, line) for line in lines}:
+            return False
+    if not report.is_file():
+        return not sums.is_file()
     try:
-        made_from = json.loads(path.read_bytes())["journal"]
-    except (ValueError, KeyError, TypeError):
-        yield "report.json: altered: it names no journal"
-        return
-    if made_from.get("last_sha256") != hashlib.sha256(encode_event(events[-1])).hexdigest():
-        yield (
-            f"report.json: made from {made_from.get('events')} events, the journal has {len(events)}; "
-            "the journal was cut, or went on after the report: `runbook report` writes it anew"
-        )
+        made_from = json.loads(report.read_bytes())["journal"]
+        last = events[made_from["events"] - 1]
+    except (ValueError, KeyError, TypeError, IndexError):
+        return False
+    return bool(made_from["last_sha256"] == hashlib.sha256(encode_event(last)).hexdigest())
+
+
+def _and_more(hashed: Any, line: bytes) -> str:
+    """Return the digest of all that was hashed, and of one line more."""
+    hashed.update(line)
+    return str(hashed.hexdigest())
+
+
+def _wrong(path: Path, name: str, digest: str, names_it: str) -> str:
+    """Return what is wrong with a file, "" when it is what it was."""
+    try:
+        if not path.is_file():
+            return f"{name}: missing; {names_it} names it"
+        if path.is_symlink():
+            return f"{name}: altered; it is a link to somewhere else, and the run wrote a file"
+        return "" if _digest(path) == digest else f"{name}: altered; {names_it} has digest {digest[:12]}…"
+    except OSError as error:
+        return f"{name}: cannot be read: {error.strerror}"
 
 
 def _compare_with_sums(folder: Path) -> tuple[int, list[str]]:
@@ -166,12 +207,8 @@ def _compare_with_sums(folder: Path) -> tuple[int, list[str]]:
     for name in sorted({*sealed, *_record_files(folder)}):
         if name not in sealed:
             problems.append(f"{name}: added; it is not in {SUMS_NAME}")
-        elif not (folder / name).is_file():
-            problems.append(f"{name}: missing; {SUMS_NAME} names it")
-        elif (folder / name).is_symlink():
-            problems.append(f"{name}: altered; it is a link to somewhere else, and the run wrote a file")
-        elif _digest(folder / name) != sealed[name]:
-            problems.append(f"{name}: altered; {SUMS_NAME} has digest {sealed[name][:12]}…")
+        elif wrong := _wrong(folder / name, name, sealed[name], SUMS_NAME):
+            problems.append(wrong)
     return len(sealed), problems
 
 
@@ -188,24 +225,38 @@ def read_sums(path: Path) -> tuple[dict[str, str], str]:
         return {}, f"{SUMS_NAME}: altered; it is a link to somewhere else"
     if not path.is_file():
         return {}, f"{SUMS_NAME}: missing; the run was never sealed, or it was taken away"
+    try:
+        *lines, rest = path.read_bytes().decode("utf-8", "surrogateescape").split("\n")
+    except OSError as error:
+        return {}, f"{SUMS_NAME}: cannot be read: {error.strerror}"
     sealed: dict[str, str] = {}
-    *lines, rest = path.read_text("utf-8", "surrogateescape").split("\n")
     for number, line in enumerate([*lines, rest] if rest else lines, start=1):
         match = _SUM.fullmatch(line)
-        if match is None or ".." in match["name"].split("/"):
-            return {}, f"{SUMS_NAME} line {number}: altered: expected a digest and a path, found {line[:80]!r}"
-        if match["name"] in sealed:
-            return {}, f"{SUMS_NAME} line {number}: altered: {match['name']} stands there twice"
-        sealed[match["name"]] = match["digest"]
-    return sealed, ""
+        if problem := _wrong_sum(match, line, sealed):
+            return {}, f"{SUMS_NAME} line {number}: altered: {problem}"
+        if match is not None:
+            sealed[match["name"]] = match["digest"]
+    return sealed, f"{SUMS_NAME}: cut off in its last line" if rest else ""
+
+
+def _wrong_sum(match: re.Match[str] | None, line: str, before: dict[str, str]) -> str:
+    """Return what is wrong with a line of the list, "" when it may follow those before it."""
+    if match is None or ".." in match["name"].split("/"):
+        return f"expected a digest and a path, found {line[:80]!r}"
+    name = match["name"]
+    if name in before:
+        return f"{name} stands there twice"
+    if before and PurePosixPath(name) < PurePosixPath(next(reversed(before))):
+        return f"{name} does not stand where the run wrote it"
+    return ""
 
 
 def _record_files(folder: Path) -> Iterator[str]:
-    """Yield the files that a seal covers, as `Journal.seal` does."""
+    """Yield the files that a seal covers, as `Journal.seal` does, and what cannot be one: links, wherever they lead."""
     for path in folder.rglob("*"):
         relative = path.relative_to(folder)
-        left_out = path.name in _NO_RECORD or path.name.endswith(_PARTIAL) or _WORKING_FOLDER in relative.parts
-        if path.is_file() and not left_out:
+        left_out = path.name.endswith(_PARTIAL) or path.name == _BROKEN_STATE or _WORKING_FOLDER in relative.parts
+        if (path.is_file() or path.is_symlink()) and not left_out and relative.as_posix() not in _NO_RECORD:
             yield relative.as_posix()
 
 

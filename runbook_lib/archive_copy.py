@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from runbook_lib.archive import read_sums, verify
 from runbook_lib.errors import JournalError
-from runbook_lib.journal import RECEIPTS_NAME, SIGNATURE_NAME, SUMS_NAME, Journal
+from runbook_lib.journal import KMS_SIGNATURE_NAME, RECEIPTS_NAME, SIGNATURE_NAME, SUMS_NAME, Journal
 from runbook_lib.model import Receipt
 
 
@@ -138,9 +138,9 @@ def _refuse_weak_bucket(store: Store, terms: Terms) -> None:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield path and digest of every sealed file, then of the seal itself and its signature."""
+    """Yield path and digest of every sealed file, then of the seal itself and its signatures."""
     yield from read_sums(folder / SUMS_NAME)[0].items()
-    for name in (SIGNATURE_NAME, SUMS_NAME):
+    for name in (SIGNATURE_NAME, KMS_SIGNATURE_NAME, SUMS_NAME):
         if (folder / name).is_file():
             yield name, hashlib.sha256((folder / name).read_bytes()).hexdigest()
 

@@ -19,8 +19,11 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from runbook_lib.archive_running import living
 from runbook_lib.archive_summary import RunSummary, summarize
 from runbook_lib.journal import JOURNAL_NAME
+from runbook_lib.model import RunStatus
+from runbook_lib.report_running import RUNNING, Process
 
 INDEX_NAME = ".index.jsonl"
 Stamp = tuple[int, int, int, int]
@@ -37,9 +40,10 @@ _MAKERS = (
     "journal.py",
     "model.py",
     "report_outage.py",
+    "report_running.py",
     "report_status.py",
 )
-_NOTEBOOKS = RunSummary._fields.index("notebooks")
+_NOTEBOOKS, _PROCESSES = (RunSummary._fields.index(name) for name in ("notebooks", "processes"))
 
 Reader = Callable[[Sequence[Path]], Iterable[RunSummary]]
 
@@ -53,7 +57,7 @@ def list_runs(directory: Path, *, rebuild: bool = False, read: Reader | None = N
         read: Returns the summaries of run folders, in their order; None reads one after the other.
 
     Returns:
-        One summary per folder that has a journal, newest first.
+        One summary per folder that has a journal, newest first; `running` where a process of this machine is at it.
 
     Changes:
         The index file, where the archive can be written; nothing else.
@@ -67,7 +71,14 @@ def list_runs(directory: Path, *, rebuild: bool = False, read: Reader | None = N
             folders = [directory / name for name in missing]
             found |= zip(missing, read(folders) if read else map(summarize, folders), strict=True)
             rows += [(stamps[name], found[name]) for name in stamps]
-    return [found[name] for name in sorted(stamps, reverse=True)]
+    return [_at_this_moment(found[name]) for name in sorted(stamps, reverse=True)]
+
+
+def _at_this_moment(run: RunSummary) -> RunSummary:
+    """Return the run as `running` while one of its processes lives, whatever a journal without an end amounts to."""
+    if run.status == RunStatus.WAITING or not living(run.processes):
+        return run
+    return run._replace(status=RUNNING)
 
 
 def _stamps(directory: Path) -> dict[str, Stamp]:
@@ -114,6 +125,7 @@ def _load(path: Path) -> dict[str, tuple[Stamp, RunSummary]]:
 def _row(stamp: list[int], values: list[Any]) -> tuple[Stamp, RunSummary]:
     size, modified_ns, changed_ns, inode = stamp
     values[_NOTEBOOKS] = tuple(values[_NOTEBOOKS])
+    values[_PROCESSES] = tuple(Process(*process) for process in values[_PROCESSES])
     return (size, modified_ns, changed_ns, inode), RunSummary(*values)
 
 

@@ -11,6 +11,7 @@ from runbook_lib.errors import JournalError
 from runbook_lib.journal import JOURNAL_NAME, read_events
 from runbook_lib.model import Event
 from runbook_lib.report_outage import find_outages, total_outage_s
+from runbook_lib.report_running import Process, open_processes
 from runbook_lib.report_status import derive_status
 
 DAMAGED = "damaged"
@@ -23,7 +24,8 @@ class RunSummary(NamedTuple):
     Args:
         run_id: The run; the name of its folder.
         name: The migration.
-        status: As in report.json, or `damaged` when the journal's chain does not hold.
+        status: As in report.json; `damaged` when the journal's chain does not hold. Of a run that lives at this moment
+            `list_runs` says `running`.
         execute: Whether it ever executed.
         started_utc: RFC 3339 time, "" when unknown.
         finished_utc: RFC 3339 time of its last event, "" when unknown.
@@ -38,6 +40,7 @@ class RunSummary(NamedTuple):
         region: The AWS Region.
         volume_id: The data volume.
         open_reviews: How many review items nobody has closed yet.
+        processes: Who was at it while its end is not recorded: machine, process id, its start, name of the host.
     """
 
     run_id: str
@@ -57,6 +60,7 @@ class RunSummary(NamedTuple):
     region: str = ""
     volume_id: str = ""
     open_reviews: int = 0
+    processes: tuple[Process, ...] = ()
 
 
 def summarize(folder: Path) -> RunSummary:
@@ -108,6 +112,7 @@ def summarize_events(events: Sequence[Event], run_id: str) -> RunSummary:
         region=opened.get("region", ""),
         volume_id=opened.get("volume_id", ""),
         open_reviews=len(open_reviews(events)),
+        processes=open_processes(events),
     )
 
 

@@ -174,15 +174,20 @@ def resume(
 def status(run_id: str, directory: Path) -> None:
     """Show where RUN_ID stands."""
     from runbook_lib.archive import read_report
+    from runbook_lib.archive_running import living
+    from runbook_lib.report_running import open_processes
 
     folder = cli_runs.folder_of(run_id, directory)
-    cli_runs.repair(folder, only_looks=True)
-    report = read_report(folder)
+    journal = cli_runs.repair(folder, only_looks=True)
+    report, at_it = read_report(folder), living(open_processes(journal.events()))
     for notebook in report["notebooks"]:
         click.echo(f"{output.word(notebook['status'], 11)}  {notebook['notebook']} (attempt {notebook['attempt']})")
         if notebook["status"] == "open":
             click.echo(f"{'':<11}  its end is not recorded: it is running, or its runner was killed")
-    output.show_report(report, str(folder / "report.html"))
+    if at_it and not report["hold"]:
+        output.show_running([f"process {one.pid} on {one.host}" for one in at_it], report["steps"])
+    else:
+        output.show_report(report, str(folder / "report.html"))
     if report["hold"]:
         cli_recovery.warn_of_dead_hold(folder)
 

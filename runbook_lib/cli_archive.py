@@ -1,16 +1,21 @@
 # ruff: noqa: PLC0415 - what is slow to import is imported where it is used, so that `runbook --help` answers at once
-"""Commands on one record: whether it is intact, and who signed it."""
+"""Commands on one record: whether it is intact, and its copy in a bucket."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from runbook_lib import cli_runs, cli_s3
+from runbook_lib import cli_runs, cli_s3, cli_signatures
 
-_DAMAGED_EXIT_CODE = 1
+if TYPE_CHECKING:
+    from runbook_lib.archive import Verification
+
+_UNFINISHED_EXIT_CODE = 3
+"""Of a record that is still being written, which is neither intact nor altered."""
 
 
 @click.command()
@@ -21,83 +26,67 @@ _DAMAGED_EXIT_CODE = 1
     type=click.Path(dir_okay=False, path_type=Path),
     help="Who may sign, as ssh-keygen(1) describes it; a record that none of them signed is not accepted.",
 )
+@click.option(
+    "--public-key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Public half of a KMS key, DER or PEM, got elsewhere; a record that this key did not sign is not accepted.",
+)
 @click.pass_context
-def verify(ctx: click.Context, path: str, digest: str, allowed_signers: Path | None) -> None:
+def verify(ctx: click.Context, path: str, digest: str, allowed_signers: Path | None, public_key: Path | None) -> None:
     """Check that the record in PATH is what was written; name the first thing that is not.
 
     PATH is a run folder, and then nobody is contacted; or s3://BUCKET/PREFIX/runs/RUN_ID, read with the credentials and
     the region of the environment. Somebody who can rewrite the whole folder can seal it anew: what tells is the digest,
-    kept elsewhere, or a signature, or a lock that S3 keeps.
+    kept elsewhere, or a signature, or a lock that S3 keeps. Exit code 1 when it is not intact, 3 while it still runs.
     """
     with tempfile.TemporaryDirectory(prefix="runbook-verify-") as scratch:
-        folder = cli_s3.fetched(path, Path(scratch)) if path.startswith("s3://") else Path(path)
-        if not _is_intact(folder, digest, allowed_signers):
-            ctx.exit(_DAMAGED_EXIT_CODE)
+        is_copy = path.startswith("s3://")
+        folder = cli_s3.fetched(path, Path(scratch)) if is_copy else Path(path)
+        ctx.exit(_verify(folder, digest, allowed_signers, public_key, is_copy=is_copy))
 
 
-def _is_intact(path: Path, digest: str, allowed_signers: Path | None) -> bool:
-    """Say whether the record in a folder is what was written, and return it."""
+def _verify(path: Path, digest: str, allowed_signers: Path | None, public_key: Path | None, *, is_copy: bool) -> int:
+    """Say whether the record in a folder is what was written, and return the exit code."""
     from runbook_lib import archive
 
     result = archive.verify(path)
-    problems = list(result.problems)
+    problems = []
     if digest and result.digest != digest.lower():
         problems.append(
             f"SHA256SUMS: another record: expected digest {digest.lower()}, found {result.digest or 'none'}"
         )
-    signature, wrong = _signature(path, allowed_signers)
-    problems += wrong
+    signatures = cli_signatures.told(path, allowed_signers, public_key)
+    problems += [problem for one in signatures for problem in one.problems]
+    if result.under_way and result.problems and not problems and not is_copy:
+        click.echo(f"{click.style('still running', fg='blue', bold=True)}: {_under_way(result)}", err=True)
+        return _UNFINISHED_EXIT_CODE
+    problems = [*result.problems, *problems]
     if not problems:
         click.echo(f"intact: {result.files} files and {result.events} journal lines are as they were sealed")
-        click.echo(f"digest     {result.digest}\nsignature  {signature}")
-        return True
+        click.echo("\n".join([f"digest     {result.digest}", *(f"signature  {one.text}" for one in signatures)]))
+        if not result.report_compared:
+            click.echo(
+                "report     written by another release of this package: its words were not compared with the journal; "
+                "`runbook report` makes it anew"
+            )
+        return 0
     click.echo(f"{click.style('not intact', fg='red', bold=True)}: {problems[0]}", err=True)
     for problem in problems[1:]:
         click.echo(f"  also: {problem}", err=True)
-    return False
+    if result.open_at and not result.under_way:
+        where = " or ".join(result.open_at)
+        text = f"its journal records no end: it was killed, or it still runs on {where}, which only shows there"
+        click.echo(f"  note: {text}", err=True)
+    return cli_signatures.DAMAGED_EXIT_CODE
 
 
-def _signature(folder: Path, allowed_signers: Path | None) -> tuple[str, list[str]]:
-    """Return what is to be said of a record's signature, and what is wrong with it."""
-    from runbook_lib.adapters import signatures
-    from runbook_lib.journal import SIGNATURE_NAME, SUMS_NAME
-
-    path, sums = folder / SIGNATURE_NAME, folder / SUMS_NAME
-    if not path.is_file():
-        wanted = [f"{SIGNATURE_NAME}: missing; a signature of {allowed_signers} is wanted"] if allowed_signers else []
-        return "none: nobody signed this record", wanted
-    found = signatures.check(sums.read_bytes() if sums.is_file() else b"", path, allowed_signers)
-    if not found.good:
-        return "", [f"{SIGNATURE_NAME}: {found.reason}"]
-    if found.signer:
-        return f"good: {found.signer} with key {found.key}", []
-    return f"fits, with key {found.key}; whose key that is says --allowed-signers", []
-
-
-@click.command()
-@click.argument("run_id")
-@click.option(
-    "--key",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="An SSH key; a public one when the agent holds its private half.",
-)
-@cli_runs.directory_option
-@click.pass_context
-def sign(ctx: click.Context, run_id: str, key: Path, directory: Path) -> None:
-    """Sign the sealed record of RUN_ID with an SSH key. A record that is not intact is not signed."""
-    from runbook_lib import archive
-    from runbook_lib.adapters import signatures
-    from runbook_lib.journal import SIGNATURE_NAME, SUMS_NAME
-
-    folder = cli_runs.folder_of(run_id, directory)
-    result = archive.verify(folder)
-    if not result.intact:
-        click.echo(f"not intact, and not signed: {result.problems[0]}", err=True)
-        ctx.exit(_DAMAGED_EXIT_CODE)
-    journal = cli_runs.open_folder(folder)
-    journal.write(SIGNATURE_NAME, signatures.sign((folder / SUMS_NAME).read_bytes(), key))
-    click.echo(f"digest     {result.digest}\nsignature  {_signature(folder, None)[0]}")
+def _under_way(result: Verification) -> str:
+    """Return what can be said of a record that a living process is still writing."""
+    return (
+        f"a process of this machine is at it, so it is not sealed yet. The {result.events} journal lines fit each "
+        "other, and so do the parameters and the evidence that they name; the rest is compared once it has ended. "
+        "Verify it again then"
+    )
 
 
 @click.command("archive")
@@ -117,4 +106,4 @@ def archive_(run_id: str, directory: Path) -> None:
     click.echo(cli_s3.copied(parameters, cli_runs.repair(folder)))
 
 
-COMMANDS = (verify, sign, archive_)
+COMMANDS = (verify, cli_signatures.sign, archive_)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from runbook_lib.archive_summary import RunSummary
     from runbook_lib.history_diff import RunDifference
 
-_STATUSES = ("succeeded", "planned", "failed", "rolled_back", "interrupted", "waiting", "damaged")
+_STATUSES = ("succeeded", "planned", "failed", "rolled_back", "interrupted", "running", "waiting", "damaged")
 _REASON_CHARACTERS = 40
 
 

@@ -27,6 +27,7 @@ _COLOURS = {
     "damaged": "red",
     "interrupted": "yellow",
     "rolled_back": "yellow",
+    "running": "blue",
     "waiting": "yellow",
 }
 _TONES = {"good": "green", "bad": "red", "warn": "yellow", "calm": "blue"}
@@ -148,6 +149,19 @@ def show_report(report: Mapping[str, Any], path: str) -> None:
     for index, (text, command) in enumerate(next_steps(report)):
         click.echo(f"{'next' if index == 0 else '':<8}  {text}\n{'':<8}  {click.style(command, bold=True)}")
     click.echo(f"report    {path}")
+
+
+def show_running(processes: Sequence[str], steps: Sequence[Mapping[str, Any]]) -> None:
+    """Show that a run is under way, by whom, and in which step; there is no verdict on it yet.
+
+    Args:
+        processes: Who is at it.
+        steps: Of its report.
+    """
+    step = next((one["title"] for one in reversed(steps) if one["status"] == "running"), "")
+    click.echo(f"\n{click.style('Running.', fg='blue', bold=True)} At it: {', '.join(processes)}.")
+    if step:
+        click.echo(f"in        {SECRETS.text(step)}")
 
 
 def show_error(error: RunbookError) -> None:

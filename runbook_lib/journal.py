@@ -24,11 +24,11 @@ from runbook_lib.scrub import SECRETS
 
 JOURNAL_NAME = "journal.jsonl"
 SUMS_NAME = "SHA256SUMS"
-SIGNATURE_NAME = "SHA256SUMS.sig"
+SIGNATURE_NAME, KMS_SIGNATURE_NAME = "SHA256SUMS.sig", "SHA256SUMS.kms.json"
 RECEIPTS_NAME = "receipts.json"
 FIRST_PREVIOUS = "0" * 64
 _RESERVED = {"seq", "at_utc", "kind", "previous_sha256"}
-_UNSEALED = {SUMS_NAME, SIGNATURE_NAME, RECEIPTS_NAME, ".lock", "errored.tfstate"}
+_UNSEALED = {SUMS_NAME, SIGNATURE_NAME, KMS_SIGNATURE_NAME, RECEIPTS_NAME, ".lock", "errored.tfstate"}
 
 
 def encode_event(event: Event) -> bytes:
@@ -269,23 +269,23 @@ class Journal:
             SHA-256 of the SHA256SUMS file in hex: the digest of the whole record.
 
         Changes:
-            SHA256SUMS. A signature of another SHA256SUMS is taken away: it would say that the record was altered.
+            SHA256SUMS. Signatures of another SHA256SUMS are taken away: they would say that the record was altered.
         """
-        lines = []
+        lines, path = [], self.folder / SUMS_NAME
         for file in sorted(p for p in self.folder.rglob("*") if p.is_file() and not self._is_left_out(p)):
             with file.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
             lines.append(f"{digest}  {file.relative_to(self.folder).as_posix()}\n")
         sums = "".join(lines).encode("utf-8", "surrogateescape")
-        path = self.folder / SUMS_NAME
         if not path.is_file() or path.read_bytes() != sums:
             self.remove(SIGNATURE_NAME)
+            self.remove(KMS_SIGNATURE_NAME)
         return self.write(SUMS_NAME, sums)
 
     def _is_left_out(self, file: Path) -> bool:
         """Return whether a file is no part of the record: locks, partial writes, Terraform's working data."""
-        parts = file.relative_to(self.folder).parts
-        return file.name in _UNSEALED or file.name.endswith(".partial") or ".terraform" in parts
+        left_out = file.name in _UNSEALED or file.name.endswith(".partial")
+        return left_out or ".terraform" in file.relative_to(self.folder).parts
 
     def remove(self, relative_path: str) -> None:
         """Delete a file that must not stay in the record, such as a binary plan.

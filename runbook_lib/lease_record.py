@@ -131,7 +131,7 @@ class Holder:
     @property
     def runs_here(self) -> bool:
         """Whether the holder's process is alive on this machine."""
-        return self.is_here and process_start(self.pid) == self.process_start != 0
+        return is_alive(self.machine, self.pid, self.process_start)
 
     def sentence(self) -> str:
         """Return who holds the volume, for a message."""
@@ -197,3 +197,17 @@ def process_start(pid: int) -> int:
     except OSError:
         return 0
     return 0 if fields[0] in {"Z", "X"} else int(fields[_START_TIME])
+
+
+def is_alive(machine: str, pid: int, started: int) -> bool:
+    """Return whether a process is alive on this machine.
+
+    Args:
+        machine: As `this_machine`, where it was noted.
+        pid: Its id.
+        started: As `process_start`, when it was noted.
+
+    Returns:
+        False also for a process of another machine, of which nothing can be told from here.
+    """
+    return bool(machine) and machine == this_machine() and process_start(pid) == started != 0

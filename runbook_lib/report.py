@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,19 @@ import jinja2
 from runbook_lib import report_words as words
 from runbook_lib.journal import Journal
 from runbook_lib.report_next import next_steps
-from runbook_lib.report_picture import budget_bar, forecast_chart, outage_chart, timeline
+from runbook_lib.report_picture import Share, budget_bar, forecast_chart, outage_shares, timeline
 from runbook_lib.report_record import build_report
 from runbook_lib.report_status import derive_status
 
-__all__ = ["build_report", "derive_status", "render_html", "render_markdown", "render_page", "write_report"]
+__all__ = [
+    "build_report",
+    "derive_status",
+    "render_html",
+    "render_markdown",
+    "render_page",
+    "report_files",
+    "write_report",
+]
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _FACTS_CHARACTERS = 4000
@@ -47,11 +55,26 @@ def write_report(journal: Journal) -> Path:
     """
     report = build_report(journal.events(), journal.run_id)
     _write_page(journal, report)
-    journal.write("report.json", json.dumps(report, indent=2, sort_keys=True) + "\n")
-    journal.write("report.md", render_markdown(report))
-    journal.write("report.html", render_html(report))
+    for name, text in report_files(report).items():
+        journal.write(name, text)
     journal.seal()
     return journal.folder / "report.html"
+
+
+def report_files(report: Mapping[str, Any]) -> dict[str, str]:
+    """Return the three reports of a run.
+
+    Args:
+        report: As `build_report`.
+
+    Returns:
+        Text by the name of the file in the run folder.
+    """
+    return {
+        "report.json": json.dumps(report, indent=2, sort_keys=True) + "\n",
+        "report.md": render_markdown(report),
+        "report.html": render_html(report),
+    }
 
 
 def _write_page(journal: Journal, report: Mapping[str, Any]) -> None:
@@ -147,7 +170,8 @@ def _render(environment: jinja2.Environment, template: str, report: Mapping[str,
         grade=words.grade(report),
         next_steps=next_steps(report),
         timeline=timeline(report),
-        outage_chart=outage_chart(report),
+        outage_shares=(shares := outage_shares(report)),
+        outage_picture=lambda: _outage_picture(shares),
         forecast_chart=forecast_chart(report),
         budget=budget_bar(report),
         checks=checks,
@@ -156,6 +180,13 @@ def _render(environment: jinja2.Environment, template: str, report: Mapping[str,
         notebooks=list(dict.fromkeys(sorted(step["notebook"] for step in report["steps"]))),
     )
     return text.encode("utf-8", "backslashreplace").decode()  # bytes of odd file names, which UTF-8 cannot hold
+
+
+def _outage_picture(shares: Sequence[Share]) -> str:
+    """Return the picture of an outage; what draws it is slow to import, and most runs have none."""
+    from runbook_lib.report_outage_picture import draw  # noqa: PLC0415
+
+    return draw(shares)
 
 
 def _verdict(check: Mapping[str, Any]) -> str:

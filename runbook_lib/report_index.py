@@ -94,7 +94,7 @@ def _month(run: Run) -> str:
 
 
 def _statuses(runs: Sequence[Run]) -> list[tuple[str, int]]:
-    order = ("succeeded", "failed", "rolled_back", "interrupted", "waiting", "planned", "damaged")
+    order = ("succeeded", "failed", "rolled_back", "interrupted", "running", "waiting", "planned", "damaged")
     counted = {status: sum(run["status"] == status for run in runs) for status in order}
     return [(status, number) for status, number in counted.items() if number]
 

@@ -1,4 +1,4 @@
-"""Where each bar of the report's pictures lies; pure.
+"""Where each bar of the report's pictures lies, and what an outage was spent on; pure.
 
 Positions are percentages of the picture's width, so that text keeps its size whatever the page's width is.
 """
@@ -40,22 +40,45 @@ class Bar:
 
     Args:
         label: What it stands for.
-        status: State of the step, or `gap` for time between steps.
-        segments: Left edge and width of each piece, in percent of the picture's width.
+        status: State of the step.
+        start: Left edge, in percent of the picture's width.
+        width: Its width, in percent too.
         text: The number beside it.
         title: The whole story, shown on hover.
     """
 
     label: str
     status: str
-    segments: tuple[tuple[float, float], ...]
+    start: float
+    width: float
     text: str
     title: str
 
     @property
     def end(self) -> float:
-        """Right edge of the last piece, in percent."""
-        return round(sum(self.segments[-1]), 2) if self.segments else PLOT_START
+        """Right edge, in percent."""
+        return round(self.start + self.width, 2)
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a part of an outage was spent on.
+
+    Args:
+        label: The step.
+        status: Its state, or `gap` for time between steps.
+        spans: Beginning and end of each piece, in seconds from the outage's beginning.
+        text: How long, and which share of the whole.
+        title: What it did.
+        total_s: How long the outage was.
+    """
+
+    label: str
+    status: str
+    spans: tuple[tuple[float, float], ...]
+    text: str
+    title: str
+    total_s: float
 
 
 @dataclass(frozen=True)
@@ -95,38 +118,38 @@ def timeline(report: Mapping[str, Any]) -> Chart:
     return Chart(axis.ticks(), groups)
 
 
-def outage_chart(report: Mapping[str, Any]) -> Chart | None:
+def outage_shares(report: Mapping[str, Any]) -> tuple[Share, ...]:
     """Return what the longest outage was spent on, step by step.
 
     Args:
         report: As `build_report`.
 
     Returns:
-        One group of bars in order, the time between the steps last; None without an outage that ended.
+        The steps in order, the time between them last; none without an outage that ended.
     """
     windows = [window for window in report["outages"] if window["outage_s"]]
     if not windows:
-        return None
+        return ()
     window = max(windows, key=lambda item: float(item["outage_s"]))
-    total_s, axis = float(window["outage_s"]), _Axis(float(window["outage_s"]))
-    bars, gaps, reached_s = [], [], 0.0
+    total_s = float(window["outage_s"])
+    shares, gaps, reached_s = [], [], 0.0
     for step in sorted(report["steps"], key=_began):
         offset_s = seconds_between(window["started_utc"], step["started_utc"])
         begin, end = max(reached_s, offset_s), min(total_s, offset_s + step["duration_s"])
         if not step["in_outage"] or end <= begin:
             continue
         gaps.append((reached_s, begin))
-        bars.append(_share_bar(step["id"], step["status"], step["title"], [(begin, end)], axis))
+        shares.append(_share(step["id"], step["status"], step["title"], [(begin, end)], total_s))
         reached_s = end
     gaps.append((reached_s, total_s))
-    bars.append(_share_bar("between the steps", "gap", "Starting cells, writing the journal, probing", gaps, axis))
-    return Chart(axis.ticks(), (("", tuple(bars)),))
+    between = "Starting cells, writing the journal, probing"
+    return (*shares, _share("between the steps", "gap", between, gaps, total_s))
 
 
-def _share_bar(label: str, status: str, title: str, spans: Sequence[tuple[float, float]], axis: _Axis) -> Bar:
+def _share(label: str, status: str, title: str, spans: Sequence[tuple[float, float]], total_s: float) -> Share:
     spent_s = sum(end - begin for begin, end in spans)
-    segments = tuple((axis.x(begin), axis.width(end - begin)) for begin, end in spans if end - begin > _UNSEEN_S)
-    return Bar(_label(label), status, segments, f"{seconds(spent_s)} · {spent_s / axis.longest_s:.0%}", title)
+    seen = tuple((begin, end) for begin, end in spans if end - begin > _UNSEEN_S)
+    return Share(_label(label), status, seen, f"{seconds(spent_s)} · {spent_s / total_s:.0%}", title, total_s)
 
 
 def forecast_chart(report: Mapping[str, Any]) -> Chart | None:
@@ -147,7 +170,8 @@ def forecast_chart(report: Mapping[str, Any]) -> Chart | None:
         Bar(
             _label(part["name"]),
             "planned",
-            ((axis.x(end - part["seconds"]), axis.width(part["seconds"])),),
+            axis.x(end - part["seconds"]),
+            axis.width(part["seconds"]),
             seconds(part["seconds"]),
             part["basis"],
         )
@@ -177,10 +201,15 @@ def _began(step: Mapping[str, Any]) -> str:
 
 
 def _step_bar(step: Mapping[str, Any], offset_s: float, axis: _Axis) -> Bar:
-    took, span = seconds(step["duration_s"]), (axis.x(offset_s), axis.width(step["duration_s"]))
+    took, start, width = seconds(step["duration_s"]), axis.x(offset_s), axis.width(step["duration_s"])
     text = took if step["status"] in {"succeeded", "planned"} else f"{took} · {step['status']}"
     return Bar(
-        _label(step["id"]), step["status"], (span,), text, f"{step['id']}: {step['title']}: {step['status']}, {took}"
+        _label(step["id"]),
+        step["status"],
+        start,
+        width,
+        text,
+        f"{step['id']}: {step['title']}: {step['status']}, {took}",
     )
 
 

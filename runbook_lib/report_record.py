@@ -1,4 +1,4 @@
-"""Turn a journal into the run's report as data; pure: the same journal always gives the same report."""
+"""Turn a journal into the run's report as data; pure: the same journal gives the same report, in the same release."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from runbook_lib.model import SCHEMA_VERSION, Event
 from runbook_lib.report_approvals import approvals_of
 from runbook_lib.report_change import change_record
 from runbook_lib.report_outage import find_outages, seconds_between, total_outage_s
+from runbook_lib.report_release import release
 from runbook_lib.report_status import (
     Attempt,
     StepRecord,
@@ -108,7 +109,11 @@ def _about(events: Sequence[Event], opened: dict[str, Any]) -> dict[str, Any]:
         "finished_utc": finished,
         "duration_s": seconds_between(started, finished),
         "parameters_sha256": opened.get("parameters_sha256", ""),
-        "versions": {"library": opened.get("library_version", ""), "python": opened.get("python", "")},
+        "versions": {
+            "library": opened.get("library_version", ""),
+            "python": opened.get("python", ""),
+            "report": release(),
+        },
         "journal": {
             "events": len(events),
             "last_sha256": hashlib.sha256(encode_event(events[-1])).hexdigest() if events else "",

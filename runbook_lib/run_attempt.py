@@ -17,7 +17,7 @@ from typing import Any, Self
 from runbook_lib.adapters.clock import Clock
 from runbook_lib.errors import JournalError
 from runbook_lib.journal import Journal
-from runbook_lib.lease_record import process_start, this_machine
+from runbook_lib.lease_record import is_alive, process_start, this_machine
 from runbook_lib.model import StepStatus
 
 _POLL_S = 0.1
@@ -52,8 +52,7 @@ class AttemptProcess:
     @property
     def is_alive(self) -> bool:
         """Whether it runs on this machine."""
-        is_here = bool(self.machine) and self.machine == this_machine()
-        return is_here and process_start(self.pid) == self.process_start != 0
+        return is_alive(self.machine, self.pid, self.process_start)
 
 
 def note_runner(journal: Journal) -> None:

@@ -68,7 +68,7 @@ _NEEDLES = tuple({*_NAMED_NEEDLES, *(needle for needles, _, _ in _PATTERNS for n
 _READ_BACK = re.compile(
     r"parameters\b.*\.yaml|terraform/(?!plan\.json$).*|evidence/(?:task-mapping|machine-image)\.json"
 )
-_OF_FILES = re.compile(r"evidence/manifest-.*\.json|SHA256SUMS(?:\.sig)?")
+_OF_FILES = re.compile(r"evidence/manifest-.*\.json|SHA256SUMS(?:\.sig|\.kms\.json)?")
 
 
 class Scrubber:

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "steps": {"journal", "model"},
     "approval": {"model"},  # who may say yes is decided without asking anybody
     "report": {"model", "journal", "approval"},
-    "archive": {"model", "journal", "report", "approval"},
+    "archive": {"model", "journal", "report", "approval", "lease", "scrub"},  # whether who holds a run lives
     "history": {"model", "journal", "archive", "report", "parameters"},
     "lint": {"model", "journal", "report", "parameters", "approval"},
     "reconcile": {"model"},
@@ -62,8 +62,9 @@ HOMES = {
     "pydantic": {"parameters"},
     "ipywidgets": {"widgets"},
     "pandas": {"history"},
-    "matplotlib": {"history"},
+    "matplotlib": {"history", "report"},
     "nbdime": {"history"},
+    "cryptography": {"adapters", "sandbox"},
     "moto": {"sandbox"},
     "click": {"cli"},
     "rich": {"cli"},

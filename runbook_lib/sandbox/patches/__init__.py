@@ -25,6 +25,7 @@ from runbook_lib.sandbox.patches import (
     ec2_volumes,
     ecs,
     iam,
+    kms,
     once,
     ssm,
     sts,
@@ -90,6 +91,7 @@ def apply(world: World, transitions: Transitions, calls: CallLog) -> Patched:
     commands = ssm.apply(world, transitions)
     applicationautoscaling.apply()
     iam.apply()
+    kms.apply()
     sts.apply()
     ecs.apply(world)
     cloudtrail.apply(calls, world.latency.trail_s)

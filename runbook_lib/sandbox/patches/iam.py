@@ -77,14 +77,21 @@ def _statements(role: Any) -> Iterable[Mapping[str, Any]]:
 
 def _applies(statement: Mapping[str, Any], action: str, resource: str, context: Mapping[str, str]) -> bool:
     return (
-        _names(statement, "Action", action.lower(), str.lower)
-        and _names(statement, "Resource", resource, str)
+        covers(statement, "Action", action.lower(), str.lower)
+        and covers(statement, "Resource", resource, str)
         and _conditions_hold(statement.get("Condition") or {}, context)
     )
 
 
-def _names(statement: Mapping[str, Any], element: str, value: str, fold: Any) -> bool:
-    """Say whether an Action or Resource element, or its Not form, covers a value."""
+def covers(statement: Mapping[str, Any], element: str, value: str, fold: Any) -> bool:
+    """Say whether an Action or Resource element, or its Not form, covers a value.
+
+    Args:
+        statement: Of a policy.
+        element: ``Action`` or ``Resource``.
+        value: What is done, or to what.
+        fold: Makes of a pattern what the value was made of: action names know no case.
+    """
     if element in statement:
         patterns = _listed(statement[element])
         # A call that has no resource of its own is made on "*", which only a pattern "*" covers.
