@@ -18,7 +18,7 @@ from runbook_lib.errors import ParameterError
 from runbook_lib.model import KeyMapping, TaskMapping
 from runbook_lib.parameters import Parameters, read_yaml
 
-__all__ = ["map_service", "moving_services", "parse_config", "refused", "secret_arn"]
+__all__ = ["container_name", "map_service", "moving_services", "parse_config", "refused", "secret_arn"]
 
 DEFAULT_STOP_S = 30
 

@@ -54,8 +54,8 @@ through by naming it in `target.not_secret`; a *value* that looks like a credent
 
 One task holds the service of the parameters, every service that uses the data volume, and whatever these depend on,
 link to or share a namespace with. Its containers start in compose's order, wait as `depends_on` says, and reach each
-other by name, one way: a container is linked to those that started before it. What replaces values of such another container
-stands in `target.other_containers.NAME`. The services that are left stop with the project and do not move.
+other by name, one way: a container is linked to those that started before it. What replaces values of such another
+container stands in `target.other_containers.NAME`. The services that are left stop with the project and do not move.
 
 A folder of the data volume becomes a task volume of its own with `storage.driver: host_mount`; `rexray` shows the
 volume's root only, and refuses it.

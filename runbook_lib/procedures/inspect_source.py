@@ -171,7 +171,8 @@ def _observe_compose(run: Run) -> dict[str, Any]:
     mapping = map_service(run, config["config"])
     run.keep_evidence("compose-mapping", [dataclasses.asdict(m) for m in mapping.mappings])
     return {
-        "service": run.parameters.source.service,
+        "services": list(mapping.services),
+        "one_shots": list(mapping.one_shots),
         "containers": config["containers"],
         "mapped": sum(m.outcome == "mapped" for m in mapping.mappings),
         "dropped": [f"{m.key}: {m.consequence}" for m in mapping.mappings if m.outcome == "dropped"],
@@ -194,7 +195,7 @@ def read_compose(run: Run) -> dict[str, Any]:
 
 
 def map_service(run: Run, config: dict[str, Any]) -> TaskMapping:
-    """Return the compose service as an ECS task.
+    """Return the compose service, and those that move with it, as an ECS task.
 
     Args:
         run: The open run.
@@ -209,16 +210,8 @@ def map_service(run: Run, config: dict[str, Any]) -> TaskMapping:
 
 def _check_compose(facts: Facts) -> Sequence[Check]:
     """Return whether the service can run on ECS as it does under compose."""
-    running = [c for c in facts["containers"] if c["service"] == facts["service"] and c["status"] == "running"]
     return (
-        Check(
-            "compose-service-running",
-            passed=len(running) == 1,
-            expected=f"one running container of compose service {facts['service']}",
-            observed=f"{len(running)} running",
-            why="what runs now is what is migrated",
-            fix="start the service with docker compose up -d, or correct source.service",
-        ),
+        _check_running(facts),
         Check(
             "compose-fully-mapped",
             passed=not facts["refused"],
@@ -227,6 +220,27 @@ def _check_compose(facts: Facts) -> Sequence[Check]:
             why="a key that is left out silently changes how the service behaves",
             fix="as each line says",
         ),
+    )
+
+
+def _check_running(facts: Facts) -> Check:
+    """Return whether each service that moves has one container that runs, or has ended well where it is to end."""
+    states = {name: [c for c in facts["containers"] if c["service"] == name] for name in facts["services"]}
+    running = {name: sum(c["status"] == "running" for c in found) for name, found in states.items()}
+    ended = {
+        name
+        for name in facts["one_shots"]
+        if any(c["status"] == "exited" and c["exit_code"] == 0 for c in states[name]) and not running[name]
+    }
+    counted = [f"{name} {number}" for name, number in running.items() if name not in ended]
+    names = ", ".join(facts["services"])
+    return Check(
+        "compose-service-running",
+        passed=all(number == 1 for name, number in running.items() if name not in ended),
+        expected=f"one running container of each compose service that moves: {names}",
+        observed=f"{', '.join(counted)} running",
+        why="what runs now is what is migrated",
+        fix="start the service with docker compose up -d, or correct source.service",
     )
 
 

@@ -35,7 +35,7 @@ def observe_task_mapping(run: Run) -> dict[str, Any]:
         run: The open run.
 
     Returns:
-        Keys `image, container_name, container_path, host_port, dropped, refused`.
+        Keys `image, container_name, container_path, host_port, others, dropped, refused`.
 
     Changes:
         Evidence `task-mapping`.
@@ -49,6 +49,7 @@ def observe_task_mapping(run: Run) -> dict[str, Any]:
         "container_name": mapping.container_name,
         "container_path": mapping.container_path,
         "host_port": mapping.host_port,
+        "others": [one["name"] for one in mapping.container_definitions[1:]],
         "dropped": [f"{m.key}: {m.consequence}" for m in mapping.mappings if m.outcome == "dropped"],
         "refused": [f"{m.key}: {m.consequence}" for m in mapping.mappings if m.outcome == "refused"],
     }
@@ -70,9 +71,10 @@ def _check_task_mapping(facts: Facts) -> Sequence[Check]:
 
 def _plan_task_mapping(facts: Facts) -> str:
     dropped = "; ".join(facts["dropped"]) or "nothing"
+    beside = f" Beside it in the task: {', '.join(facts['others'])}." if facts["others"] else ""
     return (
         f"Container {facts['container_name']} runs {facts['image']}, sees the volume at {facts['container_path']} "
-        f"and listens on host port {facts['host_port']}. Dropped: {dropped}."
+        f"and listens on host port {facts['host_port']}.{beside} Dropped: {dropped}."
     )
 
 
@@ -175,24 +177,26 @@ def verify_registration(_before: Facts, after: Facts) -> Sequence[Check]:
 
 
 def observe_image(run: Run) -> dict[str, Any]:
-    """Return whether the container image is on every container instance.
+    """Return whether the images of all containers are on every container instance.
 
     Args:
         run: The open run.
 
     Returns:
-        Keys `image`, `hosts` (instance id → image id or "").
+        Keys `image` (all, as one text), `hosts` (instance id → image → image id or "").
     """
-    image = run.evidence("task-mapping")["image"]
-    hosts = {}
+    images = list(dict.fromkeys(one["image"] for one in run.evidence("task-mapping")["container_definitions"]))
+    hosts: dict[str, dict[str, str]] = {}
     for host in observe_container_hosts(run):
-        facts = run.host(host["instance_id"]).run("inspect_image", image=image)
-        hosts[host["instance_id"]] = facts["image_id"] if facts["present"] else ""
-    return {"image": image, "hosts": hosts}
+        found = hosts[host["instance_id"]] = {}
+        for image in images:
+            facts = run.host(host["instance_id"]).run("inspect_image", image=image)
+            found[image] = facts["image_id"] if facts["present"] else ""
+    return {"image": ", ".join(images), "hosts": hosts}
 
 
 def _is_image_there(facts: Facts) -> bool:
-    return bool(facts["hosts"]) and all(facts["hosts"].values())
+    return bool(facts["hosts"]) and all(all(images.values()) for images in facts["hosts"].values())
 
 
 def _check_image(facts: Facts) -> Sequence[Check]:
@@ -213,7 +217,7 @@ def _plan_image(facts: Facts) -> str:
 
 
 def _pull_image(run: Run, before: Facts) -> None:
-    """Pull the image on every container instance that lacks it.
+    """Pull each image on every container instance that lacks it.
 
     Args:
         run: The open run.
@@ -222,10 +226,10 @@ def _pull_image(run: Run, before: Facts) -> None:
     Changes:
         Images on the hosts.
     """
-    region = run.parameters.aws.region if ".dkr.ecr." in before["image"] else None
-    for instance_id, image_id in before["hosts"].items():
-        if not image_id:
-            run.host(instance_id).run("pull_image", timeout_s=900, image=before["image"], login=region)
+    for instance_id, images in before["hosts"].items():
+        for image in sorted(image for image, image_id in images.items() if not image_id):
+            region = run.parameters.aws.region if ".dkr.ecr." in image else None
+            run.host(instance_id).run("pull_image", timeout_s=900, image=image, login=region)
 
 
 def _verify_image(_before: Facts, after: Facts) -> Sequence[Check]:
@@ -244,7 +248,7 @@ def _verify_image(_before: Facts, after: Facts) -> Sequence[Check]:
 PULL_IMAGE = Step(
     "pull-image",
     NOTEBOOK,
-    "Pull the container image on the container instance",
+    "Pull the container images on the container instance",
     observe_image,
     _plan_image,
     _pull_image,
