@@ -58,7 +58,8 @@ other by name, one way: a container is linked to those that started before it. W
 container stands in `target.other_containers.NAME`. The services that are left stop with the project and do not move.
 
 A folder of the data volume becomes a task volume of its own with `storage.driver: host_mount`; `rexray` shows the
-volume's root only, and refuses it.
+volume's root only, and refuses it. The service of the parameters itself must see the root to be migrated, because the
+proof reads through its container; services beside it may see folders.
 
 | compose key | outcome | container definition | consequence, or fix |
 |---|---|---|---|"""

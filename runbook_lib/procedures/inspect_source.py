@@ -173,6 +173,7 @@ def _observe_compose(run: Run) -> dict[str, Any]:
     return {
         "services": list(mapping.services),
         "one_shots": list(mapping.one_shots),
+        "sub_path": mapping.sub_path,
         "containers": config["containers"],
         "mapped": sum(m.outcome == "mapped" for m in mapping.mappings),
         "dropped": [f"{m.key}: {m.consequence}" for m in mapping.mappings if m.outcome == "dropped"],
@@ -212,6 +213,7 @@ def _check_compose(facts: Facts) -> Sequence[Check]:
     """Return whether the service can run on ECS as it does under compose."""
     return (
         _check_running(facts),
+        check_root_shown(facts),
         Check(
             "compose-fully-mapped",
             passed=not facts["refused"],
@@ -220,6 +222,26 @@ def _check_compose(facts: Facts) -> Sequence[Check]:
             why="a key that is left out silently changes how the service behaves",
             fix="as each line says",
         ),
+    )
+
+
+def check_root_shown(facts: Facts) -> Check:
+    """Return whether the service that moves sees the volume's root, through which the runbook proves the data.
+
+    Args:
+        facts: Key `sub_path`, as `TaskMapping` has it.
+
+    Returns:
+        The check.
+    """
+    return Check(
+        "service-sees-the-root",
+        passed=not facts["sub_path"],
+        expected="the volume's root mounted in the container of source.service",
+        observed=f"its folder {facts['sub_path']!r}" if facts["sub_path"] else "its root, or nothing of it",
+        why="the sentinel and every manifest on ECS are read through that container, and lie at the root",
+        fix="mount the volume's root in that service and point the application at the folder, then empty "
+        "volume.sub_path; services beside it may keep their folders",
     )
 
 

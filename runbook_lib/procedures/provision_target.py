@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_lib.errors import HostCommandError
 from runbook_lib.model import Check, Facts
-from runbook_lib.procedures.inspect_source import map_service, read_compose
+from runbook_lib.procedures.inspect_source import check_root_shown, map_service, read_compose
 from runbook_lib.procedures.observations import driver_of, observe_container_hosts
 from runbook_lib.procedures.target_root import (
     apply_root,
@@ -35,7 +35,7 @@ def observe_task_mapping(run: Run) -> dict[str, Any]:
         run: The open run.
 
     Returns:
-        Keys `image, container_name, container_path, host_port, others, dropped, refused`.
+        Keys `image, container_name, container_path, sub_path, host_port, others, dropped, refused`.
 
     Changes:
         Evidence `task-mapping`.
@@ -48,6 +48,7 @@ def observe_task_mapping(run: Run) -> dict[str, Any]:
         "image": mapping.image,
         "container_name": mapping.container_name,
         "container_path": mapping.container_path,
+        "sub_path": mapping.sub_path,
         "host_port": mapping.host_port,
         "others": [one["name"] for one in mapping.container_definitions[1:]],
         "dropped": [f"{m.key}: {m.consequence}" for m in mapping.mappings if m.outcome == "dropped"],
@@ -66,6 +67,7 @@ def _check_task_mapping(facts: Facts) -> Sequence[Check]:
             why="a key that is left out silently changes how the service behaves",
             fix="as each line says",
         ),
+        check_root_shown(facts),
     )
 
 

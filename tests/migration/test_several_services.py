@@ -7,6 +7,8 @@ import json
 import pytest
 import yaml
 
+from runbook_lib.adapters.clock import Clock
+from runbook_lib.adapters.host import Host
 from tests import nursery
 from tests.conftest import RunningSandbox
 from tests.migration.conftest import only_run, report_of
@@ -40,6 +42,15 @@ def logged(sandbox, name):
     return [event["message"] for events in found for event in events]
 
 
+def on_source(sandbox, file):
+    """Return status and restart policy of the project's containers on the source host by service."""
+    migration = yaml.safe_load(file.read_text("utf-8"))["migration"]
+    source = migration["source"]
+    host = Host(sandbox.session(), Clock(), source["instance_id"], lambda **_: None)
+    facts = host.run("compose_config", file=source["compose_file"], project=source["compose_project"])
+    return {one["service"]: (one["status"], one["restart_policy"]) for one in facts["containers"]}
+
+
 def test_services_that_share_the_volume_move_as_one_task_and_come_back(
     sandbox, runbook, altered, keep_provider, wait_until
 ):
@@ -67,9 +78,9 @@ def test_services_that_share_the_volume_move_as_one_task_and_come_back(
     assert report_of(folder)["status"] == "rolled_back"
     facts = sandbox.control("GET", "/_sandbox/client")
     assert facts["missing"] == 0
-    source = yaml.safe_load(file.read_text("utf-8"))["migration"]["source"]
-    listed = sandbox.control("GET", "/_sandbox/state")
-    assert source["instance_id"] in json.dumps(listed)
+    assert on_source(sandbox, file) == {
+        "guestbook": ("running", "always"), "librarian": ("running", "unless-stopped"), "prepare": ("exited", "no")
+    }  # fmt: skip
     wait_until(
         lambda: sandbox.control("GET", "/_sandbox/client")["acknowledged"] > facts["acknowledged"],
         "the client writes through compose again",
