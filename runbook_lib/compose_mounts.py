@@ -45,16 +45,11 @@ class Mounts:
             (container path, sub-path) of each mount on the data volume.
         """
         found: list[tuple[str, str]] = []
-        for index, entry in enumerate(self.config["services"][name].get("volumes_from") or ()):
-            if str(entry).partition(":")[0] not in self.config["services"]:
-                fix = "no service of this configuration; write the mounts out under volumes"
-                draft.refuse(f"volumes_from[{index}]", f"{entry} is {fix}")
-        for key, mount in mounts_of(self.config, name):
+        entries = list(mounts_of(self.config, name))
+        self._note_taken(name, {key for key, _ in entries}, draft)
+        for key, mount in entries:
             if mount.kind == "tmpfs":
-                options = [
-                    f"{option}={mount.options[option]}" for option in ("size", "mode") if mount.options.get(option)
-                ]
-                add_tmpfs(key, mount.target, options, draft)
+                add_tmpfs(key, mount.target, _tmpfs_options(mount.options), draft)
                 continue
             sub_path = sub_path_of(mount, self.config, self.parameters)
             if sub_path is None:
@@ -65,6 +60,17 @@ class Mounts:
                 found.append((mount.target, sub_path))
                 self._put(key, mount, sub_path, draft)
         return found
+
+    def _note_taken(self, name: str, mapped: set[str], draft: Draft) -> None:
+        """Refuse mounts of what is no service, and say of a service that none of its mounts was taken."""
+        services = self.config["services"]
+        for index, entry in enumerate(services[name].get("volumes_from") or ()):
+            key = f"volumes_from[{index}]"
+            if str(entry).partition(":")[0] not in services:
+                fix = "no service of this configuration; write the mounts out under volumes"
+                draft.refuse(key, f"{entry} is {fix}")
+            elif key not in mapped:
+                draft.note(key, DROPPED, "", "It has no mount that the service has not itself.")
 
     def _put(self, key: str, mount: MountedPath, sub_path: str, draft: Draft) -> None:
         volume = self.parameters.storage.volume_name
@@ -158,6 +164,13 @@ def _map_other(key: str, mount: MountedPath, draft: Draft) -> None:
         draft.refuse(key, f"ECS cannot mount type {mount.kind}; put the files into the image or onto the data volume")
     else:
         draft.refuse(key, f"{mount.source} is on the source host only; put it into the image or onto the data volume")
+
+
+def _tmpfs_options(options: Mapping[str, Any]) -> list[str]:
+    """Return the long form's options as mount options; a mode that is a number was octal once."""
+    size, mode = options.get("size"), options.get("mode")
+    text = f"{mode:o}" if isinstance(mode, int) else mode
+    return [f"size={size}"] * bool(size) + [f"mode={text}"] * bool(mode)
 
 
 def check_main(found: list[tuple[str, str]], parameters: Parameters, draft: Draft) -> tuple[str, str]:

@@ -9,7 +9,7 @@ TOP_LEVEL = {
     "include": "`docker compose config` has merged it already.",
     "models": "Refused where a service uses one.",
     "name": "ECS names what it makes by the parameters.",
-    "networks": "The task's bridge network takes their place: another `driver` is refused, `internal` is dropped.",
+    "networks": "The task's bridge network takes their place: another `driver` is refused, the rest is dropped.",
     "secrets": "See `secrets` of the service.",
     "services": "See below.",
     "version": "Compose itself ignores it.",

@@ -156,8 +156,12 @@ def _note_networks(
         for setting in _ADDRESSES:
             if settings.get(setting):
                 draft.refuse(f"{key}.{setting}", "Docker chooses the address in the task; use names and remove it")
+        if rest := sorted(key for key in settings.keys() - {"aliases", *_ADDRESSES} if settings[key]):
+            draft.note(key, DROPPED, "", f"{', '.join(rest)}: the bridge network of the host knows no such setting.")
+        if known.get("external"):
+            draft.note(f"{key}.external", DROPPED, "", "Containers of other projects on it are out of reach by name.")
         if known.get("driver") not in (None, "bridge", "overlay"):
-            draft.refuse(f"{key}", f"driver {known['driver']} is none of the bridge network's; remove the network")
+            draft.refuse(key, f"driver {known['driver']} is none of the bridge network's; remove the network")
         if known.get("internal"):
             draft.note(f"{key}.internal", DROPPED, "", "The containers can reach beyond their network.")
     if not reached and not behind:

@@ -139,6 +139,9 @@ def test_the_file_share_shares_its_files_and_reaches_its_database_by_alias():
     assert {"containerName": "db", "condition": "HEALTHY"} in app["dependsOn"]
     assert {"containerName": "app", "condition": "START"} in cron["dependsOn"]
     assert (cron["memory"], cron["cpu"]) == (256, 64)
+    assert container("file-share", "cache")["linuxParameters"]["tmpfs"] == [
+        {"containerPath": "/data", "size": 64, "mountOptions": ["mode=700"]}
+    ]
 
 
 def test_the_folders_of_named_volumes_are_task_volumes():

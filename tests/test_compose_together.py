@@ -189,6 +189,30 @@ def test_mounts_are_taken_once():
     assert points == {"/data": False, "/b": False}
 
 
+def test_what_the_bridge_network_does_not_know_is_told():
+    """Settings of networks that the task's network has not are dropped with their consequence, or refused."""
+    services = {
+        "guestbook": service("/srv/guestbook:/d", networks={"a": {"priority": 10}, "b": None}, depends_on=["db"]),
+        "db": service(networks={"a": None}),
+    }
+    networks = {"a": {"internal": True, "external": True}, "b": {"driver": "macvlan"}}
+    found = compose.map_service({"services": services, "networks": networks}, parameters.load(SANDBOX))
+    told = {one.key: one.consequence for one in found.mappings if one.outcome == "dropped"}
+
+    assert "driver macvlan" in fixes(found)["services.guestbook.networks.b"]
+    assert told["services.guestbook.networks.a"].startswith("priority:")
+    assert "can reach beyond" in told["services.guestbook.networks.a.internal"]
+    assert "other projects" in told["services.guestbook.networks.a.external"]
+
+
+def test_mounts_that_are_taken_but_not_new_are_told():
+    """A service whose every path the other one has itself gives nothing, and that is said."""
+    found = mapped(main={"volumes_from": ["b"]}, b=service("/srv/guestbook:/data"))
+
+    dropped = [one.key for one in found.mappings if one.outcome == "dropped"]
+    assert "services.guestbook.volumes_from[0]" in dropped
+
+
 def test_which_services_move_is_known_without_the_rest():
     """The way back asks for the services alone."""
     config = {

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from runbook_lib import checks, compose
 from runbook_lib.errors import HostCommandError
 from runbook_lib.model import Check, Facts
-from runbook_lib.procedures.inspect_source import read_compose
 from runbook_lib.procedures.observations import SOURCE_DEVICE_TAG, observe_volume
 from runbook_lib.procedures.outage import observe_outage, open_outage_utc
 from runbook_lib.procedures.persistence import check_comparison, compare_with_before, service_start_ns, take_manifest
+from runbook_lib.procedures.source_compose import read_compose
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runbook_lib.procedures import inspect_source
+from runbook_lib.procedures import provision_target, source_compose
 
 
 def container(service, status="running", exit_code=0):
@@ -18,7 +18,7 @@ def failed(containers, one_shots=(), sub_path=""):
         "services": ["prepare", "guestbook", "reader"], "one_shots": list(one_shots), "containers": containers,
         "sub_path": sub_path, "refused": [],
     }  # fmt: skip
-    return [check.check_id for check in inspect_source._check_compose(facts) if not check.passed]
+    return [check.check_id for check in source_compose.check_compose(facts) if not check.passed]
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,12 @@ def test_a_service_that_sees_a_folder_only_is_refused():
     containers = [container(name) for name in ("prepare", "guestbook", "reader")]
 
     assert failed(containers, sub_path="app") == ["service-sees-the-root"]
+
+
+@pytest.mark.parametrize(("reserved_mib", "passed"), [(1800, True), (2000, False)])
+def test_containers_must_fit_into_every_instance_type(reserved_mib, passed):
+    """The memory of all containers together, beside the agent, or ECS finds no place inside the outage."""
+    facts = {"reserved_mib": reserved_mib, "host_mib": {"t3.small": 2048, "m6i.large": 8192, "x9.odd": 0}}
+    check = provision_target._check_memory(facts)
+
+    assert (check.passed, "t3.small has 2048 MiB" in check.observed) == (passed, not passed)
