@@ -57,7 +57,7 @@ def test_services_that_share_the_volume_move_as_one_task_and_come_back(
     """Writer, reader and the one that ends run in one task in their order; rolled back, compose has them all again."""
     keep_provider(sandbox)
     file = altered(sandbox)
-    ended = runbook("run", "00", "10", "20", "30", "40", "-f", file, "--execute", timeout_s=500)
+    ended = runbook("run", "00", "10", "20", "25", "30", "40", "-f", file, "--execute", timeout_s=500)
     assert ended.exit_code == 0, ended.output
     folder = only_run(file.parent / "runs")
     assert report_of(folder)["data"]["identical"] is True
