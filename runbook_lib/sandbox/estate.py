@@ -29,6 +29,7 @@ OPTIONS = {
     "busy-mount": "a backup agent outside compose holds a file on the mount open",
     "volume-in-other-az": "the parameters name a volume in another Availability Zone",
     "more-services": "the project has a service that reads the volume, and one that ends before the guestbook starts",
+    "folder-service": "as more-services, but the reader sees a folder of the volume only",
     "data-directory": "the volume has a folder `data` of its own, where REX-Ray puts its root path",
 }
 ZONE, OTHER_ZONE = "us-east-1a", "us-east-1b"
@@ -126,7 +127,9 @@ def _fill(world: World, volume_id: str, options: Sequence[str]) -> None:
 
 def _set_up(host: Host, volume_id: str, options: Sequence[str]) -> None:
     """Mount the volume as its owner did years ago, and start the compose project."""
-    estate_files.write_host_files(host, FILESYSTEM_UUID, with_more_services="more-services" in options)
+    shown = {"more-services": MOUNT_PATH, "folder-service": f"{MOUNT_PATH}/uploads"}
+    more = next((shown[option] for option in options if option in shown), "")
+    estate_files.write_host_files(host, FILESYSTEM_UUID, more_services_show=more)
     disk = host.devices.by_volume(volume_id)
     if disk is None:
         raise SandboxError(f"the device of {volume_id} did not appear on {host.instance_id}")

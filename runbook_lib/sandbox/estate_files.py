@@ -48,7 +48,7 @@ MORE_SERVICES = """
         condition: service_healthy
     volumes:
       - type: bind
-        source: /srv/guestbook
+        source: SHOWN
         target: /library
         read_only: true
   prepare:
@@ -56,7 +56,7 @@ MORE_SERVICES = """
     entrypoint: ["python3", "-c", "print('prepared')"]
     mem_limit: 32m
 """
-"""A service that only reads the volume, and one that ends before the guestbook starts."""
+"""A service that only reads the volume, or SHOWN, and one that ends before the guestbook starts."""
 BACKUP_AGENT = '''#!/usr/bin/python3
 """Keep a file of the mount open, as a backup agent does while it runs."""
 import time
@@ -176,13 +176,13 @@ def _old(files: Path) -> None:
     os.utime(files, ns=(EPOCH_NS, EPOCH_NS))
 
 
-def write_host_files(host: Host, filesystem_uuid: str, *, with_more_services: bool = False) -> None:
+def write_host_files(host: Host, filesystem_uuid: str, *, more_services_show: str = "") -> None:
     """Write what the source host's owner once set up: the mount point, its fstab line and the compose file.
 
     Args:
         host: The source host.
         filesystem_uuid: Of the data volume.
-        with_more_services: Whether the project has more services than the guestbook.
+        more_services_show: What the reader beside the guestbook sees; "" when the guestbook is alone.
     """
     host.real_path("/srv/guestbook").mkdir(parents=True, exist_ok=True)
     fstab = host.real_path("/etc/fstab")
@@ -191,7 +191,8 @@ def write_host_files(host: Host, filesystem_uuid: str, *, with_more_services: bo
     compose = host.real_path(COMPOSE_FILE)
     compose.parent.mkdir(parents=True, exist_ok=True)
     waits = "    depends_on:\n      prepare:\n        condition: service_completed_successfully\n"
-    text = f"{COMPOSE}{waits}{MORE_SERVICES}" if with_more_services else COMPOSE
+    more = waits + MORE_SERVICES.replace("SHOWN", more_services_show)
+    text = COMPOSE + more if more_services_show else COMPOSE
     compose.write_text(text, encoding="utf-8")
 
 

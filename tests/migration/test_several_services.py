@@ -16,10 +16,15 @@ from tests.migration.conftest import only_run, report_of
 pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(600)]
 
 
+ESTATE = {"rexray": "more-services", "host_mount": "folder-service"}
+SEEN = {"rexray": "guestbook.db", "host_mount": "program"}
+"""What the reader sees: the plugin shows the volume's root, host_mount also a folder of it."""
+
+
 @pytest.fixture
 def sandbox(driver, tmp_path):
     """Return a sandbox whose project has a writer, a reader of the same volume, and a container that ends first."""
-    info = nursery.start(tmp_path / "sandbox", latency="fast", estate_options=("more-services",))
+    info = nursery.start(tmp_path / "sandbox", latency="fast", estate_options=(ESTATE[driver],))
     running = RunningSandbox(info, driver)
     yield running
     running.stop()
@@ -52,7 +57,7 @@ def on_source(sandbox, file):
 
 
 def test_services_that_share_the_volume_move_as_one_task_and_come_back(
-    sandbox, runbook, altered, keep_provider, wait_until
+    driver, sandbox, runbook, altered, keep_provider, wait_until
 ):
     """Writer, reader and the one that ends run in one task in their order; rolled back, compose has them all again."""
     keep_provider(sandbox)
@@ -70,7 +75,8 @@ def test_services_that_share_the_volume_move_as_one_task_and_come_back(
     }  # fmt: skip
     assert containers["prepare"]["exitCode"] == 0
     wait_until(lambda: logged(sandbox, "librarian"), "the reader says what it sees")
-    assert "guestbook.db" in logged(sandbox, "librarian")[-1]
+    assert SEEN[driver] in logged(sandbox, "librarian")[-1]
+    assert list(mapping["folders"].values()) == (["uploads"] if driver == "host_mount" else [])
     assert sandbox.control("GET", "/_sandbox/client")["missing"] == 0
 
     ended = runbook("roll-back", folder.name, "--directory", folder.parent, "--execute")
