@@ -22,6 +22,11 @@ HEALTH_TIMES = (
     ("start_period", "startPeriod", 0, 0, 300),
 )
 """Compose key, ECS key, compose's default, and the least and most that ECS takes, in seconds."""
+ULIMITS = (
+    "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
+    "rttime", "sigpending", "stack",
+)  # fmt: skip
+"""Source: `UlimitName` of the ECS API."""
 SECURITY_OPTIONS = ("no-new-privileges", "apparmor", "label")
 
 
@@ -126,6 +131,9 @@ def map_stop_grace_period(name: str, value: Any, draft: Draft) -> None:
 def map_ulimits(name: str, value: Any, draft: Draft) -> None:
     """Map limits given as one number or as soft and hard."""
     limits = []
+    if unknown := sorted(value.keys() - set(ULIMITS)):
+        draft.refuse(name, f"{unknown[0]} is a limit that ECS does not know; ECS knows {', '.join(ULIMITS)}")
+        return
     for limit, found in sorted(value.items()):
         soft, hard = (found["soft"], found["hard"]) if isinstance(found, Mapping) else (found, found)
         limits.append({"name": limit, "softLimit": int(soft), "hardLimit": int(hard)})

@@ -1,7 +1,8 @@
 """The table of compose keys: what becomes of each one in an ECS container definition, and why.
 
 Pure. A key is mapped, dropped with its consequence, or refused with its fix; a key that is not in the table is refused,
-because leaving it out could change how the service behaves. docs/compose-mapping.md is made from this table.
+because leaving it out could change how the service behaves. docs/compose-mapping.md is made from this table; see
+`compose_page`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,13 @@ from runbook_lib.compose_convert import (
     map_sysctls,
     map_tmpfs,
     map_ulimits,
+)
+from runbook_lib.compose_host import (
+    map_devices,
+    map_logging,
+    map_memory_and_swap,
+    map_network_mode,
+    map_swappiness,
 )
 
 
@@ -68,21 +76,33 @@ def _deploy(name: str, value: Any, draft: Draft) -> None:
     """Map what one container gets; refuse more replicas than the one writer that a volume can have."""
     if int(value.get("replicas") or 1) != 1:
         draft.refuse(f"{name}.replicas", "the data volume has one writer; set replicas to 1")
+    if str(value.get("mode") or "").endswith("-job"):
+        draft.refuse(f"{name}.mode", "an ECS service keeps its task running, it is no job; set mode to replicated")
     for part, settings in sorted((value.get("resources") or {}).items()):
         for resource, amount in sorted((settings or {}).items()):
-            known = KEYS[_RESOURCES.get((part, resource), "devices")]
             if amount:
-                known.apply(f"{name}.resources.{part}.{resource}", amount, draft)
-    rest = sorted(key for key in value.keys() - {"replicas", "resources"} if value[key])
+                _resource(f"{name}.resources.{part}.{resource}", part, resource, amount, draft)
+    rest = sorted(key for key in value.keys() - {"replicas", "resources", "mode"} if value[key])
     if rest:
         note = f"{', '.join(rest)}: the ECS service replaces its task itself, stopping it before it starts the next."
         draft.note(name, DROPPED, "", note)
+
+
+def _resource(name: str, part: str, resource: str, amount: Any, draft: Draft) -> None:
+    known = _RESOURCES.get((part, resource))
+    if known is None:
+        draft.refuse(name, "the container instance has other devices than the source; remove it")
+    elif (part, resource) == ("reservations", "cpus") and "cpu" in draft.definition:
+        draft.note(name, DROPPED, "", "limits.cpus is what ECS reserves.")
+    else:
+        KEYS[known].apply(name, amount, draft)
 
 
 _RESOURCES = {
     ("limits", "cpus"): "cpus",
     ("limits", "memory"): "mem_limit",
     ("limits", "pids"): "pids_limit",
+    ("reservations", "cpus"): "cpus",
     ("reservations", "memory"): "mem_reservation",
 }
 
@@ -118,18 +138,20 @@ KEYS: dict[str, Key] = {
     "command": _converted("command", map_arguments, "Refused when it clears the image's or shows a secret."),
     "configs": _refused("ECS has no configs; put the file into the image or onto the data volume"),
     "container_name": _dropped("ECS names containers itself; find it by the label com.amazonaws.ecs.container-name."),
+    "cpu_count": _refused(_OTHER_CGROUP),
     "cpu_percent": _refused(_OTHER_CGROUP),
     "cpu_period": _refused(_OTHER_CGROUP),
     "cpu_quota": _refused(_OTHER_CGROUP),
+    "cpu_rt_period": _refused(_OTHER_CGROUP),
+    "cpu_rt_runtime": _refused(_OTHER_CGROUP),
     "cpu_shares": _copied("cpu"),
     "cpus": _converted("cpu", map_cpus, "A share of the processor, no longer a cap."),
     "cpuset": _refused(_OTHER_CGROUP),
     "credential_spec": _refused(_NO_COUNTERPART),
-    "depends_on": _refused("one service moves in this release; make it start without the others, or move them first"),
     "deploy": _converted("cpu, memory, memoryReservation", _deploy, "More than one replica is refused."),
     "develop": _dropped("It concerns `docker compose watch` only."),
     "device_cgroup_rules": _refused("the container instance has other devices than the source; remove it"),
-    "devices": _refused("the container instance has other devices than the source; remove it"),
+    "devices": _converted("linuxParameters.devices", map_devices, "One that not every host has is refused."),
     "dns": _converted("dnsServers", map_dns),
     "dns_opt": _refused(_NO_COUNTERPART),
     "dns_search": _converted("dnsSearchDomains", map_dns),
@@ -137,6 +159,7 @@ KEYS: dict[str, Key] = {
     "entrypoint": _converted("entryPoint", map_arguments, "Refused when it clears the image's or shows a secret."),
     "env_file": _dropped("`docker compose config` has merged it into the environment already."),
     "expose": _dropped("Containers reach each other on every port anyway."),
+    "extends": _dropped("`docker compose config` has merged it already."),
     "external_links": _refused("linked containers do not move; give the service their addresses"),
     "extra_hosts": _converted("extraHosts", map_extra_hosts, "The address host-gateway is refused."),
     "gpus": _refused("choose a GPU instance type and write the task definition by hand"),
@@ -144,24 +167,28 @@ KEYS: dict[str, Key] = {
     "healthcheck": _converted("healthCheck", map_health_check, "Times are brought into the limits of ECS."),
     "hostname": _copied("hostname"),
     "init": _copied("linuxParameters.initProcessEnabled"),
-    "ipc": _refused(_NO_COUNTERPART, "private", "shareable"),
+    "ipc": _refused("each container of a task has shared memory of its own; remove it", "private", "shareable"),
     "isolation": _refused(_NO_COUNTERPART, "default"),
     "label_file": _dropped("`docker compose config` has merged it into the labels already."),
     "labels": _converted("dockerLabels", map_labels, "Compose's own labels are left out."),
-    "links": _refused("linked containers do not move; give the service their addresses"),
-    "logging": _dropped("Logs go to CloudWatch Logs through awslogs; `docker logs` on the host shows nothing."),
+    "logging": Key(DROPPED, "", "Logs go to CloudWatch Logs; a driver that sent them elsewhere is named.", map_logging),
     "mac_address": _refused(_NO_COUNTERPART),
     "mem_limit": _converted("memory", map_memory),
     "mem_reservation": _converted("memoryReservation", map_memory_reservation),
-    "mem_swappiness": _refused(_OTHER_CGROUP),
-    "memswap_limit": _refused(_OTHER_CGROUP),
+    "mem_swappiness": _converted("linuxParameters.swappiness", map_swappiness),
+    "memswap_limit": _converted("linuxParameters.maxSwap", map_memory_and_swap, "Refused without a memory limit."),
     "models": _refused(_NO_COUNTERPART),
-    "network_mode": _refused("the task uses the bridge network; remove it", "bridge", "default"),
-    "networks": _dropped("The task uses the bridge network; names of other services do not resolve."),
+    "network_mode": Key(
+        MAPPED,
+        "disableNetworking",
+        "`none` is mapped; that of the host or of another container is refused.",
+        map_network_mode,
+        ("bridge", "default"),
+    ),
     "oom_kill_disable": _refused(_OTHER_CGROUP),
     "oom_score_adj": _refused(_OTHER_CGROUP),
-    "pid": _refused(_NO_COUNTERPART),
-    "pids_limit": _refused(_OTHER_CGROUP),
+    "pid": _refused("the processes of a task's containers do not see each other; remove it"),
+    "pids_limit": _refused(_OTHER_CGROUP, -1),
     "platform": _refused("container instances are linux/amd64; build the image for it", "linux/amd64", "linux"),
     "ports": _converted("portMappings", map_ports, "A port on one address of the host only is refused."),
     "post_start": _refused(_NO_COUNTERPART),
@@ -170,11 +197,10 @@ KEYS: dict[str, Key] = {
     "profiles": _dropped("They choose what `docker compose up` starts."),
     "provider": _refused(_NO_COUNTERPART),
     "pull_policy": _dropped("ECS_IMAGE_PULL_BEHAVIOR of the container instance decides."),
+    "pull_refresh_after": _dropped("ECS_IMAGE_PULL_BEHAVIOR of the container instance decides."),
     "read_only": _copied("readonlyRootFilesystem"),
-    "restart": _dropped("The ECS service starts a new task whenever one ends, whatever its exit code."),
     "runtime": _refused(_NO_COUNTERPART, "runc"),
     "scale": _refused("the data volume has one writer; set scale to 1", 1),
-    "secrets": _refused("put each into SSM Parameter Store or Secrets Manager and name it in target.secrets"),
     "security_opt": _converted("dockerSecurityOptions", map_security_opt, "A seccomp profile is refused."),
     "shm_size": _converted("linuxParameters.sharedMemorySize", map_shm_size),
     "stdin_open": _copied("interactive"),
@@ -187,56 +213,36 @@ KEYS: dict[str, Key] = {
     "ulimits": _converted("ulimits", map_ulimits),
     "use_api_socket": _refused("the container instance's Docker socket is not the source's; remove it"),
     "user": _copied("user", "The files' owners stay as they are, so the ids must too."),
-    "userns_mode": _refused(_NO_COUNTERPART),
+    "userns_mode": _refused(_NO_COUNTERPART, "host"),
     "uts": _refused(_NO_COUNTERPART),
-    "volumes_from": _refused("write the mounts out under volumes"),
     "working_dir": _copied("workingDirectory"),
 }
-"""Every known key but `image`, `environment` and `volumes`, which need the parameters; see `compose`."""
+"""Every known key that says something by itself; see `IN_CONTEXT` for the others."""
 
-_ELSEWHERE = {
+IN_CONTEXT: dict[str, Key] = {
+    "depends_on": Key(MAPPED, "dependsOn", "The service moves along. Waiting for health needs a health check here."),
     "environment": Key(
         MAPPED, "environment, secrets", "What looks like a secret is refused without a reference to it."
     ),
     "image": Key(MAPPED, "image", "A service that is only built is refused."),
+    "links": Key(MAPPED, "links", "The service moves along. A link to one that starts later is refused."),
+    "networks": Key(
+        MAPPED,
+        "links",
+        "A container reaches by name and alias those that started before it, no others. A fixed address is refused.",
+    ),
+    "restart": Key(
+        MAPPED,
+        "essential",
+        "With an essential container the whole task ends and ECS starts another; without a policy a container beside "
+        "the moved one may end alone. on-failure is refused there",
+    ),
+    "secrets": Key(
+        MAPPED,
+        "secrets",
+        "A file becomes a variable: where NAME_FILE names it and NAME has a reference. Every other one is refused.",
+    ),
     "volumes": Key(MAPPED, "mountPoints", "What is not on the data volume is refused; tmpfs mounts are mapped."),
+    "volumes_from": Key(MAPPED, "mountPoints", "The other service moves along. Another container's is refused."),
 }
-
-
-def as_markdown() -> str:
-    """Return docs/compose-mapping.md.
-
-    Returns:
-        The page: what happens to every key of a compose service, in alphabetical order.
-    """
-    rows = [
-        f"| `{name}` | {key.outcome} | {f'`{key.target}`' if key.target else ''} | {_advice(key)} |"
-        for name, key in sorted((KEYS | _ELSEWHERE).items())
-    ]
-    return "\n".join([_PAGE, *rows, ""])
-
-
-def _advice(key: Key) -> str:
-    """Return the last column: the consequence or the fix, and which values change nothing."""
-    text = key.consequence[:1].upper() + key.consequence[1:]
-    harmless = ", ".join(f"`{value}`" for value in key.harmless)
-    return f"{text.rstrip('.')}. Left out when it is {harmless}." if harmless else text.rstrip(".") + "." * bool(text)
-
-
-_PAGE = """# What becomes of a compose service
-
-Generated from `runbook_lib/compose_keys.py` by `scripts/documents`; a test compares them.
-
-The input is what `docker compose config --format json` prints on the source host, so variables, `env_file`, `extends`
-and several files are resolved already. Every key of the service is **mapped** to a field of the ECS container
-definition, **dropped** with a consequence that the runbook shows, or **refused** with a fix before anything changes.
-A key that is not in this table is refused. Keys that start with `x-` are no part of the service.
-
-A variable is refused when its name or value looks like a secret. Put the value into SSM Parameter Store or Secrets
-Manager and name the reference in `target.secrets`. A variable whose *name* only looks like one (`TOKEN_TTL`) is let
-through by naming it in `target.not_secret`; a *value* that looks like a credential is never let through.
-
-One service moves. Another service that uses the data volume is refused; the other services stay on the source host.
-
-| compose key | outcome | container definition | consequence, or fix |
-|---|---|---|---|"""
+"""The keys that need the parameters or the other services; see `compose_service`, `_mounts` and `_together`."""

@@ -188,10 +188,10 @@ class KeyMapping:
 
 @dataclass(frozen=True)
 class TaskMapping:
-    """A compose service as ECS sees it.
+    """A compose service, and those that move with it, as the containers of one ECS task.
 
     Args:
-        container_definitions: As the ECS API takes them, camelCase, secrets as references.
+        container_definitions: As the ECS API takes them, camelCase, secrets as references; that of the service first.
         mappings: One entry per compose key that was looked at.
         image: The image that the essential container runs.
         container_name: Name of the essential container, which holds the data volume.
@@ -199,8 +199,11 @@ class TaskMapping:
         source_volume: Name of the task's volume that ``mountPoints`` refers to.
         container_port: Port the service listens on in the container; 0 when none is published.
         host_port: Port published on the container instance; 0 when none is published.
-        stop_timeout_s: Grace period between SIGTERM and SIGKILL.
+        stop_timeout_s: Grace periods between SIGTERM and SIGKILL, of all containers together: they stop one by one.
         sub_path: Path inside the volume that the container sees, "" for the filesystem's root.
+        folders: Path inside the volume by the name of the task volume that shows it, for what is not its root.
+        services: Compose services that move, in the order in which they start.
+        one_shots: Those of them that end before others start.
     """
 
     container_definitions: tuple[dict[str, Any], ...]
@@ -213,6 +216,9 @@ class TaskMapping:
     host_port: int = 0
     stop_timeout_s: int = 30
     sub_path: str = ""
+    folders: Mapping[str, str] = field(default_factory=dict)
+    services: tuple[str, ...] = ()
+    one_shots: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -153,8 +153,10 @@ def _without_invalid(section: type[BaseModel], data: Any) -> BaseModel | None:
 def _literal_secrets(data: Any, document: Document, name: str) -> list[str]:
     """Return one problem for each literal that looks like a secret; the value is never shown."""
     target = data[KEY].get("target")
-    waived = target.get("not_secret") if isinstance(target, dict) else None
-    names = frozenset(item for item in waived if isinstance(item, str)) if isinstance(waived, list) else frozenset()
+    others = target.get("other_containers") if isinstance(target, dict) else None
+    sections = [target, *(others.values() if isinstance(others, dict) else ())]
+    waived = [section.get("not_secret") for section in sections if isinstance(section, dict)]
+    names = frozenset(item for given in waived if isinstance(given, list) for item in given if isinstance(item, str))
     fix = "put it into SSM Parameter Store or Secrets Manager and give a reference to it in target.secrets"
     return [
         f"{_where(document, name, path)}: {dotted(path)}: {reason}; rule: no parameter is a secret, because Papermill "

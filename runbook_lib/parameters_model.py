@@ -94,6 +94,23 @@ class LoadBalancer(Section):
     """Certificate; with it the listener speaks HTTPS."""
 
 
+class OtherContainer(Section):
+    """What replaces a compose service's values where it moves together with `source.service`."""
+
+    image: kind.ImageReference | None = None
+    """Image to run instead of the compose file's; pin it by digest."""
+    cpu: int | None = Field(default=None, ge=2, le=10240)
+    """CPU units of the container, 1024 for one vCPU; without it the compose file's limit, else 256."""
+    memory_mib: int | None = Field(default=None, ge=6)
+    """Memory limit of the container in MiB; without it the compose file's limit, and one of both must be there."""
+    environment: dict[kind.EnvironmentName, str] = Field(default={})
+    """Environment variables that replace or join those of the compose file; never a secret."""
+    secrets: dict[kind.EnvironmentName, kind.SecretReference] = Field(default={})
+    """Environment variables that hold secrets, as references that ECS resolves when the task starts."""
+    not_secret: Annotated[tuple[kind.EnvironmentName, ...], ListOf] = ()
+    """Variables whose names look like secrets and are none; a person answers for it."""
+
+
 class Target(Section):
     """The ECS side."""
 
@@ -119,6 +136,8 @@ class Target(Section):
     """Environment variables that hold secrets, as references that ECS resolves when the task starts."""
     not_secret: Annotated[tuple[kind.EnvironmentName, ...], ListOf] = ()
     """Variables whose names look like secrets and are none, for example TOKEN_TTL; a person answers for it."""
+    other_containers: dict[kind.ServiceName, OtherContainer] = Field(default={})
+    """By compose service: what replaces the values of the services that move together with `source.service`."""
     url: kind.Url | None = None
     """How clients reach the service on the target, where that is known beforehand."""
     health_check: HealthCheck = HealthCheck()
@@ -129,6 +148,20 @@ class Target(Section):
     """Networks that may reach the service."""
     ami_id: kind.AmiId | None = None
     """ECS-optimized AMI to use; without it the current Amazon Linux 2023 one is read once and pinned in the run."""
+
+    def other(self, service: str) -> OtherContainer:
+        """Return what replaces the values of a service that moves together with `source.service`."""
+        return self.other_containers.get(service) or OtherContainer()
+
+    @property
+    def secret_references(self) -> dict[str, str]:
+        """References to secrets of all containers by the parameter that holds each."""
+        own = {f"target.secrets.{name}": value for name, value in self.secrets.items()}
+        return own | {
+            f"target.other_containers.{service}.secrets.{name}": value
+            for service, other in self.other_containers.items()
+            for name, value in other.secrets.items()
+        }
 
 
 class Rexray(Section):

@@ -129,23 +129,36 @@ def _exposure(sections: Sections) -> Iterator[str]:
 
 def _memory(sections: Sections) -> Iterator[str]:
     target: model.Target = sections["target"]
+    others_mib = sum(other.memory_mib or 0 for other in target.other_containers.values())
+    total_mib = (target.memory_mib or 0) + others_mib
+    beside = " with other_containers" if others_mib else ""
     for instance_type in target.instance_types:
         size_mib = instance_memory_mib(instance_type)
-        if size_mib and target.memory_mib and target.memory_mib > size_mib * 0.9:
+        if size_mib and total_mib > size_mib * 0.9:
             yield (
-                f"migration.target.memory_mib is {target.memory_mib}; rule: it fits into every one of instance_types "
+                f"migration.target.memory_mib is {total_mib}{beside}; rule: it fits into every one of instance_types "
                 f"beside the agent, and {instance_type} has {size_mib} MiB. Fix: less memory, or a larger instance type"
             )
 
 
 def _variables(sections: Sections) -> Iterator[str]:
     target: model.Target = sections["target"]
-    for name in sorted(target.environment.keys() & target.secrets.keys()):
-        yield f"migration.target.environment.{name} is also in target.secrets; rule: one source. Fix: remove one"
-    for name in sorted(target.environment):
-        if target.environment[name].startswith(REFERENCES):
-            fix = "move it to target.secrets"
-            yield f"migration.target.environment.{name} is a reference; rule: values here are literal. Fix: {fix}"
+    yield from _container_variables("target", target)
+    for service, other in sorted(target.other_containers.items()):
+        yield from _container_variables(f"target.other_containers.{service}", other)
+    source = sections.get("source")
+    if source is not None and source.service in target.other_containers:
+        fix = "move its values to target itself"
+        yield f"migration.target.other_containers.{source.service} is source.service; rule: another one. Fix: {fix}"
+
+
+def _container_variables(where: str, container: model.Target | model.OtherContainer) -> Iterator[str]:
+    for name in sorted(container.environment.keys() & container.secrets.keys()):
+        yield f"migration.{where}.environment.{name} is also in {where}.secrets; rule: one source. Fix: remove one"
+    for name in sorted(container.environment):
+        if container.environment[name].startswith(REFERENCES):
+            fix = f"move it to {where}.secrets"
+            yield f"migration.{where}.environment.{name} is a reference; rule: values here are literal. Fix: {fix}"
 
 
 def _storage(sections: Sections) -> Iterator[str]:
@@ -189,7 +202,7 @@ def _rexray(rexray: model.Rexray) -> Iterator[str]:
 def _accounts(sections: Sections) -> Iterator[str]:
     account_id, region = sections["aws"].account_id, sections["aws"].region
     target: model.Target = sections["target"]
-    arns = {f"target.secrets.{name}": value.partition(":")[2] for name, value in target.secrets.items()}
+    arns = {name: value.partition(":")[2] for name, value in target.secret_references.items()}
     arns["target.load_balancer.certificate_arn"] = target.load_balancer.certificate_arn or ""
     for key, arn in arns.items():
         if arn.startswith("arn:") and arn.split(":")[3:5] != [region, account_id]:

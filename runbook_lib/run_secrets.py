@@ -33,7 +33,7 @@ def protect(parameters: Parameters, *, way_back: bool = False) -> dict[str, str]
         The memory of this process, and what its kernel shows.
     """
     guard_kernel()
-    wanted = dict.fromkeys((*parameters.archive.secrets, *sorted(parameters.target.secrets.values())))
+    wanted = dict.fromkeys((*parameters.archive.secrets, *sorted(parameters.target.secret_references.values())))
     session = cache(lambda: open_session(parameters, "", attempts=2, read_timeout_s=5))
     outcomes = {reference: _keep_out(reference, session) for reference in wanted}
     left = [f"{name}: {outcomes[name]}" for name in parameters.archive.secrets if outcomes[name] != _RESOLVED]

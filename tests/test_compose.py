@@ -8,7 +8,6 @@ import pytest
 from parameter_sets import SANDBOX, changed
 
 from runbook_lib import compose, parameters
-from runbook_lib.compose_keys import KEYS
 from runbook_lib.model import TaskMapping
 
 DATA = {"type": "bind", "source": "/srv/guestbook", "target": "/data", "bind": {"create_host_path": True}}
@@ -126,11 +125,6 @@ def test_a_key_becomes_its_field(key, value, field, expected):
         ("privileged", True, "cap_add"),
         ("devices", ["/dev/sda:/dev/sda"], "other devices"),
         ("network_mode", "host", "bridge network"),
-        ("pid", "host", "no counterpart"),
-        ("depends_on", {"db": {"condition": "service_started"}}, "one service moves"),
-        ("links", ["db"], "addresses"),
-        ("secrets", [{"source": "db"}], "target.secrets"),
-        ("configs", [{"source": "c"}], "into the image"),
         ("scale", 2, "one writer"),
         ("platform", "linux/arm64", "linux/amd64"),
         ("security_opt", ["seccomp:/x.json"], "unknown to ECS"),
@@ -140,7 +134,8 @@ def test_a_key_becomes_its_field(key, value, field, expected):
         ("command", ["serve", "--db-password=hunter2"], "looks like a secret"),
         ("healthcheck", {"interval": "5s"}, "has no test"),
         ("labels", {"token": "abc"}, "looks like a secret"),
-        ("mem_swappiness", 10, "target.memory_mib"),
+        ("memswap_limit", "1g", "memory limit"),
+        ("ulimits", {"files": 10}, "ECS knows"),
         ("a_new_key", 1, "unknown to this release"),
     ],
 )
@@ -161,14 +156,6 @@ def test_a_key_that_cannot_be_kept_is_refused(key, value, fix):
 def test_a_value_that_means_nothing_is_not_refused(key, value):
     """The value that ECS has anyway, and an empty one, keep nothing from moving."""
     assert refusals({key: value}) == {}
-
-
-@pytest.mark.parametrize("key", sorted(KEYS))
-def test_no_key_disappears(key):
-    """Every known key with a value leaves at least one mapping that names it."""
-    found = {one.key for one in mapped({key: {"limits": {}, "mode": "x"} if key == "deploy" else ["x=1"]}).mappings}
-
-    assert any(name.startswith(f"services.guestbook.{key}") for name in found)
 
 
 def test_limits_of_deploy_and_parameters():

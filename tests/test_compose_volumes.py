@@ -49,21 +49,41 @@ def test_the_data_volume_is_found_however_it_is_mounted(mount):
     assert (found.container_path, found.sub_path) == ("/data", "")
 
 
-def test_a_folder_of_the_volume_needs_the_parameter():
-    """A mount of a folder below the volume's root is accepted when volume.sub_path says the same folder."""
+def test_a_folder_of_the_volume_is_a_task_volume_of_its_own():
+    """A folder below the volume's root needs volume.sub_path, and a driver that can show folders."""
     mount = ["/srv/guestbook/app/data:/data:ro"]
-    accepted = mapped(mount, changed("volume.sub_path", "app/data"))
+    accepted = mapped(
+        mount, changed("storage", HOST_MOUNT) | {"volume": changed("volume.sub_path", "app/data")["volume"]}
+    )
 
-    assert (fixes(accepted), accepted.sub_path) == ({}, "app/data")
-    assert accepted.container_definitions[0]["mountPoints"][0]["readOnly"] is True
-    assert "set volume.sub_path" in fixes(mapped(mount))["services.guestbook.volumes"]
+    assert (fixes(accepted), accepted.sub_path, accepted.container_path) == ({}, "app/data", "/data")
+    assert accepted.folders == {"guestbook-files-app-data": "app/data"}
+    assert accepted.container_definitions[0]["mountPoints"] == [
+        {"sourceVolume": "guestbook-files-app-data", "containerPath": "/data", "readOnly": True}
+    ]
+    assert (
+        "set volume.sub_path to it"
+        in fixes(mapped(mount, changed("storage", HOST_MOUNT)))["services.guestbook.volumes"]
+    )
 
 
-def test_several_folders_of_the_volume_are_refused():
-    """One task volume shows one folder, so two different ones cannot be kept."""
-    found = mapped(["/srv/guestbook/a:/a", "/srv/guestbook/b:/b"], changed("volume.sub_path", "a"))
+def test_rexray_shows_no_folder():
+    """The plugin shows the volume's root, so a folder at its place would be other data than the service left."""
+    found = mapped(["/srv/guestbook/app:/data"], changed("volume.sub_path", "app"))
 
-    assert "several folders" in fixes(found)["services.guestbook.volumes"]
+    assert "use storage.driver host_mount" in fixes(found)["services.guestbook.volumes[0]"]
+
+
+def test_several_folders_of_the_volume_are_several_task_volumes():
+    """Each folder is shown where the service had it; volume.sub_path says which one holds its data."""
+    data = changed("storage", HOST_MOUNT)
+    data["volume"]["sub_path"] = "b"
+    found = mapped(["/srv/guestbook/a:/a", "/srv/guestbook/b:/b", "/srv/guestbook:/all"], data)
+
+    assert (fixes(found), found.container_path, found.sub_path) == ({}, "/b", "b")
+    assert [one["sourceVolume"] for one in found.container_definitions[0]["mountPoints"]] == [
+        "guestbook-files-a", "guestbook-files-b", "guestbook-files"
+    ]  # fmt: skip
 
 
 def test_a_service_without_the_volume_is_refused():
@@ -96,18 +116,6 @@ def test_the_hosts_time_files_are_dropped():
     assert fixes(found) == {}
     dropped = next(one for one in found.mappings if one.key.endswith("[1]"))
     assert (dropped.outcome, dropped.consequence.endswith("set TZ if that matters.")) == ("dropped", True)
-
-
-def test_another_service_on_the_volume_is_refused_and_others_are_told():
-    """A second service that uses the volume cannot be left behind; one that does not stays, and that is said."""
-    found = mapped(
-        ["/srv/guestbook:/data"],
-        others={"backup": {"volumes": ["/srv/guestbook/x:/x"]}, "cron": {"image": "y", "volumes": ["/var/x:/x"]}},
-    )
-
-    assert list(fixes(found)) == ["services.backup.volumes"]
-    cron = next(one for one in found.mappings if one.key == "services.cron")
-    assert (cron.outcome, cron.consequence.startswith("Stays on the source host")) == ("dropped", True)
 
 
 def test_the_task_volume_is_named_as_the_driver_names_it():

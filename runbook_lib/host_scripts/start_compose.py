@@ -46,14 +46,20 @@ def restore_policies(record: str, containers: list) -> None:
             run(["docker", "update", "--restart=%s" % former, row["id"]])
 
 
+def has_done_its_work(row: dict) -> bool:
+    """Return whether a container ran, ended well, and is not to be started again."""
+    restarts = row["restart_policy"].partition(":")[0]
+    return row["status"] == "exited" and row["exit_code"] == 0 and restarts in ("no", "on-failure")
+
+
 def wait_until_serving(project: str, services: list, wait_s: float) -> list:
-    """Return the containers once all run and none is starting; refuse when one does not get there."""
+    """Return the containers once all run, or did their work, and none is starting; refuse when one gets not there."""
     deadline = time.monotonic() + wait_s
     while True:
         rows = select(project, services)
-        stopped = [row for row in rows if row["status"] != "running"]
+        stopped = [row for row in rows if row["status"] != "running" and not has_done_its_work(row)]
         waiting = [row for row in rows if row["health"] in ("starting", "unhealthy")]
-        if rows and not stopped and not waiting:
+        if any(row["status"] == "running" for row in rows) and not stopped and not waiting:
             return rows
         if time.monotonic() >= deadline:
             break

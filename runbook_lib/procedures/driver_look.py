@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib import checks
+from runbook_lib.compose import container_name
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.inspect_source import evidence_grade
 from runbook_lib.procedures.observations import driver_of, observe_names, observe_task
@@ -47,7 +48,7 @@ def look(run: Run) -> dict[str, Any]:
     if not facts["current"]["driver"]:
         return facts | names | nothing
     definition = run.ecs.task_definition(facts["service"]["task_definition_arn"])
-    run.keep_evidence("task-mapping", mapping_of(definition, facts["current"], driver.volume_name))
+    run.keep_evidence("task-mapping", _mapping(run, definition, facts["current"]))
     _keep_machine_image(run)
     target = observe_task(run)
     seen = see_volume(run, target["task"], target["instance_id"])
@@ -57,6 +58,11 @@ def look(run: Run) -> dict[str, Any]:
     _note_volume(run, seen)
     found = driver.check_disk(disk_of(seen))
     return facts | {"disk_checks": [check.as_json() for check in found], "sentinel_names": sentinel_volume(seen)}
+
+
+def _mapping(run: Run, definition: Facts, current: Facts) -> dict[str, Any]:
+    main = container_name(run.parameters.source.service)
+    return mapping_of(definition, current, driver_of(run).volume_name, main)
 
 
 def _keep_machine_image(run: Run) -> None:

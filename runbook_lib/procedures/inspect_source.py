@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from runbook_lib import checks, compose
-from runbook_lib.model import Check, EvidenceGrade, Facts, TaskMapping
+from runbook_lib import checks
+from runbook_lib.model import Check, EvidenceGrade, Facts
 from runbook_lib.procedures.observations import driver_of, found, observe_names, observe_volume
+from runbook_lib.procedures.source_compose import check_compose, observe_compose, read_compose
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -165,71 +165,6 @@ def _check_filesystem(facts: Facts) -> Sequence[Check]:
     )
 
 
-def _observe_compose(run: Run) -> dict[str, Any]:
-    """Return the compose project as docker compose resolves it, and what ECS would make of it."""
-    config = read_compose(run)
-    mapping = map_service(run, config["config"])
-    run.keep_evidence("compose-mapping", [dataclasses.asdict(m) for m in mapping.mappings])
-    return {
-        "service": run.parameters.source.service,
-        "containers": config["containers"],
-        "mapped": sum(m.outcome == "mapped" for m in mapping.mappings),
-        "dropped": [f"{m.key}: {m.consequence}" for m in mapping.mappings if m.outcome == "dropped"],
-        "refused": [f"{m.key}: {m.consequence}" for m in mapping.mappings if m.outcome == "refused"],
-    }
-
-
-def read_compose(run: Run) -> dict[str, Any]:
-    """Return the resolved compose file and the project's containers.
-
-    Args:
-        run: The open run.
-
-    Returns:
-        Keys `config` (parsed) and `containers`.
-    """
-    source = run.parameters.source
-    answer = run.source_host.run("compose_config", file=source.compose_file, project=source.compose_project)
-    return {"config": compose.parse_config(answer), "containers": answer["containers"]}
-
-
-def map_service(run: Run, config: dict[str, Any]) -> TaskMapping:
-    """Return the compose service as an ECS task.
-
-    Args:
-        run: The open run.
-        config: The resolved compose file.
-
-    Returns:
-        The mapping; secrets are references.
-    """
-    parameters = run.parameters
-    return compose.map_service(config, parameters)
-
-
-def _check_compose(facts: Facts) -> Sequence[Check]:
-    """Return whether the service can run on ECS as it does under compose."""
-    running = [c for c in facts["containers"] if c["service"] == facts["service"] and c["status"] == "running"]
-    return (
-        Check(
-            "compose-service-running",
-            passed=len(running) == 1,
-            expected=f"one running container of compose service {facts['service']}",
-            observed=f"{len(running)} running",
-            why="what runs now is what is migrated",
-            fix="start the service with docker compose up -d, or correct source.service",
-        ),
-        Check(
-            "compose-fully-mapped",
-            passed=not facts["refused"],
-            expected="every compose key mapped to ECS, or without effect there",
-            observed="; ".join(facts["refused"]) or "nothing refused",
-            why="a key that is left out silently changes how the service behaves",
-            fix="as each line says",
-        ),
-    )
-
-
 def _observe_writers(run: Run) -> dict[str, Any]:
     """Return who holds files of the volume open."""
     mount_path = run.parameters.volume.mount_path
@@ -269,9 +204,9 @@ STEPS = (
         "inspect-compose",
         NOTEBOOK,
         "Inspect the compose service",
-        _observe_compose,
+        observe_compose,
         _reads_only,
-        check=_check_compose,
+        check=check_compose,
     ),
     Step(
         "inspect-writers",

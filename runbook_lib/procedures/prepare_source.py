@@ -10,7 +10,7 @@ from runbook_lib import checks
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.gate import check_one_host
 from runbook_lib.procedures.gate_proof import check_gate_image, hosts_without_image
-from runbook_lib.procedures.inspect_source import disk_facts, read_compose
+from runbook_lib.procedures.inspect_source import disk_facts
 from runbook_lib.procedures.manifest_before import HOT
 from runbook_lib.procedures.observations import (
     driver_of,
@@ -20,6 +20,7 @@ from runbook_lib.procedures.observations import (
 )
 from runbook_lib.procedures.persistence import take_manifest
 from runbook_lib.procedures.snapshot_volume import check_hot_snapshot, observe_hot_snapshot
+from runbook_lib.procedures.source_compose import read_compose
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:

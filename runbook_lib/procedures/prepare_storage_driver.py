@@ -16,7 +16,7 @@ from runbook_lib.procedures.driver_plan import PROVISION_STORAGE_DRIVER
 from runbook_lib.procedures.driver_steps import for_change
 from runbook_lib.procedures.observations import CUT_OVER_TAG
 from runbook_lib.procedures.prepare_host import LAUNCH_CONTAINER_INSTANCE
-from runbook_lib.procedures.provision_target import PULL_IMAGE
+from runbook_lib.procedures.pull_images import PULL_IMAGE
 from runbook_lib.procedures.snapshot_volume import COMPLETE_HOT_SNAPSHOT, CREATE_HOT_SNAPSHOT
 from runbook_lib.procedures.storage_drivers import HOST_MOUNT, is_settled, observe_drivers
 from runbook_lib.steps import Step

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_lib.errors import HostCommandError
 from runbook_lib.model import Check, Facts
-from runbook_lib.procedures.inspect_source import map_service, read_compose
+from runbook_lib.parameters_rules import instance_memory_mib
 from runbook_lib.procedures.observations import driver_of, observe_container_hosts
+from runbook_lib.procedures.pull_images import NOTEBOOK, PROVISION, PULL_IMAGE
+from runbook_lib.procedures.source_compose import check_root_shown, map_service, read_compose
 from runbook_lib.procedures.target_root import (
     apply_root,
     check_root,
@@ -23,9 +25,8 @@ from runbook_lib.steps import Step, only_wait
 if TYPE_CHECKING:
     from runbook_lib.run import Run
 
-NOTEBOOK = "10_provision_target"
 AMI_PARAMETER = "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id"
-PROVISION = "provision-target"
+_FOR_TASKS = 0.9  # of a host's memory; the rest is the system's and the agent's
 
 
 def observe_task_mapping(run: Run) -> dict[str, Any]:
@@ -35,7 +36,8 @@ def observe_task_mapping(run: Run) -> dict[str, Any]:
         run: The open run.
 
     Returns:
-        Keys `image, container_name, container_path, host_port, dropped, refused`.
+        Keys `image, container_name, container_path, sub_path, host_port, others, reserved_mib` (memory that ECS keeps
+        for all containers), `host_mib` (memory by instance type, as far as it is known), `dropped, refused`.
 
     Changes:
         Evidence `task-mapping`.
@@ -48,7 +50,13 @@ def observe_task_mapping(run: Run) -> dict[str, Any]:
         "image": mapping.image,
         "container_name": mapping.container_name,
         "container_path": mapping.container_path,
+        "sub_path": mapping.sub_path,
         "host_port": mapping.host_port,
+        "others": [one["name"] for one in mapping.container_definitions[1:]],
+        "reserved_mib": sum(
+            one.get("memoryReservation") or one.get("memory") or 0 for one in mapping.container_definitions
+        ),
+        "host_mib": {kind: instance_memory_mib(kind) for kind in run.parameters.target.instance_types},
         "dropped": [f"{m.key}: {m.consequence}" for m in mapping.mappings if m.outcome == "dropped"],
         "refused": [f"{m.key}: {m.consequence}" for m in mapping.mappings if m.outcome == "refused"],
     }
@@ -65,14 +73,31 @@ def _check_task_mapping(facts: Facts) -> Sequence[Check]:
             why="a key that is left out silently changes how the service behaves",
             fix="as each line says",
         ),
+        check_root_shown(facts),
+        _check_memory(facts),
+    )
+
+
+def _check_memory(facts: Facts) -> Check:
+    """Return whether the containers fit into every instance type: ECS finds no place for the task otherwise."""
+    reserved, small = facts["reserved_mib"], {kind: mib for kind, mib in facts["host_mib"].items() if mib}
+    short = [f"{kind} has {mib} MiB" for kind, mib in small.items() if reserved > mib * _FOR_TASKS]
+    return Check(
+        "containers-fit",
+        passed=not short,
+        expected=f"{reserved} MiB of memory for the task's containers, beside the agent, on each of instance_types",
+        observed="; ".join(short) or "they fit",
+        why="ECS would find no place for the task when the outage has begun",
+        fix="less memory in target.memory_mib and target.other_containers, or larger instance types",
     )
 
 
 def _plan_task_mapping(facts: Facts) -> str:
     dropped = "; ".join(facts["dropped"]) or "nothing"
+    beside = f" Beside it in the task: {', '.join(facts['others'])}." if facts["others"] else ""
     return (
         f"Container {facts['container_name']} runs {facts['image']}, sees the volume at {facts['container_path']} "
-        f"and listens on host port {facts['host_port']}. Dropped: {dropped}."
+        f"and listens on host port {facts['host_port']}.{beside} Dropped: {dropped}."
     )
 
 
@@ -173,85 +198,6 @@ def verify_registration(_before: Facts, after: Facts) -> Sequence[Check]:
     )
     return (registered, *(Check(**check) for check in after["host_checks"]))
 
-
-def observe_image(run: Run) -> dict[str, Any]:
-    """Return whether the container image is on every container instance.
-
-    Args:
-        run: The open run.
-
-    Returns:
-        Keys `image`, `hosts` (instance id → image id or "").
-    """
-    image = run.evidence("task-mapping")["image"]
-    hosts = {}
-    for host in observe_container_hosts(run):
-        facts = run.host(host["instance_id"]).run("inspect_image", image=image)
-        hosts[host["instance_id"]] = facts["image_id"] if facts["present"] else ""
-    return {"image": image, "hosts": hosts}
-
-
-def _is_image_there(facts: Facts) -> bool:
-    return bool(facts["hosts"]) and all(facts["hosts"].values())
-
-
-def _check_image(facts: Facts) -> Sequence[Check]:
-    return (
-        Check(
-            "container-instance-known",
-            passed=bool(facts["hosts"]),
-            expected="a container instance to pull to",
-            observed=", ".join(facts["hosts"]) or "none",
-            fix="run 10_provision_target from the top",
-            needs=PROVISION,
-        ),
-    )
-
-
-def _plan_image(facts: Facts) -> str:
-    return f"Pull {facts['image']} on {', '.join(facts['hosts']) or 'the container instance'} before the outage."
-
-
-def _pull_image(run: Run, before: Facts) -> None:
-    """Pull the image on every container instance that lacks it.
-
-    Args:
-        run: The open run.
-        before: As `observe_image`.
-
-    Changes:
-        Images on the hosts.
-    """
-    region = run.parameters.aws.region if ".dkr.ecr." in before["image"] else None
-    for instance_id, image_id in before["hosts"].items():
-        if not image_id:
-            run.host(instance_id).run("pull_image", timeout_s=900, image=before["image"], login=region)
-
-
-def _verify_image(_before: Facts, after: Facts) -> Sequence[Check]:
-    return (
-        Check(
-            "image-pulled",
-            passed=_is_image_there(after),
-            expected=f"{after['image']} on every container instance",
-            observed=str(after["hosts"]),
-            why="a pull inside the outage makes it minutes longer",
-            fix="check the registry and the instance's network",
-        ),
-    )
-
-
-PULL_IMAGE = Step(
-    "pull-image",
-    NOTEBOOK,
-    "Pull the container image on the container instance",
-    observe_image,
-    _plan_image,
-    _pull_image,
-    is_done=_is_image_there,
-    check=_check_image,
-    verify=_verify_image,
-)
 
 STEPS = (
     Step(

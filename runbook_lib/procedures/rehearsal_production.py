@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_lib import checks
 from runbook_lib.model import Check, Facts
-from runbook_lib.procedures.inspect_source import read_compose
 from runbook_lib.procedures.observations import driver_of, observe_container_hosts, observe_names, observe_volume
 from runbook_lib.procedures.rehearsal_cleanup import clear
 from runbook_lib.procedures.rehearsal_facts import (
@@ -25,6 +24,7 @@ from runbook_lib.procedures.rehearsal_facts import (
     observe_remains,
     observe_state,
 )
+from runbook_lib.procedures.source_compose import read_compose
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from runbook_lib import checks
+from runbook_lib import checks, compose
 from runbook_lib.errors import HostCommandError
 from runbook_lib.model import Check, Facts
-from runbook_lib.procedures.inspect_source import read_compose
 from runbook_lib.procedures.observations import SOURCE_DEVICE_TAG, observe_volume
 from runbook_lib.procedures.outage import observe_outage, open_outage_utc
 from runbook_lib.procedures.persistence import check_comparison, compare_with_before, service_start_ns, take_manifest
+from runbook_lib.procedures.source_compose import read_compose
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -80,16 +80,18 @@ def _verify_attached(_before: Facts, after: Facts) -> Sequence[Check]:
 def _observe_source(run: Run) -> dict[str, Any]:
     parameters = run.parameters
     listed = run.source_host.run("list_open_files", mount_path=parameters.volume.mount_path)
-    containers = read_compose(run)["containers"]
-    of_service = [c for c in containers if c["service"] == parameters.source.service]
+    project = read_compose(run)
+    moved = compose.moving_services(project["config"], parameters)
     url = str(parameters.source.url)
-    running = [c["name"] for c in of_service if c["status"] == "running"]
+    up = [c for c in project["containers"] if c["service"] in moved and c["status"] == "running"]
+    running = [c["name"] for c in up]
     is_open = bool(open_outage_utc(run))
     outage = observe_outage(run, lambda: [url], up=bool(running))
     return {
         "mount_path": parameters.volume.mount_path,
         "mounted": listed["mounted"],
         "running": running,
+        "serving": [c["name"] for c in up if c["service"] == parameters.source.service],
         "answers": outage["answers"] if is_open else run.reaches(url),
         "url": url,
         "on_source": observe_volume(run)["on_source"],
@@ -153,7 +155,7 @@ def _verify_mounted(_before: Facts, after: Facts) -> Sequence[Check]:
 
 
 def _is_source_up(facts: Facts) -> bool:
-    return bool(facts["mounted"] and facts["running"] and facts["answers"])
+    return bool(facts["mounted"] and facts["serving"] and facts["answers"])
 
 
 def _check_start(facts: Facts) -> Sequence[Check]:
@@ -189,7 +191,7 @@ def _verify_source_up(_before: Facts, after: Facts) -> Sequence[Check]:
     return (
         Check(
             "compose-service-running",
-            passed=bool(after["running"]),
+            passed=bool(after["serving"]),
             expected="the compose service running",
             observed=", ".join(after["running"]) or "not running",
             fix="docker compose up -d on the source",

@@ -44,13 +44,14 @@ def volume_of(definition: Facts) -> dict[str, str]:
     return facts | {"driver": driver, "volume_name": volume["name"], "plugin_alias": plugin, "mount_path": path}
 
 
-def mapping_of(definition: Facts, current: Facts, volume_name: str) -> dict[str, Any]:
+def mapping_of(definition: Facts, current: Facts, volume_name: str, main: str) -> dict[str, Any]:
     """Return the containers of a task definition as evidence `task-mapping` has them.
 
     Args:
         definition: As `Ecs.task_definition`.
         current: As `volume_of`.
         volume_name: Name of the volume in the next revision.
+        main: The container that serves, where several see the volume.
 
     Returns:
         Keys `container_definitions, container_name, container_path, container_port, host_port, image, secret_arns`.
@@ -61,7 +62,8 @@ def mapping_of(definition: Facts, current: Facts, volume_name: str) -> dict[str,
     for one in definitions:
         for mount in one.get("mountPoints", []):
             if mount["sourceVolume"] == current["volume_name"]:
-                serving, path = one, mount["containerPath"]
+                if not serving or (one["name"] == main and serving["name"] != main):
+                    serving, path = one, mount["containerPath"]
                 mount["sourceVolume"] = volume_name
     port: dict[str, Any] = next(iter(serving.get("portMappings", [])), {})
     secrets = [secret["valueFrom"] for one in definitions for secret in one.get("secrets", [])]

@@ -41,7 +41,7 @@ def _root_variables(run: Run) -> dict[str, Any]:
         "volume_id": volume["volume_id"],
         "volume_kms_key_arn": volume["kms_key_id"] or None,
         "storage_boot": driver.boot(volume["volume_id"]),
-        "task_volume": driver.task_volume(),
+        "task_volume": driver.task_volume(mapping.get("folders", {})),
         "container_definitions": mapping["container_definitions"],
         "container_name": mapping["container_name"],
         "container_port": mapping["container_port"],

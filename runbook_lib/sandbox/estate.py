@@ -28,6 +28,8 @@ OPTIONS = {
     "duplicate-name": "a second volume in the zone has the Name that the migration will use",
     "busy-mount": "a backup agent outside compose holds a file on the mount open",
     "volume-in-other-az": "the parameters name a volume in another Availability Zone",
+    "more-services": "the project has a service that reads the volume, and one that ends before the guestbook starts",
+    "folder-service": "as more-services, but the reader sees a folder of the volume only",
     "data-directory": "the volume has a folder `data` of its own, where REX-Ray puts its root path",
 }
 ZONE, OTHER_ZONE = "us-east-1a", "us-east-1b"
@@ -83,7 +85,7 @@ def build(world: World, options: Sequence[str] = ()) -> Estate:
     host = _wait_for(lambda: _booted(world, instance_id), f"the source host {instance_id} boots")
     volume_id = _data_volume(world, ec2, instance_id)
     _fill(world, volume_id, options)
-    _set_up(host, volume_id)
+    _set_up(host, volume_id, options)
     named = _options(world, ec2, host, options) or volume_id
     estate = Estate(network.vpc_id, network.subnet_a, instance_id, volume_id, named, host.address)
     estate_parameters.write(world, estate)
@@ -123,9 +125,11 @@ def _fill(world: World, volume_id: str, options: Sequence[str]) -> None:
         host.devices.refresh(volume_id)
 
 
-def _set_up(host: Host, volume_id: str) -> None:
+def _set_up(host: Host, volume_id: str, options: Sequence[str]) -> None:
     """Mount the volume as its owner did years ago, and start the compose project."""
-    estate_files.write_host_files(host, FILESYSTEM_UUID)
+    shown = {"more-services": MOUNT_PATH, "folder-service": f"{MOUNT_PATH}/uploads"}
+    more = next((shown[option] for option in options if option in shown), "")
+    estate_files.write_host_files(host, FILESYSTEM_UUID, more_services_show=more)
     disk = host.devices.by_volume(volume_id)
     if disk is None:
         raise SandboxError(f"the device of {volume_id} did not appear on {host.instance_id}")

@@ -38,6 +38,25 @@ services:
         soft: 4096
         hard: 8192
 """
+MORE_SERVICES = """
+  librarian:
+    image: registry.sandbox/reader:1.0
+    restart: unless-stopped
+    mem_limit: 64m
+    depends_on:
+      guestbook:
+        condition: service_healthy
+    volumes:
+      - type: bind
+        source: SHOWN
+        target: /library
+        read_only: true
+  prepare:
+    image: registry.sandbox/files:1.0
+    entrypoint: ["python3", "-c", "print('prepared')"]
+    mem_limit: 32m
+"""
+"""A service that only reads the volume, or SHOWN, and one that ends before the guestbook starts."""
 BACKUP_AGENT = '''#!/usr/bin/python3
 """Keep a file of the mount open, as a backup agent does while it runs."""
 import time
@@ -157,15 +176,24 @@ def _old(files: Path) -> None:
     os.utime(files, ns=(EPOCH_NS, EPOCH_NS))
 
 
-def write_host_files(host: Host, filesystem_uuid: str) -> None:
-    """Write what the source host's owner once set up: the mount point, its fstab line and the compose file."""
+def write_host_files(host: Host, filesystem_uuid: str, *, more_services_show: str = "") -> None:
+    """Write what the source host's owner once set up: the mount point, its fstab line and the compose file.
+
+    Args:
+        host: The source host.
+        filesystem_uuid: Of the data volume.
+        more_services_show: What the reader beside the guestbook sees; "" when the guestbook is alone.
+    """
     host.real_path("/srv/guestbook").mkdir(parents=True, exist_ok=True)
     fstab = host.real_path("/etc/fstab")
     line = f"UUID={filesystem_uuid} /srv/guestbook ext4 defaults,noatime,nofail 0 2\n"
     fstab.write_text(fstab.read_text(encoding="utf-8") + line, encoding="utf-8")
     compose = host.real_path(COMPOSE_FILE)
     compose.parent.mkdir(parents=True, exist_ok=True)
-    compose.write_text(COMPOSE, encoding="utf-8")
+    waits = "    depends_on:\n      prepare:\n        condition: service_completed_successfully\n"
+    more = waits + MORE_SERVICES.replace("SHOWN", more_services_show)
+    text = COMPOSE + more if more_services_show else COMPOSE
+    compose.write_text(text, encoding="utf-8")
 
 
 def write_backup_agent(host: Host) -> None:

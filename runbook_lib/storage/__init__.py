@@ -6,7 +6,7 @@ later without moving data.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from runbook_lib.errors import ParameterError
@@ -42,8 +42,8 @@ class StorageDriver(Protocol):
     def boot(self, volume_id: str) -> dict[str, Any]:
         """Return what the instance's boot script needs (`storage_boot` of modules/ecs_cluster)."""
 
-    def task_volume(self) -> dict[str, Any]:
-        """Return the task's volume (`task_volume` of modules/ecs_service)."""
+    def task_volume(self, folders: Mapping[str, str]) -> dict[str, Any]:
+        """Return the task's volume (`task_volume` of modules/ecs_service), and folders of it by name of a volume."""
 
     def gate(self) -> dict[str, Any]:
         """Return how a host script reaches the volume's root before the service starts.

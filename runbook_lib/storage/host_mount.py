@@ -7,7 +7,7 @@ and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runbook_lib.model import Check, Facts
@@ -72,18 +72,23 @@ class HostMount:
             "poll_s": self._parameters.poll_s,
         }
 
-    def task_volume(self) -> dict[str, Any]:
+    def task_volume(self, folders: Mapping[str, str]) -> dict[str, Any]:
         """Return the task's volume.
+
+        Args:
+            folders: Path inside the volume by the name of the task volume that shows it.
 
         Returns:
             `task_volume` of modules/ecs_service.
         """
+        mount_path = self._parameters.mount_path
+        shown = {name: f"{mount_path}/{sub_path}" for name, sub_path in sorted(folders.items())}
         return {
             "name": self.volume_name,
             "driver": None,
-            "host_path": self._parameters.mount_path,
+            "host_path": mount_path,
             "required_attribute": {"name": MOUNTED, "value": self._volume_id},
-        }
+        } | ({"folders": shown} if shown else {})
 
     def gate(self) -> dict[str, Any]:
         """Return where the unit has mounted the volume: nothing need hold it until the task runs.

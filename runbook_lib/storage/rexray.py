@@ -7,7 +7,7 @@ each of these away. Pure: it looks at facts, and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runbook_lib.model import Check, Facts
@@ -73,8 +73,11 @@ class RexRay:
             "volume_id": volume_id,
         }
 
-    def task_volume(self) -> dict[str, Any]:
+    def task_volume(self, folders: Mapping[str, str]) -> dict[str, Any]:  # noqa: ARG002 - of the interface
         """Return the task's volume.
+
+        Args:
+            folders: None, because the plugin shows the volume's root only; the compose mapping refuses them.
 
         Returns:
             `task_volume` of modules/ecs_service.

@@ -125,6 +125,8 @@ def compose(state, arguments):
     if verb in ("stop", "start", "up"):
         for row in state["containers"]:
             row["State"].update(Status="exited" if verb == "stop" else "running", Running=verb != "stop")
+            if row["Id"] in state.get("ends", {}) and verb != "stop":
+                row["State"].update(Status="exited", Running=False, ExitCode=state["ends"][row["Id"]])
             if state.get("sick") and verb != "stop":
                 row["State"]["Health"] = {"Status": "unhealthy"}
         return 0, ""

@@ -212,6 +212,21 @@ def test_the_same_containers_start_with_their_policies(project, mounted):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("exit_code", "policy", "serves"), [(0, "no", True), (1, "no", False), (0, "always", False)])
+def test_a_container_that_ends_well_has_done_its_work(project, mounted, exit_code, policy, serves):
+    """One that prepares something and ends is no failed start; one that fails, or that has to run, is."""
+    rows = [container("guestbook"), container("prepare", policy)]
+    rows[1]["State"].update(Status="exited", Running=False)
+    project.change(containers=rows, ends={"id-prepare": exit_code})
+    arguments = {**PROJECT, "services": [], "run_id": "r1", "mount_path": str(mounted), "wait_s": 0.1}
+
+    if serves:
+        statuses = {row["service"]: row["status"] for row in project.result("start_compose", **arguments)["containers"]}
+        assert statuses == {"guestbook": "running", "prepare": "exited"}
+    else:
+        assert project.refusal("start_compose", **arguments)["kind"] == "not-running"
+
+
 def test_removed_containers_are_made_anew(project, mounted):
     """Where the containers are gone, compose makes them again, without building or recreating."""
     project.change(containers=[])

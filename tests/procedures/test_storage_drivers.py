@@ -63,7 +63,7 @@ def test_the_driver_is_read_from_the_task_definition(volumes, driver, alias, pat
 def test_the_containers_are_taken_over_with_the_volumes_next_name():
     """What the next revision needs is read from the running one; empty settings that ECS fills in are left out."""
     definition = {"containerDefinitions": [CONTAINER], "volumes": [PLUGIN]}
-    mapping = mapping_of(definition, volume_of(definition), "other-name")
+    mapping = mapping_of(definition, volume_of(definition), "other-name", "guestbook")
     (container,) = mapping["container_definitions"]
     assert container["mountPoints"][0]["sourceVolume"] == "other-name"
     assert "environment" not in container
@@ -71,6 +71,17 @@ def test_the_containers_are_taken_over_with_the_volumes_next_name():
     assert (mapping["container_port"], mapping["host_port"]) == (8080, 80)
     assert mapping["secret_arns"] == ["arn:aws:secretsmanager:a"]
     assert CONTAINER["mountPoints"][0]["sourceVolume"] == "data", "the definition itself is not altered"
+
+
+@pytest.mark.parametrize("first", ["guestbook", "backup"])
+def test_the_container_that_serves_is_known_among_several(first):
+    """Where several containers see the volume, the moved service's is taken, in whatever order ECS lists them."""
+    backup = {"name": "backup", "image": "b:1", "mountPoints": [{"sourceVolume": "data", "containerPath": "/all"}]}
+    containers = sorted([CONTAINER, backup], key=lambda one: one["name"] != first)
+    definition = {"containerDefinitions": containers, "volumes": [PLUGIN]}
+    mapping = mapping_of(definition, volume_of(definition), "other-name", "guestbook")
+    assert (mapping["container_name"], mapping["container_path"]) == ("guestbook", "/data")
+    assert {p["sourceVolume"] for c in mapping["container_definitions"] for p in c["mountPoints"]} == {"other-name"}
 
 
 @pytest.mark.parametrize(

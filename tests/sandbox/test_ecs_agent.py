@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.sandbox.ecs_town import PLUGIN, TRUST, Town, make_profiles
 
@@ -120,3 +121,36 @@ def test_a_secret_reaches_the_container_only(town):
     task = town.running()
     assert "Quiet" not in json.dumps(task, default=str)
     assert "<title>Quiet</title>" in town.ask(task, "GET", "/")[1]
+
+
+CHECK = {"command": ["CMD", "true"]}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "problem"),
+    [
+        ({"essential": False}, {"essential": False}, "At least one container must be essential"),
+        ({}, {"links": ["third"]}, "links to unknown container third"),
+        ({}, {"dependsOn": [{"containerName": "third", "condition": "START"}]}, "depends on unknown container third"),
+        ({}, {"dependsOn": [{"containerName": "second", "condition": "START"}]}, "or on itself"),
+        ({}, {"dependsOn": [{"containerName": "first", "condition": "SUCCESS"}]}, "An essential container"),
+        ({}, {"dependsOn": [{"containerName": "first", "condition": "HEALTHY"}]}, "needs a healthCheck"),
+        ({"healthCheck": CHECK}, {"dependsOn": [{"containerName": "first", "condition": "HEALTHY"}]}, ""),
+        ({"essential": False}, {"dependsOn": [{"containerName": "first", "condition": "COMPLETE"}]}, ""),
+        ({}, {"links": ["first:other"]}, ""),
+    ],
+)
+def test_an_order_that_cannot_be_kept_is_refused(sandbox, first, second, problem):
+    """A task definition whose containers wait for what never comes is refused when it is registered, as by ECS."""
+    containers = [{"name": name, "image": "x", "memory": 64} for name in ("first", "second")]
+
+    def register():
+        sandbox.client("ecs").register_task_definition(
+            family="ordered", containerDefinitions=[containers[0] | first, containers[1] | second]
+        )
+
+    if problem:
+        with pytest.raises(ClientError, match=problem):
+            register()
+    else:
+        register()

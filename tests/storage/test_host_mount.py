@@ -60,7 +60,7 @@ def test_the_unit_is_told_what_it_may_mount_and_when():
 
 def test_the_task_binds_the_mount_only_where_it_is():
     """The task binds the mount path, and is placed only on a host that says to have this volume there."""
-    volume = DRIVER.task_volume()
+    volume = DRIVER.task_volume({})
     assert (volume["host_path"], volume["driver"]) == (DRIVER.boot("vol-0abc")["mount_path"], None)
     assert volume["required_attribute"] == {"name": MOUNTED, "value": "vol-0abc"}
 
@@ -128,4 +128,4 @@ def test_the_parameters_choose_the_driver():
     loaded = parameters.load(SANDBOX, changed("storage", {"driver": "host_mount", "host_mount": section}))
     driver = storage_driver(loaded)
     assert driver.volume_name == loaded.storage.volume_name == "guestbook-files"
-    assert driver.task_volume()["required_attribute"]["value"] == loaded.volume.volume_id
+    assert driver.task_volume({})["required_attribute"]["value"] == loaded.volume.volume_id

@@ -34,6 +34,7 @@ def _register_definition(self: Any, family: str, container_definitions: list[dic
     for volume in volumes:
         _complete_volume(volume)
     _check_mount_points(containers, {one["name"] for one in volumes})
+    _check_dependencies({one["name"]: one for one in containers})
     if any(one.get("secrets") for one in containers) and not rest.get("execution_role_arn"):
         raise EcsClientException(
             "When you are specifying container secrets, you must also specify a value for 'executionRoleArn'."
@@ -72,6 +73,33 @@ def _complete_volume(volume: dict[str, Any]) -> None:
     volume["dockerVolumeConfiguration"] = {"scope": "task", "driver": "local", **settings}
     if volume["dockerVolumeConfiguration"]["scope"] == "shared":
         volume["dockerVolumeConfiguration"].setdefault("autoprovision", False)
+
+
+def _check_dependencies(containers: dict[str, dict[str, Any]]) -> None:
+    """Refuse an order that cannot be kept.
+
+    Source: Amazon ECS API reference, ContainerDependency and `links` of ContainerDefinition.
+    """
+    if not any(one.get("essential", True) for one in containers.values()):
+        raise EcsClientException("Invalid setting for container. At least one container must be essential.")
+    for name, container in containers.items():
+        linked = {link.partition(":")[0] for link in container.get("links") or []}
+        if unknown := linked - containers.keys():
+            raise EcsClientException(f"Container {name} links to unknown container {min(unknown)}.")
+        for need in container.get("dependsOn") or []:
+            _check_need(name, need, containers)
+
+
+def _check_need(name: str, need: dict[str, Any], containers: dict[str, dict[str, Any]]) -> None:
+    other, condition = containers.get(need["containerName"]), need["condition"]
+    if other is None or other["name"] == name:
+        raise EcsClientException(
+            f"Container {name} depends on unknown container {need['containerName']}, or on itself."
+        )
+    if condition in {"COMPLETE", "SUCCESS"} and other.get("essential", True):
+        raise EcsClientException(f"An essential container cannot be depended on with {condition}: {other['name']}.")
+    if condition == "HEALTHY" and not other.get("healthCheck"):
+        raise EcsClientException(f"Container {other['name']} needs a healthCheck for the condition HEALTHY.")
 
 
 def _check_mount_points(containers: list[dict[str, Any]], volumes: set[str]) -> None:

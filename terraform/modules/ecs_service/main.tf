@@ -6,6 +6,12 @@ locals {
   # A service with a data volume has one writer, always; every setting that could start a second one follows from this.
   is_single_writer = var.task_volume != null
 
+  # A folder of the data volume is a volume of its own for the task, on the same mount of the host.
+  task_volumes = local.is_single_writer ? concat(
+    [{ name = var.task_volume.name, host_path = var.task_volume.host_path, driver = var.task_volume.driver }],
+    [for name, path in var.task_volume.folders : { name = name, host_path = path, driver = null }]
+  ) : []
+
   log_group_arn = "${local.arn_prefix}:logs:${var.region}:${var.account_id}:log-group:${var.log_group_name}"
 
   container_definitions = [
@@ -132,7 +138,7 @@ resource "aws_ecs_task_definition" "this" {
   }
 
   dynamic "volume" {
-    for_each = local.is_single_writer ? [var.task_volume] : []
+    for_each = local.task_volumes
 
     content {
       name      = volume.value.name

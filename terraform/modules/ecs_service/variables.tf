@@ -182,13 +182,15 @@ variable "volume_id" {
 }
 
 variable "task_volume" {
-  description = "How the task refers to the data volume: its name (also the Name tag), and either the plugin's driver, or the host's mount path with the attribute of a host that has it mounted."
+  description = "How the task refers to the data volume: its name (also the Name tag), and either the plugin's driver, or the host's mount path with the attribute of a host that has it mounted, and folders below it."
   type = object({
     name      = string
     driver    = optional(string)
     host_path = optional(string)
     # Attribute of the container instance, and its value, without which the task is not placed.
     required_attribute = optional(object({ name = string, value = string }))
+    # Folders of the volume below host_path, by the name of the task's volume that shows each.
+    folders = optional(map(string), {})
   })
   default = null
 
@@ -213,10 +215,24 @@ variable "task_volume" {
   }
 
   validation {
+    condition = var.task_volume == null || try(alltrue([
+      for name, path in var.task_volume.folders : can(regex("^[A-Za-z0-9_-]{1,255}$", name)) && startswith(path, "${var.task_volume.host_path}/") && !strcontains(path, "/..")
+    ]), false)
+    error_message = "task_volume.folders must be below host_path, each under a name of letters, digits, hyphens and underscores: elsewhere is another disk, and a plugin shows no folders."
+  }
+
+  validation {
     condition = var.task_volume == null || try(anytrue(flatten([for definition in var.container_definitions : [
-      for mount in try(definition.mountPoints, []) : definition.name == var.container_name && mount.sourceVolume == var.task_volume.name
+      for mount in try(definition.mountPoints, []) : definition.name == var.container_name && contains(concat([var.task_volume.name], keys(var.task_volume.folders)), mount.sourceVolume)
     ]])), false)
-    error_message = "task_volume.name must be a sourceVolume of container_name's mountPoints: otherwise the container writes into itself and the data dies with it."
+    error_message = "task_volume.name, or one of its folders, must be a sourceVolume of container_name's mountPoints: otherwise the container writes into itself and the data dies with it."
+  }
+
+  validation {
+    condition = var.task_volume == null || try(alltrue(flatten([for definition in var.container_definitions : [
+      for mount in try(definition.mountPoints, []) : contains(concat([var.task_volume.name], keys(var.task_volume.folders)), mount.sourceVolume)
+    ]])), false)
+    error_message = "every sourceVolume of the mountPoints must be task_volume.name or one of its folders: the task has no other volume."
   }
 }
 

@@ -116,6 +116,39 @@ run "no_container_is_no_task" {
   expect_failures = [var.container_definitions]
 }
 
+run "a_folder_elsewhere_is_refused" {
+  command = plan
+
+  variables {
+    task_volume = { name = "guestbook-data", host_path = "/mnt/runbook/data", required_attribute = { name = "a", value = "b" }, folders = { db = "/mnt/runbook/other" } }
+  }
+
+  expect_failures = [var.task_volume]
+}
+
+run "a_plugin_shows_no_folders" {
+  command = plan
+
+  variables {
+    task_volume = { name = "guestbook-data", driver = "rexray/ebs", folders = { db = "/mnt/runbook/data/db" } }
+  }
+
+  expect_failures = [var.task_volume]
+}
+
+run "a_mount_of_a_volume_that_the_task_has_not_is_refused" {
+  command = plan
+
+  variables {
+    container_definitions = [
+      { name = "guestbook", image = "x", mountPoints = [{ sourceVolume = "guestbook-data", containerPath = "/data" }] },
+      { name = "backup", image = "x", mountPoints = [{ sourceVolume = "other", containerPath = "/all" }] },
+    ]
+  }
+
+  expect_failures = [var.task_volume]
+}
+
 run "secrets_with_wildcards_are_refused" {
   command = plan
 
