@@ -18,6 +18,7 @@ Gated = Literal[
     "40_verify_persistence",
     "45_adopt_volume",
     "50_retire_source",
+    "60_patch_hosts",
     "65_prepare_storage_driver",
     "66_change_storage_driver",
 ]
@@ -27,6 +28,7 @@ DEFAULT_GATED: tuple[Gated, ...] = (
     "30_cut_over_volume",
     "45_adopt_volume",
     "50_retire_source",
+    "60_patch_hosts",
     "65_prepare_storage_driver",
     "66_change_storage_driver",
 )

@@ -189,7 +189,8 @@ class Ecs:
 
         Returns:
             Keys `container_instance_arn, instance_id, status, agent_connected, running_tasks, attributes`
-            (name → value, or None), one mapping per instance; empty when the cluster does not exist.
+            (name → value, or None), `agent_version, docker_version` ("" when not told), one mapping per instance; empty
+            when the cluster does not exist.
 
         Source: ECS DescribeClusters, ListContainerInstances, DescribeContainerInstances.
         """
@@ -211,6 +212,8 @@ class Ecs:
                 "agent_connected": instance.get("agentConnected", False),
                 "running_tasks": instance.get("runningTasksCount", 0),
                 "attributes": {item["name"]: item.get("value") for item in instance.get("attributes", [])},
+                "agent_version": instance.get("versionInfo", {}).get("agentVersion", ""),
+                "docker_version": instance.get("versionInfo", {}).get("dockerVersion", ""),
             }
             for instance in answer["containerInstances"]
         ]

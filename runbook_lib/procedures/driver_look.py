@@ -11,15 +11,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib import checks
+from runbook_lib.errors import HostCommandError
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.inspect_source import evidence_grade
-from runbook_lib.procedures.observations import driver_of, observe_names, observe_task
+from runbook_lib.procedures.observations import driver_of, observe_names, observe_task, observe_task_volume
 from runbook_lib.procedures.provision_target import observe_machine_image
 from runbook_lib.procedures.storage_drivers import (
-    disk_of,
     mapping_of,
     observe_drivers,
-    see_volume,
 )
 
 if TYPE_CHECKING:
@@ -50,13 +49,35 @@ def look(run: Run) -> dict[str, Any]:
     run.keep_evidence("task-mapping", mapping_of(definition, facts["current"], driver.volume_name))
     _keep_machine_image(run)
     target = observe_task(run)
-    seen = see_volume(run, target["task"], target["instance_id"])
+    seen = _see_volume(run, target["task"], target["instance_id"])
     facts |= names | {"task": target["task"], "instance_id": target["instance_id"], "seen": seen}
     if not seen.get("filesystem_uuid"):
         return facts | {"disk_checks": [], "sentinel_names": ""}
     _note_volume(run, seen)
-    found = driver.check_disk(disk_of(seen))
+    found = driver.check_disk(_disk_of(seen))
     return facts | {"disk_checks": [check.as_json() for check in found], "sentinel_names": sentinel_volume(seen)}
+
+
+def _see_volume(run: Run, task: Facts | None, instance_id: str) -> dict[str, Any]:
+    """Return what the running container sees of the volume, as host script `inspect_target`, or why nobody can tell."""
+    if task is None:
+        return {}
+    try:
+        return observe_task_volume(run, dict(task), instance_id)
+    except HostCommandError as error:
+        return {"error": str(error)}
+
+
+def _disk_of(seen: Facts) -> dict[str, Any]:
+    """Return the disk below a container's view as the storage drivers look at it: as `inspect_source.disk_facts`."""
+    device = seen.get("device") or {}
+    return {
+        "path": device.get("path", ""),
+        "filesystem_type": seen.get("filesystem_type") or device.get("fstype", ""),
+        "filesystem_uuid": seen.get("filesystem_uuid") or device.get("uuid", ""),
+        "partition_table_type": device.get("pttype", ""),
+        "children": list(device.get("children", ())),
+    }
 
 
 def _keep_machine_image(run: Run) -> None:

@@ -59,15 +59,37 @@ def check_only_driver(facts: Facts) -> Sequence[Check]:
     Returns:
         The guard's checks, and one more.
     """
-    others = [change["address"] for change in facts["changes"] if change["address"] not in _OF_THE_DRIVER]
+    return check_only(
+        facts,
+        _OF_THE_DRIVER,
+        "plan-changes-the-driver-only",
+        "changes of launch template, group, the hosts' policy and task definition only",
+        "a change of the storage driver brings no other change with it, and no apply moves the running task",
+    )
+
+
+def check_only(facts: Facts, addresses: Sequence[str], check_id: str, expected: str, why: str) -> Sequence[Check]:
+    """Return whether the plan changes nothing but some resources.
+
+    Args:
+        facts: As `observe_root`.
+        addresses: Their addresses.
+        check_id: Id of the check.
+        expected: What may change, in words.
+        why: Why nothing else may.
+
+    Returns:
+        The guard's checks, and this one.
+    """
+    others = [change["address"] for change in facts["changes"] if change["address"] not in addresses]
     return (
         *check_root(facts),
         Check(
-            "plan-changes-the-driver-only",
+            check_id,
             passed=not others,
-            expected="changes of launch template, group, the hosts' policy and task definition only",
+            expected=expected,
             observed=", ".join(others) or "so",
-            why="a change of the storage driver brings no other change with it, and no apply moves the running task",
+            why=why,
             fix="bring the other parameters to what runs, or apply their change first: 10_provision_target",
         ),
     )
