@@ -17,7 +17,6 @@ from runbook_lib.procedures.driver_plan import check_only
 from runbook_lib.procedures.driver_steps import for_change, in_other_notebook
 from runbook_lib.procedures.host_image import check_images, choose_host_image, describe_images, say_image
 from runbook_lib.procedures.observations import observe_task
-from runbook_lib.procedures.persistence import check_persistence
 from runbook_lib.procedures.storage_drivers import is_settled
 from runbook_lib.procedures.verify_persistence import data_step
 from runbook_lib.steps import Step
@@ -48,6 +47,8 @@ IDS: Mapping[str, str] = {
     "complete-storage-driver": "complete-patch",
 }
 """Step of 65 or 66 → the one that does the same here."""
+_NEEDS = {**IDS, "change-task-definition": IDS["copy-volume-before-change"]}
+"""The revision stays: what waits for it to change waits here until the volume has left the former host."""
 
 _OF_THE_HOSTS = ("module.ecs_cluster.aws_launch_template.this", "module.ecs_cluster.aws_autoscaling_group.this")
 _OTHER_WORDS: Mapping[str, Mapping[str, Any]] = {
@@ -116,7 +117,7 @@ def _with_proof(step: Step) -> Step:
         return {"desired_count": observe_task(run)["service"].get("desired_count", 0), "task": None, "comparison": None}
 
     moved = for_change(step, step.step_id, NOTEBOOK, observe=observe)
-    return in_other_notebook(moved, NOTEBOOK, {"start-changed-service": IDS["start-changed-service"]})
+    return in_other_notebook(moved, NOTEBOOK, _NEEDS)
 
 
 def _removal(step: Step) -> Step:
@@ -140,9 +141,8 @@ def _removal(step: Step) -> Step:
             ),
         )
 
-    return in_other_notebook(
-        step, NOTEBOOK, IDS, observe=observe, check=check, **_OTHER_WORDS["remove-former-hosts"]
-    )
+    words = _OTHER_WORDS["remove-former-hosts"]
+    return in_other_notebook(step, NOTEBOOK, _NEEDS, observe=observe, check=check, **words)
 
 
 def _newest_proof(run: Run) -> str:
@@ -151,7 +151,7 @@ def _newest_proof(run: Run) -> str:
 
 
 def _patched(step: Step) -> Step:
-    return in_other_notebook(step, NOTEBOOK, IDS, **_OTHER_WORDS.get(step.step_id, {}))
+    return in_other_notebook(step, NOTEBOOK, _NEEDS, **_OTHER_WORDS.get(step.step_id, {}))
 
 
 def _move() -> list[Step]:
