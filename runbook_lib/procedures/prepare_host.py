@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from runbook_lib.errors import ActionError, OutsideError, StepError, VerificationError
+from runbook_lib.errors import TakenBackError
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.driver_plan import PREPARE, PROVISION_ID
 from runbook_lib.procedures.provision_target import observe_registration, verify_registration
@@ -19,6 +19,7 @@ LAUNCH_ID = "launch-container-instance"
 LAUNCH_IDS = (LAUNCH_ID, "launch-patched-instance")
 """This step, by its name in 65 and in 60."""
 _IN_SERVICE = ("Pending", "InService")
+_LAUNCH_S, _POLL_S = 300.0, 0.5
 
 
 def _observe(run: Run) -> dict[str, Any]:
@@ -39,7 +40,6 @@ def _observe(run: Run) -> dict[str, Any]:
         "drivers": drivers,
         "group_name": group_name,
         "group": group,
-        "launch_problem": _launch_problem(run, group_name),
         "idle": idle,
         "staying": sorted(staying),
         "coming": sorted(staying - set(drivers["former"])),
@@ -80,11 +80,33 @@ def _check(facts: Facts) -> Sequence[Check]:
 
 
 def _launch(run: Run, before: Facts) -> None:
-    """Use a host of the wanted driver that drains, else launch one from the newest launch template."""
+    """Use a host of the wanted driver that drains, else launch one from the newest launch template.
+
+    Auto Scaling goes on trying when the Availability Zone has no capacity: then the group wants as many as before.
+    """
     if before["idle"]:
         run.container_hosts.set_status(list(before["idle"]), "ACTIVE")
     elif not before["coming"]:
         run.container_hosts.set_desired(before["group_name"], len(before["staying"]) + 1)
+        _wait_for_member(run, before)
+
+
+def _wait_for_member(run: Run, before: Facts) -> None:
+    """Wait until the group has one member more; take the launch back when Auto Scaling says that it failed."""
+    group_name, staying = before["group_name"], before["staying"]
+    deadline = run.clock.monotonic() + _LAUNCH_S
+    while run.clock.monotonic() < deadline:
+        members = run.container_hosts.group(group_name)["members"]
+        if {one for one, state in members.items() if state.startswith(_IN_SERVICE)} - set(staying):
+            return
+        if problem := _launch_problem(run, group_name):
+            run.container_hosts.set_desired(group_name, len(staying))
+            raise TakenBackError(
+                f"no instance could be launched: {problem} The service, its host and the volume are as they were, and "
+                f"the group wants {len(staying)} again. Run again when there is capacity, or with other "
+                "target.instance_types"
+            )
+        run.clock.sleep(_POLL_S)
 
 
 def _verify(before: Facts, after: Facts) -> Sequence[Check]:
@@ -103,29 +125,6 @@ def _verify(before: Facts, after: Facts) -> Sequence[Check]:
     )
 
 
-def _is_refused(facts: Facts) -> str:
-    """Return why no instance comes: Auto Scaling goes on trying, but the Availability Zone has none to give."""
-    return "" if facts["coming"] or facts["idle"] else str(facts["launch_problem"])
-
-
-def _want_as_before(run: Run, error: StepError) -> StepError:
-    """Let the group want as many instances as it has, when it cannot launch the one more."""
-    facts = _observe(run)
-    group, refused, serving = facts["group"], _is_refused(facts), len(facts["staying"])
-    if not refused or error.changed == "no" or group["desired"] <= serving:
-        return error
-    try:
-        run.container_hosts.set_desired(facts["group_name"], serving)
-    except OutsideError as stopped:
-        return ActionError(error.step_id, f"{error.message}. The group still wants {group['desired']}: {stopped}")
-    return VerificationError(
-        error.step_id,
-        f"no instance could be launched: {refused}. The service, its host and the volume are as they were, and the "
-        f"group wants {serving} again. Run again when there is capacity, or with other target.instance_types",
-        changed="no",
-    )
-
-
 LAUNCH_CONTAINER_INSTANCE = Step(
     LAUNCH_ID,
     PREPARE,
@@ -139,6 +138,4 @@ LAUNCH_CONTAINER_INSTANCE = Step(
     timeout_s=900,
     poll_s=1.0,
     waits_for="the instance boots, prepares the storage driver and joins the cluster",
-    hopeless=_is_refused,
-    on_failure=_want_as_before,
 )
