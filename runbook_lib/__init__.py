@@ -85,6 +85,17 @@ _PROCEDURES = {
         "remove_unpatched_hosts",
         "complete_patch",
     ),
+    "deploy_image": (
+        "check_deployment",
+        "pull_new_image",
+        "register_image",
+        "create_snapshot_before_deployment",
+        "complete_snapshot_before_deployment",
+        "take_manifest_before_deployment",
+        "deploy_image",
+        "verify_data_after_deployment",
+        "verify_plan_after_deployment",
+    ),
     "prepare_storage_driver": (
         "check_storage_driver",
         "withhold_volume",

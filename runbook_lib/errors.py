@@ -17,7 +17,7 @@
     │  ├─ TerraformError
     │  ├─ HostCommandError
     │  ├─ SignatureError
-    │  └─ TakenBackError             nothing changed; what an act had begun was taken back
+    │  └─ TakenBackError             what an act had begun was taken back
     ├─ SandboxError              3   the local sandbox cannot start, or is not what was asked for
     └─ NotebookError             5   the notebook or its kernel failed
 
@@ -154,9 +154,16 @@ class OutsideError(RunbookError):
 
 
 class TakenBackError(OutsideError):
-    """What an act had begun could not be done, and was taken back: the world is as it was before the act."""
+    """What an act had begun could not be done, and was taken back.
 
-    changed = "no"
+    Args:
+        message: What could not be done, how things are now, and what to do.
+        changed: `no` when the world is as it was before the act; `yes` when something of it stays.
+    """
+
+    def __init__(self, message: str, changed: str = "no") -> None:
+        self.changed = changed
+        super().__init__(message)
 
 
 class AwsError(OutsideError):

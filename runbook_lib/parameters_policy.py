@@ -19,6 +19,7 @@ Gated = Literal[
     "45_adopt_volume",
     "50_retire_source",
     "60_patch_hosts",
+    "61_deploy_image",
     "65_prepare_storage_driver",
     "66_change_storage_driver",
 ]
@@ -29,6 +30,7 @@ DEFAULT_GATED: tuple[Gated, ...] = (
     "45_adopt_volume",
     "50_retire_source",
     "60_patch_hosts",
+    "61_deploy_image",
     "65_prepare_storage_driver",
     "66_change_storage_driver",
 )

@@ -39,6 +39,15 @@ def _task_facts(task: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _deployment_facts(deployment: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "status": deployment["status"],
+        "task_definition_arn": deployment["taskDefinition"],
+        "rollout_state": deployment.get("rolloutState", ""),
+        "failed_tasks": deployment.get("failedTasks", 0),
+    }
+
+
 class Ecs:
     """One cluster and the service in it.
 
@@ -58,8 +67,10 @@ class Ecs:
 
         Returns:
             Keys `exists, status, desired_count, running_count, pending_count, minimum_healthy_percent,
-            maximum_percent, availability_zone_rebalancing, rollout_state, failed_tasks, task_definition_arn, events[]`
-            (newest five messages); only `exists` = False when there is none.
+            maximum_percent, availability_zone_rebalancing, rollout_state, failed_tasks, task_definition_arn, controller,
+            strategy, returns_by_itself` (whether the circuit breaker leads back), `deployments[] {status,
+            task_definition_arn, rollout_state, failed_tasks}, events[]` (newest five messages); only `exists` = False
+            when there is none.
 
         Source: ECS DescribeClusters, DescribeServices.
         """
@@ -72,6 +83,7 @@ class Ecs:
             return {"exists": False}
         service = found[0]
         deployment = service.get("deploymentConfiguration", {})
+        breaker = deployment.get("deploymentCircuitBreaker", {})
         primary: dict[str, Any] = next((d for d in service.get("deployments", []) if d["status"] == "PRIMARY"), {})
         return {
             "exists": True,
@@ -85,6 +97,10 @@ class Ecs:
             "rollout_state": primary.get("rolloutState", ""),
             "failed_tasks": primary.get("failedTasks", 0),
             "task_definition_arn": service.get("taskDefinition", ""),
+            "controller": service.get("deploymentController", {}).get("type", "ECS"),
+            "strategy": deployment.get("strategy", "ROLLING"),
+            "returns_by_itself": breaker.get("enable", False) and breaker.get("rollback", False),
+            "deployments": [_deployment_facts(one) for one in service.get("deployments", [])],
             "events": [event["message"] for event in service.get("events", [])[:5]],
         }
 

@@ -49,7 +49,7 @@ def look(run: Run) -> dict[str, Any]:
     run.keep_evidence("task-mapping", mapping_of(definition, facts["current"], driver.volume_name))
     _keep_machine_image(run)
     target = observe_task(run)
-    seen = _see_volume(run, target["task"], target["instance_id"])
+    seen = see_volume(run, target["task"], target["instance_id"])
     facts |= names | {"task": target["task"], "instance_id": target["instance_id"], "seen": seen}
     if not seen.get("filesystem_uuid"):
         return facts | {"disk_checks": [], "sentinel_names": ""}
@@ -58,8 +58,17 @@ def look(run: Run) -> dict[str, Any]:
     return facts | {"disk_checks": [check.as_json() for check in found], "sentinel_names": sentinel_volume(seen)}
 
 
-def _see_volume(run: Run, task: Facts | None, instance_id: str) -> dict[str, Any]:
-    """Return what the running container sees of the volume, as host script `inspect_target`, or why nobody can tell."""
+def see_volume(run: Run, task: Facts | None, instance_id: str) -> dict[str, Any]:
+    """Return what the running container sees of the volume, or why nobody can tell.
+
+    Args:
+        run: The open run, with evidence `task-mapping`.
+        task: The running task, or None.
+        instance_id: Where it runs.
+
+    Returns:
+        As host script `inspect_target`, or key `error`, or nothing without a task.
+    """
     if task is None:
         return {}
     try:

@@ -37,8 +37,18 @@ _OF_THE_DRIVER = (
 """What a storage driver is made of in Terraform. Neither the service nor the volume is."""
 
 
-def _observe_prepared(run: Run) -> dict[str, Any]:
-    """Return the plan in which everything that runs stays; keep which revision the service shall use."""
+def observe_prepared(run: Run) -> dict[str, Any]:
+    """Return the plan in which everything that runs stays; keep which revision the service shall use.
+
+    Args:
+        run: The open run, with evidence `task-mapping` and `machine-image`.
+
+    Returns:
+        As `observe_root`, plus `drivers` (as `observe_drivers`).
+
+    Changes:
+        Files of the run folder; evidence `storage-driver`.
+    """
     drivers = observe_drivers(run)
     kept = {
         "kept_task_definition_arn": drivers["service"].get("task_definition_arn"),
@@ -120,7 +130,7 @@ PROVISION_STORAGE_DRIVER = Step(
     PROVISION_ID,
     PREPARE,
     "Register the next revision and launch template with Terraform, the service kept as it is",
-    _observe_prepared,
+    observe_prepared,
     plan_root,
     apply_root,
     is_done=is_root_reached,

@@ -55,12 +55,29 @@ def _check_hot_manifest(facts: Facts) -> Sequence[Check]:
 
 def _take_hot_manifest(run: Run, before: Facts) -> None:
     """Take a manifest in the container while the service runs."""
+    take_of_running(run, before, HOT, "hot")
+
+
+def take_of_running(run: Run, seen: Facts, name: str, phase: str, **options: Any) -> None:
+    """Take a manifest in the container while the service runs, with the share of the host that the policy allows.
+
+    Args:
+        run: The open run.
+        seen: Keys `task`, `instance_id`.
+        name: Evidence name.
+        phase: Word for the journal.
+        **options: As `build_manifest`.
+
+    Changes:
+        As `take_manifest`.
+    """
     policy = run.parameters.policy
     share: dict[str, Any] = {"nice": policy.manifest_nice}
     if policy.manifest_io_class != "none":
         share["io_class"] = policy.manifest_io_class
-    host, path = run.host(before["instance_id"]), run.evidence("task-mapping")["container_path"]
-    take_manifest(run, host, HOT, "hot", container=container_of(run, before["task"]), container_path=path, **share)
+    host, path = run.host(seen["instance_id"]), run.evidence("task-mapping")["container_path"]
+    where = {"container": container_of(run, seen["task"]), "container_path": path}
+    take_manifest(run, host, name, phase, **where, **share, **options)
 
 
 def _verify_hot_manifest(_before: Facts, after: Facts) -> Sequence[Check]:
