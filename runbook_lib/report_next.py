@@ -79,12 +79,11 @@ def _after_success(run_id: str, in_run: str, acted: set[str], way_back: list[tup
         ]
     if not acted:
         return [("It is so already; nothing was changed.", f"runbook verify runs/{run_id}")]
-    if CHANGE in acted:
-        return way_back if VERIFY in acted else [(_PROVE, f"runbook run {VERIFY} {in_run} --execute"), *way_back]
+    if {CHANGE, PATCH, DEPLOY} & acted:
+        proved = VERIFY in acted or CHANGE not in acted  # the others prove the data themselves
+        return way_back if proved else [(_PROVE, f"runbook run {VERIFY} {in_run} --execute"), *way_back]
     if PREPARE in acted:
         return [(_CHANGE, f"runbook run {CHANGE} {in_run} --execute"), *way_back]
-    if {PATCH, DEPLOY} & acted and CUT_OVER not in acted:
-        return way_back
     if ADOPT in acted:
         return [(_BAKE, f"runbook run {RETIRE} {in_run} --execute"), *way_back]
     return [("Go on in the same run; what is done is skipped.", f"runbook run all {in_run} --execute"), *way_back]

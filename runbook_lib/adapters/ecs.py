@@ -67,8 +67,8 @@ class Ecs:
 
         Returns:
             Keys `exists, status, desired_count, running_count, pending_count, minimum_healthy_percent,
-            maximum_percent, availability_zone_rebalancing, rollout_state, failed_tasks, task_definition_arn, controller,
-            strategy, returns_by_itself` (whether the circuit breaker leads back), `deployments[] {status,
+            maximum_percent, availability_zone_rebalancing, rollout_state, failed_tasks, task_definition_arn,
+            controller, strategy, returns_by_itself` (whether the circuit breaker leads back), `deployments[] {status,
             task_definition_arn, rollout_state, failed_tasks}, events[]` (newest five messages); only `exists` = False
             when there is none.
 

@@ -16,7 +16,6 @@ from runbook_lib.procedures.driver_plan import PROVISION_STORAGE_DRIVER, check_o
 from runbook_lib.procedures.image_of_service import (
     DEPLOYMENT,
     NOTEBOOK,
-    PULL_ID,
     PULL_NEW_IMAGE,
     digest_on,
     only_reads,
@@ -26,7 +25,7 @@ from runbook_lib.procedures.image_of_service import (
 )
 from runbook_lib.procedures.manifest_before import BEFORE, HOT, before_event
 from runbook_lib.procedures.manifest_of_change import take_of_running
-from runbook_lib.procedures.observations import observe_task, observe_volume
+from runbook_lib.procedures.observations import observe_task
 from runbook_lib.procedures.outage import open_outage_utc
 from runbook_lib.procedures.persistence import observe_persistence
 from runbook_lib.procedures.roll_out import DEPLOY_ID, DEPLOY_IMAGE

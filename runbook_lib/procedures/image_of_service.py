@@ -149,7 +149,7 @@ def _check(facts: Facts) -> Sequence[Check]:
 
 
 def _pull(run: Run, before: Facts) -> None:
-    """Pull on every host what was asked for; the first answer says which digest that is, and the others get that one."""
+    """Pull on every host what was asked for; the first answer says which digest it is, and the others get that one."""
     region = run.parameters.aws.region if ".dkr.ecr." in before["asked"] else None
     for instance_id in before["hosts"]:
         image = wanted_image(run)

@@ -51,7 +51,8 @@ def _observe_on(run: Run, revision: str) -> dict[str, Any]:
     task = target["task"]
     if task is None or task["task_definition_arn"] != revision:
         task = None
-    outage = observe_outage(run, lambda: target_urls(run), up=task is not None)
+    up = task is not None and _is_completed(target["service"], revision)  # what answers before may not stay
+    outage = observe_outage(run, lambda: target_urls(run), up=up)
     return {
         "service": target["service"],
         "task": task,
@@ -63,15 +64,18 @@ def _observe_on(run: Run, revision: str) -> dict[str, Any]:
     }
 
 
+def _is_completed(service: Facts, revision: str) -> bool:
+    return service.get("task_definition_arn") == revision and service.get("rollout_state") == "COMPLETED"
+
+
 def _verify_on(facts: Facts, revision: str) -> Sequence[Check]:
     """Return whether the service runs on a revision, healthy, on this volume, and answers its users."""
     service, task = facts["service"], facts["task"]
-    completed = service.get("task_definition_arn") == revision and service.get("rollout_state") == "COMPLETED"
     reason = "; ".join(facts["stopped_reasons"][-1:] or service.get("events", [])[:1])
     return (
         Check(
             "deployment-completed",
-            passed=bool(revision) and completed,
+            passed=bool(revision) and _is_completed(service, revision),
             expected=f"the deployment of {revision} COMPLETED, its task healthy",
             observed=f"{service.get('task_definition_arn', 'no service')} {service.get('rollout_state', '')}".strip(),
             why="ECS calls it completed when the task's health check passes",
@@ -117,7 +121,7 @@ def _check(facts: Facts) -> Sequence[Check]:
 
 
 def _deploy(run: Run, before: Facts) -> None:
-    """Let the service use the revision and wait; when it does not become healthy, see to it that the former one is back.
+    """Let the service use the revision and wait; when it does not become healthy, see the former one back.
 
     The outage begins when ECS stops the task.
     """
@@ -148,6 +152,8 @@ def _problem(facts: Facts) -> str:
 def _return(run: Run, failed: Facts, problem: str) -> None:
     """Wait until the former revision serves again, going back where ECS has not; then say so.
 
+    The outage lasts until then: that an unhealthy task answered in between is no end of it.
+
     Raises:
         TakenBackError: always; what failed, and what serves now.
     """
@@ -157,6 +163,8 @@ def _return(run: Run, failed: Facts, problem: str) -> None:
     deadline = run.clock.monotonic() + _RETURNS_S
     facts = _observe_on(run, former)
     while not all(check.passed for check in _verify_on(facts, former)) and run.clock.monotonic() < deadline:
+        if not _is_completed(facts["service"], former):
+            run.outage_probe(lambda: target_urls(run)).forget_answer()
         run.clock.sleep(_POLL_S)
         facts = _observe_on(run, former)
     open_points = [check.sentence() for check in _verify_on(facts, former) if not check.passed]
