@@ -83,7 +83,7 @@ _PROCEDURES = {
         "release_gate_after_patch",
         "verify_data_on_patched_host",
         "remove_unpatched_hosts",
-        "complete_patch",
+        "verify_plan_after_patch",
     ),
     "deploy_image": (
         "check_deployment",

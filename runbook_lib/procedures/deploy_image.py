@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.driver_look import check_change, look
-from runbook_lib.procedures.driver_plan import PROVISION_STORAGE_DRIVER, check_only, observe_prepared
+from runbook_lib.procedures.driver_plan import PROVISION_STORAGE_DRIVER, check_only, observe_prepared, verify_plan
 from runbook_lib.procedures.image_of_service import (
     DEPLOYMENT,
     NOTEBOOK,
@@ -31,7 +31,6 @@ from runbook_lib.procedures.persistence import observe_persistence
 from runbook_lib.procedures.roll_out import DEPLOY_ID, DEPLOY_IMAGE
 from runbook_lib.procedures.snapshot_volume import COMPLETE_HOT_SNAPSHOT, CREATE_HOT_SNAPSHOT
 from runbook_lib.procedures.storage_drivers import CHANGE
-from runbook_lib.procedures.target_root import is_root_reached, observe_root, plan_root, verify_root
 from runbook_lib.procedures.verify_persistence import data_step
 from runbook_lib.steps import Step
 
@@ -194,10 +193,6 @@ def _observe_data(run: Run) -> dict[str, Any]:
     return observe_persistence(run, "manifest-after", "after", since_ns=int(before_event(run).fields["since_ns"]))
 
 
-def _check_plan(facts: Facts) -> Sequence[Check]:
-    return tuple(replace(check, needs=DEPLOY_ID) for check in verify_root(facts, facts))
-
-
 CHECK_DEPLOYMENT = Step(
     "check-deployment",
     NOTEBOOK,
@@ -238,16 +233,6 @@ VERIFY_DATA = replace(
     notebook=NOTEBOOK,
 )
 
-VERIFY_PLAN = Step(
-    "verify-plan-after-deployment",
-    NOTEBOOK,
-    "Verify that Terraform would change nothing",
-    observe_root,
-    plan_root,
-    is_done=is_root_reached,
-    check=_check_plan,
-)
-
 STEPS = (
     CHECK_DEPLOYMENT,
     _unless_deployed(PULL_NEW_IMAGE),
@@ -257,5 +242,5 @@ STEPS = (
     _unless_deployed(TAKE_MANIFEST),
     _unless_deployed(DEPLOY_IMAGE),  # the outage
     VERIFY_DATA,
-    VERIFY_PLAN,
+    verify_plan("verify-plan-after-deployment", NOTEBOOK, DEPLOY_ID),
 )

@@ -126,6 +126,28 @@ def _check_completed(facts: Facts) -> Sequence[Check]:
     )
 
 
+def verify_plan(step_id: str, notebook: str, needs: str) -> Step:
+    """Return the step that verifies that Terraform would change nothing.
+
+    Args:
+        step_id: Its id.
+        notebook: Its notebook.
+        needs: The step before which a plan may still have changes.
+
+    Returns:
+        The step; it only reads.
+    """
+    return Step(
+        step_id,
+        notebook,
+        "Verify that Terraform would change nothing",
+        observe_root,
+        plan_root,
+        is_done=is_root_reached,
+        check=lambda facts: tuple(replace(check, needs=needs) for check in verify_root(facts, facts)),
+    )
+
+
 PROVISION_STORAGE_DRIVER = Step(
     PROVISION_ID,
     PREPARE,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures import change_storage_driver, prepare_storage_driver
 from runbook_lib.procedures.driver_look import check_change, look
-from runbook_lib.procedures.driver_plan import check_only
+from runbook_lib.procedures.driver_plan import check_only, verify_plan
 from runbook_lib.procedures.driver_steps import for_change, in_other_notebook
 from runbook_lib.procedures.host_image import check_images, choose_host_image, describe_images, say_image
 from runbook_lib.procedures.observations import observe_task
@@ -44,7 +44,6 @@ IDS: Mapping[str, str] = {
     "start-changed-service": "start-patched-service",
     "release-gate-after-change": "release-gate-after-patch",
     "remove-former-hosts": "remove-unpatched-hosts",
-    "complete-storage-driver": "complete-patch",
 }
 """Step of 65 or 66 → the one that does the same here."""
 _NEEDS = {**IDS, "change-task-definition": IDS["copy-volume-before-change"]}
@@ -77,7 +76,6 @@ _OTHER_WORDS: Mapping[str, Mapping[str, Any]] = {
     "verify-before-change": {"title": "Verify the volume on the patched host before the application starts"},
     "start-changed-service": {"title": "Start the service on the patched host and prove that it sees this volume"},
     "remove-former-hosts": {"title": "Remove the hosts of the former image"},
-    "complete-storage-driver": {"title": "Verify that Terraform would change nothing more"},
 }
 
 
@@ -161,15 +159,15 @@ def _move() -> list[Step]:
 
 
 _STEPS = {step.step_id: step for step in _move()}
-_LAST = ("remove-former-hosts", "complete-storage-driver")
+_LAST = "remove-former-hosts"
 VERIFY_DATA = _with_proof(
     data_step(VERIFY_ID, "Verify sentinel and manifest inside the container", "manifest-after", "after")
 )
 
 STEPS = (
     CHECK_HOSTS,
-    *(_patched(step) for step_id, step in _STEPS.items() if step_id not in _LAST),
+    *(_patched(step) for step_id, step in _STEPS.items() if step_id != _LAST),
     VERIFY_DATA,
-    _removal(_STEPS[_LAST[0]]),
-    _patched(_STEPS[_LAST[1]]),
+    _removal(_STEPS[_LAST]),
+    verify_plan("verify-plan-after-patch", NOTEBOOK, IDS[_LAST]),
 )
