@@ -33,7 +33,7 @@ class Service:
         self.migration = document["migration"]
 
     def run(self, *notebooks, execute=True, **target):
-        """Run notebooks in a new run with other values of the parameters' target; return how it ended, and its folder."""
+        """Run notebooks in a new run, with other values below `target`; return how it ended, and its folder."""
         archive, file = self._folder / "runs", self._folder / "parameters.yaml"
         migration = self.migration | {"target": self.migration["target"] | target}
         file.write_text(yaml.safe_dump({"migration": migration}), "utf-8")
@@ -74,7 +74,7 @@ class Service:
 
     def fault(self, kind, **options):
         """Switch a fault on."""
-        self.sandbox.control("POST", "/_sandbox/faults", {"kind": kind, **options})
+        self.sandbox.control("POST", "/_sandbox/faults", {"name": kind, **options})
 
     def mend(self):
         """Switch every fault off."""
