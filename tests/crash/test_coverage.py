@@ -30,7 +30,7 @@ def modules_with_strikes(kind):
     found = {}
     for path in sorted(Path(__file__).parent.glob(f"test_{kind}_*.py")):
         for node in ast.parse(path.read_text("utf-8")).body:
-            if isinstance(node, ast.Assign) and node.targets[0].id == "STRIKES":
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "STRIKES":
                 found[path.name] = ast.literal_eval(node.value)
     return found
 
