@@ -16,7 +16,8 @@
     │  ├─ AwsError
     │  ├─ TerraformError
     │  ├─ HostCommandError
-    │  └─ SignatureError
+    │  ├─ SignatureError
+    │  └─ TakenBackError             what an act had begun was taken back
     ├─ SandboxError              3   the local sandbox cannot start, or is not what was asked for
     └─ NotebookError             5   the notebook or its kernel failed
 
@@ -107,10 +108,19 @@ class ApprovalError(StepError):
 
 
 class ActionError(StepError):
-    """The act failed; something may have changed."""
+    """The act failed; something may have changed.
+
+    Args:
+        step_id: The step.
+        message: What failed.
+        changed: `no` when the act was taken back.
+    """
 
     exit_code = 4
-    changed = "maybe"
+
+    def __init__(self, step_id: str, message: str, changed: str = "maybe") -> None:
+        self.changed = changed
+        super().__init__(step_id, message)
 
 
 class VerificationError(StepError):
@@ -140,6 +150,20 @@ class OutsideError(RunbookError):
     """Something outside this process answered with an error; adapters raise its subclasses."""
 
     exit_code = 4
+    changed = "maybe"
+
+
+class TakenBackError(OutsideError):
+    """What an act had begun could not be done, and was taken back.
+
+    Args:
+        message: What could not be done, how things are now, and what to do.
+        changed: `no` when the world is as it was before the act; `yes` when something of it stays.
+    """
+
+    def __init__(self, message: str, changed: str = "no") -> None:
+        self.changed = changed
+        super().__init__(message)
 
 
 class AwsError(OutsideError):

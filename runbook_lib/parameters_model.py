@@ -125,7 +125,9 @@ class Target(Section):
     instance_types: Annotated[tuple[kind.InstanceType, ...], ListOf] = Field(min_length=1)
     """x86_64 instance types in order of preference; several help when one has no capacity."""
     image: kind.ImageReference | None = None
-    """Image to run instead of the compose file's; pin it by digest."""
+    """Image to run instead of the compose file's, and the one that 61_deploy_image deploys; pin it by digest."""
+    deployment: Literal["stop_then_start", "overlap", "blue_green"] = "stop_then_start"
+    """How 61_deploy_image replaces the task; a writer on one volume can only be stopped and then started."""
     cpu: int | None = Field(default=None, ge=2, le=10240)
     """CPU units of the container, 1024 for one vCPU; without it the compose file's limit, else 256."""
     memory_mib: int | None = Field(default=None, ge=6)

@@ -18,6 +18,8 @@ Gated = Literal[
     "40_verify_persistence",
     "45_adopt_volume",
     "50_retire_source",
+    "60_patch_hosts",
+    "61_deploy_image",
     "65_prepare_storage_driver",
     "66_change_storage_driver",
 ]
@@ -27,6 +29,8 @@ DEFAULT_GATED: tuple[Gated, ...] = (
     "30_cut_over_volume",
     "45_adopt_volume",
     "50_retire_source",
+    "60_patch_hosts",
+    "61_deploy_image",
     "65_prepare_storage_driver",
     "66_change_storage_driver",
 )

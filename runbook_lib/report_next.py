@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runbook_lib.model import RunStatus
-from runbook_lib.report_status import ADOPT, CHANGE, CUT_OVER, PREPARE, RETIRE, ROLL_BACK, VERIFY
+from runbook_lib.report_status import ADOPT, CHANGE, CUT_OVER, DEPLOY, PATCH, PREPARE, RETIRE, ROLL_BACK, VERIFY
 
 Report = Mapping[str, Any]
 
@@ -15,6 +15,10 @@ _BAKE = "Let it run for the bake time of your policy, then retire the source: th
 _CHANGE = "Everything slow is done; change the driver when a short outage may begin."
 _PROVE = "Prove the data whole, with a restarted task and another instance."
 _REVIEW = "Something was done without the approval that the policy wants: somebody else reviews it."
+_FORMER_AGAIN = {
+    PATCH: "Or go back to the former machine image: the same notebook, with its id in target.ami_id.",
+    DEPLOY: "Or go back to the former image: the same notebook, with its digest in target.image.",
+}
 _FORMER = "Or go back to the former driver: the same notebooks, with the parameters that name it."
 
 
@@ -35,8 +39,11 @@ def _by_status(report: Report) -> list[tuple[str, str]]:
     run_id, status = report["run_id"], RunStatus(report["status"])
     in_run = f"--run-id {run_id}"
     acted = {step["notebook"] for step in report["steps"] if step["executed"] and step["status"] != "skipped"}
-    began = any(CUT_OVER <= name < PREPARE or name >= ROLL_BACK for name in acted)
+    began = any(CUT_OVER <= name < PATCH or name >= ROLL_BACK for name in acted)
     way_back = [(_BACK, f"runbook roll-back {run_id} --execute")] if began and RETIRE not in acted else []
+    for notebook, text in _FORMER_AGAIN.items():
+        if notebook in acted:
+            way_back = [(text, f"runbook run {notebook} -f FORMER.yaml --execute")]
     if {PREPARE, CHANGE} & acted:
         way_back = [(_FORMER, f"runbook run {PREPARE} {CHANGE} -f FORMER.yaml --execute")]
     if status is RunStatus.PLANNED:
@@ -72,8 +79,9 @@ def _after_success(run_id: str, in_run: str, acted: set[str], way_back: list[tup
         ]
     if not acted:
         return [("It is so already; nothing was changed.", f"runbook verify runs/{run_id}")]
-    if CHANGE in acted:
-        return way_back if VERIFY in acted else [(_PROVE, f"runbook run {VERIFY} {in_run} --execute"), *way_back]
+    if {CHANGE, PATCH, DEPLOY} & acted:
+        proved = VERIFY in acted or CHANGE not in acted  # the others prove the data themselves
+        return way_back if proved else [(_PROVE, f"runbook run {VERIFY} {in_run} --execute"), *way_back]
     if PREPARE in acted:
         return [(_CHANGE, f"runbook run {CHANGE} {in_run} --execute"), *way_back]
     if ADOPT in acted:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runbook_lib.model import EvidenceGrade, RunStatus
-from runbook_lib.report_status import CHANGE, CUT_OVER
+from runbook_lib.report_status import CHANGE, CUT_OVER, DEPLOY, PATCH
 
 Report = Mapping[str, Any]
 
@@ -18,6 +18,13 @@ _CHANGED = {
     "yes": "Something was changed.",
 }
 _OWN = ("written", "removed")
+_MOVED = {
+    CHANGE: ("Storage driver changed", "Changed"),
+    PATCH: ("Hosts patched", "Patched"),
+    DEPLOY: ("Image deployed", "Deployed"),
+    CUT_OVER: ("Migrated", "Cut over"),
+}
+"""Notebook that stops the service and starts it again → what is so afterwards, verified and not."""
 
 
 @dataclass(frozen=True)
@@ -186,13 +193,16 @@ def _why_back(report: Report) -> str:
 
 def _succeeded(report: Report) -> Headline:
     acted = {step["notebook"] for step in report["steps"] if step["executed"] and step["status"] != "skipped"}
-    if CHANGE not in acted and not any(s["notebook"] == CUT_OVER and s["executed"] for s in report["steps"]):
+    if any(step["notebook"] == CUT_OVER and step["executed"] for step in report["steps"]):
+        acted.add(CUT_OVER)
+    moved = next((name for name in _MOVED if name in acted), "")
+    if not moved:
         done = ", ".join(dict.fromkeys(step["notebook"] for step in report["steps"] if step["executed"]))
         return Headline("Succeeded.", "good", f"Done so far: {done}. The service was not interrupted.")
     identical, budget_s, outage_s = report["data"]["identical"], report["outage_budget_s"], report["outage_s"]
     over = budget_s is not None and outage_s is not None and outage_s > budget_s
-    words = ("Storage driver changed", "Changed") if CHANGE in acted else ("Migrated", "Cut over")
-    word = f"{words[0]}." if identical else f"{words[1]}, not verified yet."
+    verified, done = _MOVED[moved]
+    word = f"{verified}." if identical else f"{done}, not verified yet."
     return Headline(word, "good" if identical and not over else "warn", _outage_and_data(report))
 
 

@@ -192,7 +192,7 @@ class _Performance:
         try:
             act(self.run, self.before)
         except OutsideError as error:
-            raise ActionError(self.step.step_id, f"{self.step.title}: {error}") from error
+            raise ActionError(self.step.step_id, f"{self.step.title}: {error}", error.changed) from error
 
     def _wait_until_verified(self) -> None:
         clock, step = self.run.clock, self.step

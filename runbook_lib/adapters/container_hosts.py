@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from runbook_lib.adapters.aws import Aws
@@ -61,6 +62,27 @@ class ContainerHosts:
             Versions=[template["Version"]],
         )
         return str(answer["LaunchTemplateVersions"][0]["LaunchTemplateData"]["ImageId"])
+
+    def launch_problem(self, group_name: str, since: datetime) -> str:
+        """Return why the group's newest launch failed.
+
+        Args:
+            group_name: The group.
+            since: Earlier activities do not count.
+
+        Returns:
+            What Auto Scaling says, "" when its newest activity is earlier, or did not fail.
+
+        Source: Auto Scaling DescribeScalingActivities, newest first.
+        """
+        answer = self._aws.call(
+            "autoscaling", "describe_scaling_activities", AutoScalingGroupName=group_name, MaxRecords=1
+        )
+        newest = next(iter(answer["Activities"]), None)
+        # whole seconds: Auto Scaling cuts the fraction off
+        if newest is None or newest["StatusCode"] != "Failed" or newest["StartTime"] < since.replace(microsecond=0):
+            return ""
+        return str(newest.get("StatusMessage") or newest.get("Cause") or "no reason given")
 
     def _describe(self, group_name: str) -> dict[str, Any]:
         answer = self._aws.call("autoscaling", "describe_auto_scaling_groups", AutoScalingGroupNames=[group_name])

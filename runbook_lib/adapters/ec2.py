@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runbook_lib.adapters.aws import Aws, tag_list
+from runbook_lib.errors import AwsError
 
 
 class Ec2:
@@ -54,6 +55,32 @@ class Ec2:
                 }
                 for mapping in instance.get("BlockDeviceMappings", [])
             ],
+        }
+
+    def describe_machine_image(self, image_id: str) -> dict[str, Any]:
+        """Return facts about a machine image.
+
+        Args:
+            image_id: The AMI.
+
+        Returns:
+            Keys `ami_id, name, state, architecture, created_utc`.
+
+        Raises:
+            AwsError: when it does not exist in this region, or not for this account.
+
+        Source: EC2 DescribeImages.
+        """
+        found = self._aws.call("ec2", "describe_images", ImageIds=[image_id])["Images"]
+        if not found:
+            raise AwsError("describe_images", "InvalidAMIID.NotFound", f"{image_id} does not exist")
+        image = found[0]
+        return {
+            "ami_id": image["ImageId"],
+            "name": image.get("Name", ""),
+            "state": image.get("State", ""),
+            "architecture": image.get("Architecture", ""),
+            "created_utc": image.get("CreationDate", ""),
         }
 
     def keep_volume_on_termination(self, instance_id: str, device_name: str) -> None:

@@ -39,6 +39,15 @@ def _task_facts(task: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _deployment_facts(deployment: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "status": deployment["status"],
+        "task_definition_arn": deployment["taskDefinition"],
+        "rollout_state": deployment.get("rolloutState", ""),
+        "failed_tasks": deployment.get("failedTasks", 0),
+    }
+
+
 class Ecs:
     """One cluster and the service in it.
 
@@ -58,8 +67,10 @@ class Ecs:
 
         Returns:
             Keys `exists, status, desired_count, running_count, pending_count, minimum_healthy_percent,
-            maximum_percent, availability_zone_rebalancing, rollout_state, failed_tasks, task_definition_arn, events[]`
-            (newest five messages); only `exists` = False when there is none.
+            maximum_percent, availability_zone_rebalancing, rollout_state, failed_tasks, task_definition_arn,
+            controller, strategy, returns_by_itself` (whether the circuit breaker leads back), `deployments[] {status,
+            task_definition_arn, rollout_state, failed_tasks}, events[]` (newest five messages); only `exists` = False
+            when there is none.
 
         Source: ECS DescribeClusters, DescribeServices.
         """
@@ -72,6 +83,7 @@ class Ecs:
             return {"exists": False}
         service = found[0]
         deployment = service.get("deploymentConfiguration", {})
+        breaker = deployment.get("deploymentCircuitBreaker", {})
         primary: dict[str, Any] = next((d for d in service.get("deployments", []) if d["status"] == "PRIMARY"), {})
         return {
             "exists": True,
@@ -85,6 +97,10 @@ class Ecs:
             "rollout_state": primary.get("rolloutState", ""),
             "failed_tasks": primary.get("failedTasks", 0),
             "task_definition_arn": service.get("taskDefinition", ""),
+            "controller": service.get("deploymentController", {}).get("type", "ECS"),
+            "strategy": deployment.get("strategy", "ROLLING"),
+            "returns_by_itself": breaker.get("enable", False) and breaker.get("rollback", False),
+            "deployments": [_deployment_facts(one) for one in service.get("deployments", [])],
             "events": [event["message"] for event in service.get("events", [])[:5]],
         }
 
@@ -189,7 +205,8 @@ class Ecs:
 
         Returns:
             Keys `container_instance_arn, instance_id, status, agent_connected, running_tasks, attributes`
-            (name → value, or None), one mapping per instance; empty when the cluster does not exist.
+            (name → value, or None), `agent_version, docker_version` ("" when not told), one mapping per instance; empty
+            when the cluster does not exist.
 
         Source: ECS DescribeClusters, ListContainerInstances, DescribeContainerInstances.
         """
@@ -211,6 +228,8 @@ class Ecs:
                 "agent_connected": instance.get("agentConnected", False),
                 "running_tasks": instance.get("runningTasksCount", 0),
                 "attributes": {item["name"]: item.get("value") for item in instance.get("attributes", [])},
+                "agent_version": instance.get("versionInfo", {}).get("agentVersion", ""),
+                "docker_version": instance.get("versionInfo", {}).get("dockerVersion", ""),
             }
             for instance in answer["containerInstances"]
         ]

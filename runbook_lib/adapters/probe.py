@@ -115,6 +115,11 @@ class OutageProbe:
                 self._last_success, self._failures = last_success, 1
                 self._first_success = self._clock.now_utc()
 
+    def forget_answer(self) -> None:
+        """Forget that the service answered: it did so from a task that does not stay, and will be down again."""
+        with self._lock:
+            self._first_success = None
+
     def facts(self) -> dict[str, Any]:
         """Return what was seen so far.
 

@@ -24,7 +24,7 @@ from runbook_lib.procedures.observations import CUT_OVER_TAG, observe_container_
 from runbook_lib.procedures.release_volume import COPY_VOLUME_BEFORE_CHANGE, RELEASE_VOLUME
 from runbook_lib.procedures.snapshot_volume import check_hot_snapshot, observe_hot_snapshot
 from runbook_lib.procedures.stop_for_change import STOP_SERVICE_FOR_CHANGE
-from runbook_lib.procedures.storage_drivers import HOST_MOUNT, gate_of_former, is_settled, volume_of
+from runbook_lib.procedures.storage_drivers import gate_of_former, is_settled, is_withheld, volume_of
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ NOTEBOOK = CHANGES
 def _observe_readiness(run: Run) -> dict[str, Any]:
     """Return everything that decides whether the change may begin."""
     facts = look(run)
-    ready = [host["instance_id"] for host in observe_container_hosts(run)]
+    ready = [one["instance_id"] for one in observe_container_hosts(run) if one["instance_id"] not in facts["former"]]
     revision = facts["revision"]
     return facts | {
         "begun": run.journal.last("manifest", phase="before") is not None,
@@ -62,7 +62,6 @@ def _is_begun(facts: Facts) -> bool:
 
 def _check_readiness(facts: Facts) -> Sequence[Check]:
     volume = facts["volume"]
-    withheld = facts["wanted"] != HOST_MOUNT or CUT_OVER_TAG not in volume["tags"]
     return (
         *check_change(facts),
         Check(
@@ -77,7 +76,7 @@ def _check_readiness(facts: Facts) -> Sequence[Check]:
         *in_words_of_change((check_one_host(facts["ready"]), check_gate_image(facts["without_image"]))),
         Check(
             "volume-withheld",
-            passed=withheld,
+            passed=is_withheld(facts),
             expected=f"no tag {CUT_OVER_TAG} on {volume['volume_id']} before it is handed over",
             observed=volume["tags"].get(CUT_OVER_TAG, "none"),
             why="the unit of the prepared host would take the volume in the moment when it is free",

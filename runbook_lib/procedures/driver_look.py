@@ -12,16 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_lib import checks
 from runbook_lib.compose import container_name
+from runbook_lib.errors import HostCommandError
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.inspect_source import evidence_grade
-from runbook_lib.procedures.observations import driver_of, observe_names, observe_task
+from runbook_lib.procedures.observations import driver_of, observe_names, observe_task, observe_task_volume
 from runbook_lib.procedures.provision_target import observe_machine_image
-from runbook_lib.procedures.storage_drivers import (
-    disk_of,
-    mapping_of,
-    observe_drivers,
-    see_volume,
-)
+from runbook_lib.procedures.storage_drivers import mapping_of, observe_drivers
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
@@ -56,13 +52,44 @@ def look(run: Run) -> dict[str, Any]:
     if not seen.get("filesystem_uuid"):
         return facts | {"disk_checks": [], "sentinel_names": ""}
     _note_volume(run, seen)
-    found = driver.check_disk(disk_of(seen))
+    found = driver.check_disk(_disk_of(seen))
     return facts | {"disk_checks": [check.as_json() for check in found], "sentinel_names": sentinel_volume(seen)}
 
 
 def _mapping(run: Run, definition: Facts, current: Facts) -> dict[str, Any]:
     main = container_name(run.parameters.source.service)
     return mapping_of(definition, current, driver_of(run).volume_name, main)
+
+
+def see_volume(run: Run, task: Facts | None, instance_id: str) -> dict[str, Any]:
+    """Return what the running container sees of the volume, or why nobody can tell.
+
+    Args:
+        run: The open run, with evidence `task-mapping`.
+        task: The running task, or None.
+        instance_id: Where it runs.
+
+    Returns:
+        As host script `inspect_target`, or key `error`, or nothing without a task.
+    """
+    if task is None:
+        return {}
+    try:
+        return observe_task_volume(run, dict(task), instance_id)
+    except HostCommandError as error:
+        return {"error": str(error)}
+
+
+def _disk_of(seen: Facts) -> dict[str, Any]:
+    """Return the disk below a container's view as the storage drivers look at it: as `inspect_source.disk_facts`."""
+    device = seen.get("device") or {}
+    return {
+        "path": device.get("path", ""),
+        "filesystem_type": seen.get("filesystem_type") or device.get("fstype", ""),
+        "filesystem_uuid": seen.get("filesystem_uuid") or device.get("uuid", ""),
+        "partition_table_type": device.get("pttype", ""),
+        "children": list(device.get("children", ())),
+    }
 
 
 def _keep_machine_image(run: Run) -> None:

@@ -37,8 +37,18 @@ _OF_THE_DRIVER = (
 """What a storage driver is made of in Terraform. Neither the service nor the volume is."""
 
 
-def _observe_prepared(run: Run) -> dict[str, Any]:
-    """Return the plan in which everything that runs stays; keep which revision the service shall use."""
+def observe_prepared(run: Run) -> dict[str, Any]:
+    """Return the plan in which everything that runs stays; keep which revision the service shall use.
+
+    Args:
+        run: The open run, with evidence `task-mapping` and `machine-image`.
+
+    Returns:
+        As `observe_root`, plus `drivers` (as `observe_drivers`).
+
+    Changes:
+        Files of the run folder; evidence `storage-driver`.
+    """
     drivers = observe_drivers(run)
     kept = {
         "kept_task_definition_arn": drivers["service"].get("task_definition_arn"),
@@ -59,15 +69,37 @@ def check_only_driver(facts: Facts) -> Sequence[Check]:
     Returns:
         The guard's checks, and one more.
     """
-    others = [change["address"] for change in facts["changes"] if change["address"] not in _OF_THE_DRIVER]
+    return check_only(
+        facts,
+        _OF_THE_DRIVER,
+        "plan-changes-the-driver-only",
+        "changes of launch template, group, the hosts' policy and task definition only",
+        "a change of the storage driver brings no other change with it, and no apply moves the running task",
+    )
+
+
+def check_only(facts: Facts, addresses: Sequence[str], check_id: str, expected: str, why: str) -> Sequence[Check]:
+    """Return whether the plan changes nothing but some resources.
+
+    Args:
+        facts: As `observe_root`.
+        addresses: Their addresses.
+        check_id: Id of the check.
+        expected: What may change, in words.
+        why: Why nothing else may.
+
+    Returns:
+        The guard's checks, and this one.
+    """
+    others = [change["address"] for change in facts["changes"] if change["address"] not in addresses]
     return (
         *check_root(facts),
         Check(
-            "plan-changes-the-driver-only",
+            check_id,
             passed=not others,
-            expected="changes of launch template, group, the hosts' policy and task definition only",
+            expected=expected,
             observed=", ".join(others) or "so",
-            why="a change of the storage driver brings no other change with it, and no apply moves the running task",
+            why=why,
             fix="bring the other parameters to what runs, or apply their change first: 10_provision_target",
         ),
     )
@@ -94,11 +126,33 @@ def _check_completed(facts: Facts) -> Sequence[Check]:
     )
 
 
+def verify_plan(step_id: str, notebook: str, needs: str) -> Step:
+    """Return the step that verifies that Terraform would change nothing.
+
+    Args:
+        step_id: Its id.
+        notebook: Its notebook.
+        needs: The step before which a plan may still have changes.
+
+    Returns:
+        The step; it only reads.
+    """
+    return Step(
+        step_id,
+        notebook,
+        "Verify that Terraform would change nothing",
+        observe_root,
+        plan_root,
+        is_done=is_root_reached,
+        check=lambda facts: tuple(replace(check, needs=needs) for check in verify_root(facts, facts)),
+    )
+
+
 PROVISION_STORAGE_DRIVER = Step(
     PROVISION_ID,
     PREPARE,
     "Register the next revision and launch template with Terraform, the service kept as it is",
-    _observe_prepared,
+    observe_prepared,
     plan_root,
     apply_root,
     is_done=is_root_reached,

@@ -67,13 +67,40 @@ def in_words_of_change(found: Sequence[Check]) -> Sequence[Check]:
     Returns:
         The same, other words in `fix` and `needs`.
     """
-    return tuple(replace(one, fix=_said(one.fix), needs=_NEEDS.get(one.needs, one.needs)) for one in found)
+    return _in_words(found, _SAID, _NEEDS)
 
 
-def _said(text: str, names: Mapping[str, str] = _SAID) -> str:
+def _in_words(found: Sequence[Check], said: Mapping[str, str], needs: Mapping[str, str]) -> Sequence[Check]:
+    return tuple(replace(one, fix=_said(one.fix, said), needs=needs.get(one.needs, one.needs)) for one in found)
+
+
+def _said(text: str, names: Mapping[str, str]) -> str:
     for former, name in names.items():
         text = text.replace(former, name)
     return text
+
+
+def in_other_notebook(step: Step, notebook: str, ids: Mapping[str, str], **changes: Any) -> Step:
+    """Return a step of 65 or 66 as another notebook performs it, with the same act.
+
+    Args:
+        step: The step.
+        notebook: The other notebook.
+        ids: Ids of the steps of 65 and 66 → ids in that notebook.
+        **changes: Other fields of `Step` that differ.
+
+    Returns:
+        The step; its checks name that notebook and its steps.
+    """
+    said = dict.fromkeys(("65_prepare_storage_driver", "66_change_storage_driver"), notebook)
+    changed = replace(step, **changes)
+    return replace(
+        changed,
+        step_id=ids.get(step.step_id, step.step_id),
+        notebook=notebook,
+        check=lambda facts: _in_words(changed.check(facts), said, ids),
+        verify=lambda before, after: _in_words(changed.verify(before, after), said, ids),
+    )
 
 
 def once_changed(is_done: Callable[[Facts], bool]) -> Callable[[Facts], bool]:

@@ -1,4 +1,4 @@
-"""After a change of the storage driver: the hosts of the former driver go, and with them what could take the volume."""
+"""After a change of driver or host: the former hosts go, and with them what could take the volume."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _check(facts: Facts) -> Sequence[Check]:
     serves = bool(facts["instance_id"]) and facts["instance_id"] == holder and holder not in drivers["former"]
     return (
         Check(
-            "service-on-other-driver",
+            "service-on-other-host",
             passed=serves and bool(drivers["changed"]),
             expected=f"one task RUNNING on {drivers['wanted']}, on the host that holds the volume",
             observed=f"task on {facts['instance_id'] or 'no host'}, volume held by {holder or 'nobody'}",
@@ -74,7 +74,7 @@ def _verify(_before: Facts, after: Facts) -> Sequence[Check]:
         Check(
             "former-hosts-gone",
             passed=not drivers["former"],
-            expected="no container instance of another driver",
+            expected="no former container instance",
             observed=", ".join(drivers["former"]) or "none",
             why="such a host could take the volume when the task moves",
             fix="terminate it in the Auto Scaling group; then run again",

@@ -43,19 +43,21 @@ def before_event(run: Run) -> Event:
     return event
 
 
-def manifest_seq(run: Run, stop_id: str) -> int:
+def manifest_seq(run: Run, *stop_ids: str) -> int:
     """Return the journal's number of this run's newest manifest of the stopped service.
 
     Args:
         run: The open run.
-        stop_id: The step that stops the service: a manifest from before it says nothing of what was written until then.
+        *stop_ids: The steps that stop the service: a manifest from before them says nothing of what was written until
+            then.
 
     Returns:
         The number, 0 when there is no manifest since.
     """
     taken = run.journal.last("manifest", phase="before")
-    stopped = run.journal.last("step", step_id=stop_id, status="running")
-    return 0 if taken is None or (stopped is not None and taken.seq < stopped.seq) else taken.seq
+    stops = (run.journal.last("step", step_id=one, status="running") for one in stop_ids)
+    stopped_seq = max((stop.seq for stop in stops if stop is not None), default=0)
+    return 0 if taken is None or taken.seq < stopped_seq else taken.seq
 
 
 def is_home(run: Run) -> bool:

@@ -9,10 +9,17 @@ from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.driver_look import note_sentinel, note_volume
 from runbook_lib.procedures.driver_plan import CHANGES as NOTEBOOK
 from runbook_lib.procedures.manifest_before import BEFORE, HOT, manifest_seq
-from runbook_lib.procedures.observations import CUT_OVER_TAG, container_of, driver_of, observe_task, target_urls
+from runbook_lib.procedures.observations import (
+    CUT_OVER_TAG,
+    container_of,
+    driver_of,
+    observe_task,
+    observe_volume,
+    target_urls,
+)
 from runbook_lib.procedures.outage import note_outage_start
 from runbook_lib.procedures.persistence import build_manifest, take_manifest
-from runbook_lib.procedures.stop_for_change import STOP_ID, check_down, hold, is_down, is_past_stop
+from runbook_lib.procedures.stop_for_change import STOP_ID, STOP_IDS, check_down, hold, is_down, is_past_stop
 from runbook_lib.procedures.storage_drivers import REXRAY, gate_of_former, observe_drivers
 from runbook_lib.steps import Step
 
@@ -48,12 +55,29 @@ def _check_hot_manifest(facts: Facts) -> Sequence[Check]:
 
 def _take_hot_manifest(run: Run, before: Facts) -> None:
     """Take a manifest in the container while the service runs."""
+    take_of_running(run, before, HOT, "hot")
+
+
+def take_of_running(run: Run, seen: Facts, name: str, phase: str, **options: Any) -> None:
+    """Take a manifest in the container while the service runs, with the share of the host that the policy allows.
+
+    Args:
+        run: The open run.
+        seen: Keys `task`, `instance_id`.
+        name: Evidence name.
+        phase: Word for the journal.
+        **options: As `build_manifest`.
+
+    Changes:
+        As `take_manifest`.
+    """
     policy = run.parameters.policy
     share: dict[str, Any] = {"nice": policy.manifest_nice}
     if policy.manifest_io_class != "none":
         share["io_class"] = policy.manifest_io_class
-    host, path = run.host(before["instance_id"]), run.evidence("task-mapping")["container_path"]
-    take_manifest(run, host, HOT, "hot", container=container_of(run, before["task"]), container_path=path, **share)
+    host, path = run.host(seen["instance_id"]), run.evidence("task-mapping")["container_path"]
+    where = {"container": container_of(run, seen["task"]), "container_path": path}
+    take_manifest(run, host, name, phase, **where, **share, **options)
 
 
 def _verify_hot_manifest(_before: Facts, after: Facts) -> Sequence[Check]:
@@ -68,7 +92,7 @@ def _observe_manifest(run: Run) -> dict[str, Any]:
     drivers = observe_drivers(run)
     return {
         "drivers": drivers,
-        "manifest_seq": manifest_seq(run, STOP_ID),
+        "manifest_seq": manifest_seq(run, *STOP_IDS),
         "held": held.fields if held else {},
         "filesystem_uuid": known.fields["filesystem_uuid"] if known else "",
         "sentinel_sha256": sentinel.fields["sha256"] if sentinel else "",
@@ -97,15 +121,16 @@ def _find_reader(run: Run, drivers: Facts) -> dict[str, Any]:
     return {"reader": next(iter(wanted_hosts), ""), "gate": own_gate, "by_unit": True}
 
 
-def _take_by_unit(run: Run) -> None:
-    """Hand the free volume to the unit that it shall go back to, and wait until that has mounted it."""
+def _take_by_unit(run: Run) -> str:
+    """Hand the free volume to the units that it shall go back to; return the host that has mounted it, or ""."""
     tags = {"Name": driver_of(run).volume_name, CUT_OVER_TAG: run.clock.now_utc().isoformat(timespec="seconds")}
     run.ec2.set_tags(run.parameters.volume.volume_id, tags)
     deadline = run.clock.monotonic() + _TAKES_S
     while run.clock.monotonic() < deadline:
         if all(check.passed for check in driver_of(run).check_handed_over(run.ecs.container_instances())):
-            return
+            return str(observe_volume(run)["holder"])
         run.clock.sleep(_POLL_S)
+    return ""
 
 
 def has_manifest(facts: Facts) -> bool:
@@ -148,19 +173,18 @@ def _complete(run: Run, before: Facts) -> None:
     A run that found the service down, because another change was interrupted, measures the outage from here on.
     """
     note_outage_start(run, lambda: target_urls(run))
-    if before["by_unit"]:
-        _take_by_unit(run)
-    held = hold(run, before["gate"], before["reader"])
+    reader = (_take_by_unit(run) if before["by_unit"] else "") or before["reader"]
+    held = hold(run, before["gate"], reader)
     if held["volume_id"] == run.parameters.volume.volume_id:  # else the check afterwards names what it is
         note_volume(run, held["filesystem_uuid"], "")
         note_sentinel(run, held)
-        hot, host = run.journal.last("manifest", phase="hot"), run.host(before["reader"])
+        hot, host = run.journal.last("manifest", phase="hot"), run.host(reader)
         same = hot is not None and hot.fields["instance_id"] == host.instance_id
         previous = {"previous": HOT} if same else {}
         build_manifest(run, host, BEFORE, "before", root=held["view"], seed=run.run_id, **previous)
     names = {key: held[key] for key in ("volume_id", "filesystem_uuid", "below_mount")}
     sentinel = (held["sentinel"] or {}).get("sha256", "")
-    run.journal.append("volume-held", instance_id=before["reader"], sentinel_sha256=sentinel, **names)
+    run.journal.append("volume-held", instance_id=reader, sentinel_sha256=sentinel, **names)
 
 
 def _verify_manifest(before: Facts, after: Facts) -> Sequence[Check]:

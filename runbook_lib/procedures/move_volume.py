@@ -11,10 +11,10 @@ from runbook_lib.procedures.driver_steps import for_change, once_changed
 from runbook_lib.procedures.gate import RELEASE_GATE, VERIFY_BEFORE_START
 from runbook_lib.procedures.hand_over import NAME_VOLUME, is_named
 from runbook_lib.procedures.observations import CUT_OVER_TAG
-from runbook_lib.procedures.release_volume import RELEASE_ID, is_draining
+from runbook_lib.procedures.release_volume import RELEASE_ID
 from runbook_lib.procedures.start_target import START_TARGET_SERVICE
 from runbook_lib.procedures.stop_for_change import STOP_ID, check_down, is_past_stop
-from runbook_lib.procedures.storage_drivers import keeps_tag_for_later, observe_drivers
+from runbook_lib.procedures.storage_drivers import is_draining, keeps_tag_for_later, observe_drivers
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _check_hand_over(facts: Facts) -> Sequence[Check]:
         Check(
             "former-host-let-go",
             passed=holder not in drivers["former"],
-            expected="the volume on no host of the former driver",
+            expected="the volume on no former host",
             observed=holder or "attached nowhere",
             why="only one host may hold the volume",
             fix="run 66_change_storage_driver from the top",
@@ -113,7 +113,7 @@ def _check_hand_over(facts: Facts) -> Sequence[Check]:
         Check(
             "former-hosts-drain",
             passed=is_draining(drivers),
-            expected="no host of the former driver ACTIVE",
+            expected="no former host ACTIVE",
             observed=", ".join(drivers["former"]) or "none",
             why="its unit would take the volume",
             fix="run 66_change_storage_driver from the top",

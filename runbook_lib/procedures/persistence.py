@@ -129,13 +129,15 @@ def compare_with_before(run: Run, name: str, phase: str, since_ns: int) -> dict[
     return facts
 
 
-def observe_persistence(run: Run, name: str, phase: str) -> dict[str, Any]:
+def observe_persistence(run: Run, name: str, phase: str, *, since_ns: int | None = None) -> dict[str, Any]:
     """Return whether the service's container sees the data that the source left.
 
     Args:
         run: The open run.
         name: Evidence name for the manifest taken now.
         phase: Word for the journal.
+        since_ns: Since when a change is the service's own, nanoseconds since the epoch; None for the newest change that
+            the former manifest knows.
 
     Returns:
         Keys `desired_count`, `task` (facts or None), `instance_id`, `expected_sentinel_sha256`, and, when a task runs,
@@ -164,7 +166,7 @@ def observe_persistence(run: Run, name: str, phase: str) -> dict[str, Any]:
     return facts | {
         "expected_sentinel_sha256": sentinel.fields["sha256"],
         "sentinel_sha256": sentinel_sha256(run, name),
-        "comparison": compare_with_before(run, name, phase, service_start_ns(run)),
+        "comparison": compare_with_before(run, name, phase, service_start_ns(run) if since_ns is None else since_ns),
     }
 
 

@@ -1,10 +1,11 @@
-"""Before a change of the storage driver: one host more, set up for the other driver, while the first one serves."""
+"""Before a change of driver or host: one host more, set up as the parameters say, while the first one serves."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from runbook_lib.errors import TakenBackError
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.driver_plan import PREPARE, PROVISION_ID
 from runbook_lib.procedures.provision_target import observe_registration, verify_registration
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from runbook_lib.run import Run
 
 LAUNCH_ID = "launch-container-instance"
+LAUNCH_IDS = (LAUNCH_ID, "launch-patched-instance")
+"""This step, by its name in 65 and in 60."""
 _IN_SERVICE = ("Pending", "InService")
+_LAUNCH_S, _POLL_S = 300.0, 0.5
 
 
 def _observe(run: Run) -> dict[str, Any]:
@@ -32,13 +36,21 @@ def _observe(run: Run) -> dict[str, Any]:
         and host["status"] == "DRAINING"
     ]
     return {
-        **observe_registration(run),
+        **observe_registration(run, without=drivers["former"]),
         "drivers": drivers,
         "group_name": group_name,
         "group": group,
         "idle": idle,
+        "staying": sorted(staying),
         "coming": sorted(staying - set(drivers["former"])),
     }
+
+
+def _launch_problem(run: Run, group_name: str) -> str:
+    """Return why the instance that this run has asked for does not come, "" when it asked for none."""
+    asked = [run.journal.last("step", step_id=one, status="running") for one in LAUNCH_IDS]
+    times = [event.at_utc for event in asked if event is not None]
+    return run.container_hosts.launch_problem(group_name, run.clock.parse(max(times))) if times else ""
 
 
 def _is_ready(facts: Facts) -> bool:
@@ -53,15 +65,14 @@ def _plan(facts: Facts) -> str:
 
 
 def _check(facts: Facts) -> Sequence[Check]:
-    group = facts["group"]
-    wanted = group["desired"] + 1
+    group, wanted = facts["group"], len(facts["staying"]) + 1
     return (
         Check(
             "group-takes-one-more",
             passed=bool(facts["coming"]) or wanted <= group["max_size"],
             expected=f"a group of at most {group['max_size']} instances that wants fewer",
             observed=f"wants {group['desired']}",
-            why="the other driver needs a host of its own before the outage begins",
+            why="the next host must be up before the outage begins",
             fix="wait until an instance refresh is over; then run again",
             needs=PROVISION_ID,
         ),
@@ -69,11 +80,33 @@ def _check(facts: Facts) -> Sequence[Check]:
 
 
 def _launch(run: Run, before: Facts) -> None:
-    """Use a host of the wanted driver that drains, else launch one from the newest launch template."""
+    """Use a host of the wanted driver that drains, else launch one from the newest launch template.
+
+    Auto Scaling goes on trying when the Availability Zone has no capacity: then the group wants as many as before.
+    """
     if before["idle"]:
         run.container_hosts.set_status(list(before["idle"]), "ACTIVE")
     elif not before["coming"]:
-        run.container_hosts.set_desired(before["group_name"], before["group"]["desired"] + 1)
+        run.container_hosts.set_desired(before["group_name"], len(before["staying"]) + 1)
+        _wait_for_member(run, before)
+
+
+def _wait_for_member(run: Run, before: Facts) -> None:
+    """Wait until the group has one member more; take the launch back when Auto Scaling says that it failed."""
+    group_name, staying = before["group_name"], before["staying"]
+    deadline = run.clock.monotonic() + _LAUNCH_S
+    while run.clock.monotonic() < deadline:
+        members = run.container_hosts.group(group_name)["members"]
+        if {one for one, state in members.items() if state.startswith(_IN_SERVICE)} - set(staying):
+            return
+        if problem := _launch_problem(run, group_name):
+            run.container_hosts.set_desired(group_name, len(staying))
+            raise TakenBackError(
+                f"no instance could be launched: {problem} The service, its host and the volume are as they were, and "
+                f"the group wants {len(staying)} again. Run again when there is capacity, or with other "
+                "target.instance_types"
+            )
+        run.clock.sleep(_POLL_S)
 
 
 def _verify(before: Facts, after: Facts) -> Sequence[Check]:
@@ -83,7 +116,7 @@ def _verify(before: Facts, after: Facts) -> Sequence[Check]:
         Check(
             "one-host-ready",
             passed=len(hosts) == 1,
-            expected=f"exactly one container instance set up for {after['drivers']['wanted']}",
+            expected=f"exactly one container instance set up for {after['drivers']['wanted']} beside the former one",
             observed=", ".join(hosts) or "none",
             why="the volume is verified on the host where the task will be placed",
             fix="wait until an instance refresh is over; of two hosts that stay, terminate the one without a task, the "

@@ -18,7 +18,7 @@ from runbook_lib.procedures.observations import CUT_OVER_TAG
 from runbook_lib.procedures.prepare_host import LAUNCH_CONTAINER_INSTANCE
 from runbook_lib.procedures.pull_images import PULL_IMAGE
 from runbook_lib.procedures.snapshot_volume import COMPLETE_HOT_SNAPSHOT, CREATE_HOT_SNAPSHOT
-from runbook_lib.procedures.storage_drivers import HOST_MOUNT, is_settled, observe_drivers
+from runbook_lib.procedures.storage_drivers import is_settled, is_withheld, observe_drivers
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -29,12 +29,6 @@ NOTEBOOK = "65_prepare_storage_driver"
 
 def _plan_look(facts: Facts) -> str:
     return f"The service runs on {facts['current']['driver']} and shall run on {facts['wanted']}; every check passed."
-
-
-def _is_withheld(facts: Facts) -> bool:
-    """Return whether no unit of a host may take the volume, or one has it rightly."""
-    needless = facts["wanted"] != HOST_MOUNT or facts["current"]["driver"] == HOST_MOUNT
-    return needless or CUT_OVER_TAG not in facts["volume"]["tags"]
 
 
 def _check_withhold(facts: Facts) -> Sequence[Check]:
@@ -58,7 +52,7 @@ def _verify_withheld(_before: Facts, after: Facts) -> Sequence[Check]:
     return (
         Check(
             "volume-withheld",
-            passed=_is_withheld(after),
+            passed=is_withheld(after),
             expected=f"no tag {CUT_OVER_TAG} on {after['volume']['volume_id']}",
             observed=after["volume"]["tags"].get(CUT_OVER_TAG, "none"),
             why="the unit of a prepared host would take the volume whenever the running task ends",
@@ -84,7 +78,7 @@ WITHHOLD_VOLUME = Step(
     observe_drivers,
     lambda facts: f"Remove the tag {CUT_OVER_TAG} from {facts['volume']['volume_id']}; the task runs on.",
     _withhold,
-    is_done=_is_withheld,
+    is_done=is_withheld,
     check=_check_withhold,
     verify=_verify_withheld,
     timeout_s=30,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.errors import HostCommandError
@@ -129,17 +129,18 @@ def _plan_machine_image(facts: Facts) -> str:
     return f"Container instances run {facts['ami_id']} (from {facts['source']}), pinned for this run."
 
 
-def observe_registration(run: Run) -> dict[str, Any]:
+def observe_registration(run: Run, *, without: Collection[str] = ()) -> dict[str, Any]:
     """Return which container instances can take the task, and why a host that should has not joined.
 
     Args:
         run: The open run.
+        without: Instance ids of those that do not count, because the service shall leave them.
 
     Returns:
         Keys `capability`, `hosts` (as `observe_container_hosts`, plus `plugins`), `checks`.
     """
     driver = driver_of(run)
-    hosts = observe_container_hosts(run)
+    hosts = [host for host in observe_container_hosts(run) if host["instance_id"] not in without]
     boots = [run.host(host["instance_id"]).run("read_boot") for host in hosts]
     found = [check.as_json() for boot in boots for check in driver.check_host(boot)]
     return {

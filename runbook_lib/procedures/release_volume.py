@@ -1,4 +1,4 @@
-"""Change of the storage driver: the former driver lets the volume go, and what nobody has mounted is copied."""
+"""Change of the storage driver, or of the host: the volume is let go, and what nobody has mounted is copied."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from runbook_lib.procedures.manifest_before import manifest_seq
 from runbook_lib.procedures.manifest_of_change import MANIFEST_ID, has_manifest
 from runbook_lib.procedures.observations import CUT_OVER_TAG, detach_by_hand, observe_volume
 from runbook_lib.procedures.rollback_points import rollback_points
-from runbook_lib.procedures.stop_for_change import STOP_ID, is_down, is_past_stop
-from runbook_lib.procedures.storage_drivers import HOST_MOUNT, observe_drivers
+from runbook_lib.procedures.stop_for_change import STOP_IDS, is_down, is_past_stop
+from runbook_lib.procedures.storage_drivers import HOST_MOUNT, is_draining, observe_drivers
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -26,19 +26,7 @@ RELEASE_ID = "release-volume"
 
 
 def _observe_release(run: Run) -> dict[str, Any]:
-    return {"drivers": observe_drivers(run), "manifest_seq": manifest_seq(run, STOP_ID)}
-
-
-def is_draining(drivers: Facts) -> bool:
-    """Return whether no host of another driver takes tasks, or the volume, any more.
-
-    Args:
-        drivers: As `observe_drivers`.
-
-    Returns:
-        True when none of them is ACTIVE.
-    """
-    return all(h["status"] != "ACTIVE" for h in drivers["hosts"] if h["instance_id"] in drivers["former"])
+    return {"drivers": observe_drivers(run), "manifest_seq": manifest_seq(run, *STOP_IDS)}
 
 
 def _is_released(facts: Facts) -> bool:
@@ -64,14 +52,17 @@ def _check_release(facts: Facts) -> Sequence[Check]:
 
 
 def _release(run: Run, before: Facts) -> None:
-    """Let the former hosts drain, take the tag away, remove the container that held the volume."""
+    """Take the tag away, let the former hosts drain, remove the container that held the volume.
+
+    The tag goes first: a unit that drains lets the volume go, and with the tag the next host's would take it at once.
+    """
     drivers = before["drivers"]
     volume, former = drivers["volume"], set(drivers["former"])
     active = [h for h in drivers["hosts"] if h["instance_id"] in former and h["status"] == "ACTIVE"]
-    if active:
-        run.container_hosts.set_status([host["container_instance_arn"] for host in active], "DRAINING")
     if CUT_OVER_TAG in volume["tags"]:
         run.ec2.remove_tags(volume["volume_id"], [CUT_OVER_TAG])
+    if active:
+        run.container_hosts.set_status([host["container_instance_arn"] for host in active], "DRAINING")
     if volume["holder"]:
         with suppress(HostCommandError):  # whether the volume is let go is what the step verifies
             host = run.host(volume["holder"])
@@ -87,15 +78,15 @@ def _verify_released(_before: Facts, after: Facts) -> Sequence[Check]:
             passed=volume["state"] == "available" and not volume["attachments"],
             expected=f"{volume['volume_id']} available",
             observed=f"{volume['state']} {volume['holder']}".strip(),
-            why="nobody may hold it before the other driver does",
+            why="nobody may hold it before the next host does",
             fix=f"find what holds it on the host; {detach_by_hand(volume)}; the runbook never forces a detach",
         ),
         Check(
             "former-hosts-drain",
             passed=is_draining(drivers),
-            expected="no host of the former driver ACTIVE",
+            expected="no former host ACTIVE",
             observed=", ".join(drivers["former"]) or "none",
-            why="the unit of such a host would take the volume back, and ECS would place the former task there",
+            why="the unit of such a host would take the volume back, and ECS would place the task there",
             fix="set them to DRAINING in ECS",
         ),
         Check(
@@ -145,7 +136,7 @@ RELEASE_VOLUME = Step(
     roll_back="attach-volume-to-source",
     timeout_s=180,
     poll_s=0.3,
-    waits_for="the former driver unmounts and detaches",
+    waits_for="the former host unmounts and detaches",
     in_outage=True,
 )
 

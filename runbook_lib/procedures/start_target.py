@@ -47,7 +47,7 @@ def observe_target(run: Run) -> dict[str, Any]:
         "stopped_reasons": facts["stopped_reasons"],
         "naming": found["naming"],
         "seen": seen,
-        "expected": _expected(run),
+        "expected": expected_volume(run),
         "proved": is_proved(observe_proof(run)),
         **outage,
     }
@@ -62,7 +62,15 @@ def _see(run: Run, facts: dict[str, Any]) -> dict[str, Any] | None:
         return {"error": str(error)}
 
 
-def _expected(run: Run) -> dict[str, Any]:
+def expected_volume(run: Run) -> dict[str, Any]:
+    """Return which volume the task must see, as this run has noted it.
+
+    Args:
+        run: The open run.
+
+    Returns:
+        Keys `volume_id, filesystem_uuid, sentinel_sha256`; what nobody noted is "".
+    """
     volume, sentinel = run.journal.last("volume"), run.journal.last("sentinel")
     return {
         "volume_id": run.parameters.volume.volume_id,

@@ -1,6 +1,7 @@
-"""Which storage driver the service runs on now, read from the world: its task definition and its hosts. Reads only.
+"""Which storage driver and which hosts the service runs on now, read from its task definition and hosts. Reads only.
 
-The parameters say which driver it shall be; what it is they never say. Shared by 65 and 66.
+The parameters say which driver it shall be; what it is they never say. Shared by 65 and 66, which leave the hosts of
+another driver, and by 60, which leaves those of another machine image: they are the former hosts.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from runbook_lib.errors import HostCommandError
 from runbook_lib.model import Facts
-from runbook_lib.procedures.observations import driver_of, observe_task_volume, observe_volume
+from runbook_lib.procedures.observations import CUT_OVER_TAG, driver_of, observe_volume
+from runbook_lib.procedures.rollback_points import rollback_points
 from runbook_lib.procedures.together import together
 
 if TYPE_CHECKING:
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 HOST_MOUNT, REXRAY = "host_mount", "rexray"
 CHANGE = "storage-driver"
 """Evidence: the revision that the service shall use, and the group that launches its hosts."""
+PATCH = "host-image"
+"""Evidence of a run that patches hosts: the machine image that they shall have, and the one that they had."""
 
 _STORAGE = "runbook.storage"  # set by modules/ecs_cluster when a host joins
+_AMI = "ecs.ami-id"  # set by the ECS agent
 _GATE_IMAGE = "amazon/amazon-ecs-pause:0.1.0"
 
 
@@ -91,26 +95,30 @@ def observe_hosts(run: Run) -> list[dict[str, Any]]:
         run: The open run.
 
     Returns:
-        Keys `instance_id, container_instance_arn, status, agent_connected, storage`.
+        Keys `instance_id, container_instance_arn, status, agent_connected, storage, ami_id, agent_version,
+        docker_version`.
     """
-    keys = ("instance_id", "container_instance_arn", "status", "agent_connected")
+    keys = ("instance_id", "container_instance_arn", "status", "agent_connected", "agent_version", "docker_version")
     return [
-        {key: one[key] for key in keys} | {"storage": one["attributes"].get(_STORAGE) or ""}
+        {key: one[key] for key in keys}
+        | {"storage": one["attributes"].get(_STORAGE) or "", "ami_id": one["attributes"].get(_AMI) or ""}
         for one in run.ecs.container_instances()
     ]
 
 
-def former_hosts(run: Run, hosts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the container instances that are set up for another driver than the parameters name.
+def former_hosts(run: Run, hosts: list[dict[str, Any]], image: str) -> list[str]:
+    """Return the container instances that the service shall leave: another driver, or another machine image.
 
     Args:
         run: The open run.
         hosts: As `observe_hosts`.
+        image: As `wanted_image`.
 
     Returns:
-        Those of them.
+        Their instance ids.
     """
-    return [host for host in hosts if host["storage"] != run.parameters.storage.driver]
+    wanted = run.parameters.storage.driver
+    return [h["instance_id"] for h in hosts if h["storage"] != wanted or (image and h["ami_id"] != image)]
 
 
 def observe_drivers(run: Run) -> dict[str, Any]:
@@ -121,40 +129,101 @@ def observe_drivers(run: Run) -> dict[str, Any]:
 
     Returns:
         Keys `service, current` (as `volume_of`), `wanted` (driver of the parameters), `revision` (as
-        `wanted_revision`), `changed` (whether the service uses it), `hosts` (as `observe_hosts`), `former` (instance
-        ids), `volume`, `tasks` (ARNs).
+        `wanted_revision`), `image` (as `wanted_image`), `changed` (whether the service uses the revision; in a run that
+        patches hosts, whether the volume has left the former ones), `hosts` (as `observe_hosts`), `former` (instance
+        ids), `beside` (whether the service runs on another host than these, and this run never stopped it), `volume`,
+        `tasks` (ARNs).
     """
     seen = together(
         service=run.ecs.describe_service, hosts=lambda: observe_hosts(run), volume=lambda: observe_volume(run)
     )
-    service, wanted = seen["service"], run.parameters.storage.driver
+    service, wanted, image = seen["service"], run.parameters.storage.driver, wanted_image(run)
     current, tasks, revision = volume_of({}), [], wanted_revision(run)
     if service["exists"]:
         current = volume_of(run.ecs.task_definition(service["task_definition_arn"]))
         tasks = [task["task_arn"] for task in run.ecs.tasks()]
-    return {
+    facts = {
         **seen,
         "current": current,
         "wanted": wanted,
         "revision": revision,
-        "changed": current["driver"] == wanted and service.get("task_definition_arn") == revision,
-        "former": [host["instance_id"] for host in former_hosts(run, seen["hosts"])],
+        "image": image,
+        "former": former_hosts(run, seen["hosts"], image),
         "tasks": tasks,
     }
+    served_elsewhere = bool(image) and _is_served_elsewhere(facts)
+    moved = served_elsewhere or _has_left(run, facts) if image else service.get("task_definition_arn") == revision
+    beside = served_elsewhere and run.journal.last("outage") is None
+    return facts | {"changed": current["driver"] == wanted and moved, "beside": beside}
 
 
-def is_settled(drivers: Facts) -> bool:
-    """Return whether the service runs on the wanted driver already, with no host of another one beside it.
+def _is_served_elsewhere(drivers: Facts) -> bool:
+    """Return whether the service runs on a host that it need not leave."""
+    staying = {host["instance_id"] for host in drivers["hosts"]} - set(drivers["former"])
+    return _runs(drivers) and drivers["volume"]["holder"] in staying
+
+
+def _runs(drivers: Facts) -> bool:
+    return drivers["service"].get("desired_count") == 1 and len(drivers["tasks"]) == 1
+
+
+def _has_left(run: Run, drivers: Facts) -> bool:
+    """Return whether no former host has the volume, or may take it, and this run has copied what the service left."""
+    if drivers["volume"]["holder"] in drivers["former"] or not is_draining(drivers):
+        return False
+    return any(point["is_current"] for point in rollback_points(run))
+
+
+def is_draining(drivers: Facts) -> bool:
+    """Return whether no former host takes tasks, or the volume, any more.
 
     Args:
         drivers: As `observe_drivers`.
 
     Returns:
-        True when there is nothing to change.
+        True when none of them is ACTIVE.
     """
-    runs = drivers["service"].get("desired_count") == 1 and len(drivers["tasks"]) == 1
+    return all(h["status"] != "ACTIVE" for h in drivers["hosts"] if h["instance_id"] in drivers["former"])
+
+
+def is_withheld(drivers: Facts) -> bool:
+    """Return whether no unit of a prepared host would take the volume while the service still runs.
+
+    Args:
+        drivers: As `observe_drivers`.
+
+    Returns:
+        True without the tag of the hand-over; and where it hands nothing to anybody, because REX-Ray does not look at
+        it, or because a unit that serves now has it rightly.
+    """
+    needless = drivers["wanted"] != HOST_MOUNT or drivers["current"]["driver"] == HOST_MOUNT
+    return needless or CUT_OVER_TAG not in drivers["volume"]["tags"]
+
+
+def is_settled(drivers: Facts) -> bool:
+    """Return whether the service runs on the wanted driver already, with no former host that it would have to leave.
+
+    Args:
+        drivers: As `observe_drivers`.
+
+    Returns:
+        True when there is nothing to move.
+    """
     newest = drivers["revision"] in {"", drivers["service"].get("task_definition_arn")}
-    return runs and newest and drivers["current"]["driver"] == drivers["wanted"] and not drivers["former"]
+    alone = not drivers["former"] or drivers["beside"]
+    return _runs(drivers) and newest and drivers["current"]["driver"] == drivers["wanted"] and alone
+
+
+def wanted_image(run: Run) -> str:
+    """Return the machine image that the hosts shall have.
+
+    Args:
+        run: The open run.
+
+    Returns:
+        The AMI id, "" in a run that leaves the image of the hosts as it is.
+    """
+    return str(run.evidence(PATCH)["ami_id"]) if run.journal.last("evidence", name=PATCH) else ""
 
 
 def wanted_revision(run: Run) -> str:
@@ -184,44 +253,6 @@ def gate_of_former(run: Run, current: Facts) -> dict[str, Any]:
     options = run.parameters.storage.rexray
     image = options.gate_image if options else _GATE_IMAGE
     return {"volume_name": current["volume_name"], "plugin_alias": current["plugin_alias"], "image": image}
-
-
-def see_volume(run: Run, task: Facts | None, instance_id: str) -> dict[str, Any]:
-    """Return what the running container sees of the volume, or why nobody can tell.
-
-    Args:
-        run: The open run, with evidence `task-mapping`.
-        task: The running task, or None.
-        instance_id: Where it runs.
-
-    Returns:
-        As host script `inspect_target`, or key `error`, or nothing without a task.
-    """
-    if task is None:
-        return {}
-    try:
-        return observe_task_volume(run, dict(task), instance_id)
-    except HostCommandError as error:
-        return {"error": str(error)}
-
-
-def disk_of(seen: Facts) -> dict[str, Any]:
-    """Return the disk below a container's view as the storage drivers look at it.
-
-    Args:
-        seen: As host script `inspect_target`.
-
-    Returns:
-        As `inspect_source.disk_facts`.
-    """
-    device = seen.get("device") or {}
-    return {
-        "path": device.get("path", ""),
-        "filesystem_type": seen.get("filesystem_type") or device.get("fstype", ""),
-        "filesystem_uuid": seen.get("filesystem_uuid") or device.get("uuid", ""),
-        "partition_table_type": device.get("pttype", ""),
-        "children": list(device.get("children", ())),
-    }
 
 
 def keeps_tag_for_later(run: Run) -> bool:

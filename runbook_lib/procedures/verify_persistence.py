@@ -113,7 +113,18 @@ def _differs(facts: Facts) -> str:
     return "the task runs, and its data is not the source's" if facts["task"] and failed else ""
 
 
-def _data_step(step_id: str, title: str, name: str, phase: str) -> Step:
+def data_step(step_id: str, title: str, name: str, phase: str) -> Step:
+    """Return the step that compares sentinel and manifest inside the container with those of the stopped service.
+
+    Args:
+        step_id: Its id.
+        title: Its title.
+        name: Evidence name of the manifest that it takes.
+        phase: Word for the journal.
+
+    Returns:
+        The step; it waits for a task that is still coming up.
+    """
     return Step(
         step_id,
         NOTEBOOK,
@@ -130,15 +141,15 @@ def _data_step(step_id: str, title: str, name: str, phase: str) -> Step:
 
 
 STEPS = (
-    _data_step("verify-data", "Verify sentinel and manifest inside the container", "manifest-after", "after"),
+    data_step("verify-data", "Verify sentinel and manifest inside the container", "manifest-after", "after"),
     VERIFY_ROLLBACK_COPY,
     WRITE_PROBE,
     RESTART_TASK,
-    _data_step(
+    data_step(
         "verify-data-after-restart", "Verify the data after the restart", "manifest-after-restart", "after-restart"
     ),
     REPLACE_INSTANCE,
-    _data_step(
+    data_step(
         "verify-data-after-replacement",
         "Verify the data after the replacement",
         "manifest-after-replacement",

@@ -37,11 +37,12 @@ class Prepared:
         self._outputs = {name: output["value"] for name, output in state["outputs"].items()}
         self._policy = self._iam.get_role_policy(**ROLE)["PolicyDocument"]
 
-    def again(self, *, with_permissions):
+    def again(self, *, with_permissions, with_revision):
         """Make it again; return what Terraform would put out.
 
         Args:
             with_permissions: Whether hosts of this driver need permissions of their own; those of others stay.
+            with_revision: Whether the task definition differs, so that another revision is registered.
         """
         wait_until(self._has_launched, "the group has launched what it wants, from the template that it had")
         if with_permissions:
@@ -49,6 +50,9 @@ class Prepared:
         self._groups.update_auto_scaling_group(
             AutoScalingGroupName=self._group, MixedInstancesPolicy=self._policy_of_group
         )
+        if not with_revision:
+            (service,) = self._ecs.describe_services(cluster=CLUSTER, services=[CLUSTER])["services"]
+            return self._outputs | {"task_definition_arn": service["taskDefinition"]}
         made = self._ecs.register_task_definition(**self._definition)["taskDefinition"]
         return self._outputs | {"task_definition_arn": made["taskDefinitionArn"]}
 

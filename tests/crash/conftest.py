@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.crash.changes import BACK, Change, ChangingTown
+from tests.crash.changes import Change, ChangingTown
 from tests.crash.journey import Journey
 from tests.crash.town import Town
 
@@ -51,9 +51,9 @@ def journey(strike, provisioned_town):
 
 
 @pytest.fixture(scope="module")
-def changing_town(tmp_path_factory):
-    """Return a sandbox whose service was migrated with REX-Ray."""
-    made = ChangingTown(tmp_path_factory.mktemp("town"))
+def changing_town(request, tmp_path_factory):
+    """Return a sandbox whose service was migrated, of the kind that the module strikes."""
+    made = getattr(request.module, "TOWN", ChangingTown)(tmp_path_factory.mktemp("town"))
     try:
         made.migrate()
         yield made
@@ -65,7 +65,7 @@ def changing_town(tmp_path_factory):
 def change(strike, changing_town):
     """Return a change there and back in which every step was struck in the way that the test asks for."""
     changing_town.take_lease_over()
-    changing_town.bring_to(BACK)
+    changing_town.bring_to(changing_town.back)
     made = Change(changing_town, strike)
     made.drive()
     return made

@@ -36,12 +36,13 @@ from runbook_lib.adapters.terraform import Terraform
 from runbook_lib.errors import AwsError, RunbookError, TerraformError
 from runbook_lib.journal import Journal
 from runbook_lib.model import Check
-from runbook_lib.procedures import driver_plan, storage_drivers
+from runbook_lib.procedures import storage_drivers
 from runbook_lib.run_digests import library_digest
 from runbook_lib.steps import Step, perform
 
 READS = re.compile(r"^(describe|get|list|batch_get|lookup|head)_")  # operations as `Aws.call` names them
 NUMBER = re.compile(r"^\d+_")
+PREPARING = ("provision-storage-driver", "provision-host-image", "register-image")
 INTO_APPLY_S = 4.0  # long enough that Terraform has begun with the first resources
 
 
@@ -90,10 +91,11 @@ def let_the_plan_validate() -> None:
     Terraform.validate = lambda _terraform: None  # type: ignore[method-assign]
 
 
-def found_prepared(outputs: Mapping[str, Any]) -> Step:
-    """Return the step that provisions a storage driver as it goes when Terraform's part was done by hand.
+def found_prepared(step: Step, outputs: Mapping[str, Any]) -> Step:
+    """Return a step that prepares a change with Terraform as it goes when Terraform's part was done by hand.
 
     Args:
+        step: The step.
         outputs: What Terraform would put out.
     """
     names = {"task_definition_arn": outputs["task_definition_arn"], "group": outputs["autoscaling_group_name"]}
@@ -104,7 +106,7 @@ def found_prepared(outputs: Mapping[str, Any]) -> Step:
         return {"known": known is not None, "drivers": storage_drivers.observe_drivers(run)}
 
     return dataclasses.replace(
-        driver_plan.PROVISION_STORAGE_DRIVER,
+        step,
         observe=observe,
         plan=lambda _facts: "Done by hand.",
         is_done=lambda facts: bool(facts["known"]),
@@ -163,8 +165,8 @@ def perform_all(request: Mapping[str, Any]) -> int:
             for step in procedure(notebook).STEPS:
                 if step.step_id in request["passed_over"]:
                     continue
-                if step.step_id == driver_plan.PROVISION_ID and request["prepared"]:
-                    step = found_prepared(request["prepared"])  # noqa: PLW2901
+                if step.step_id in PREPARING and request["prepared"]:
+                    step = found_prepared(step, request["prepared"])  # noqa: PLW2901
                 perform(struck(step, request["strike"]) if step.step_id == request["step_id"] else step, run)
                 if step.step_id == request["until"]:
                     break

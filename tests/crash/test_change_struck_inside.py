@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.crash.matrix_of_changes import (
-    TIMEOUT_S,
-    test_every_step_of_a_change_goes_on,
-    test_the_former_driver_can_be_had_again,
-)
-
-__all__ = ["test_every_step_of_a_change_goes_on", "test_the_former_driver_can_be_had_again"]
+from tests.crash.changes import ChangingTown
+from tests.crash.matrix_of_changes import TIMEOUT_S, matrix
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(TIMEOUT_S)]
 STRIKES = ("killed in the act", "no answer from AWS")
+TOWN = ChangingTown
+test_every_step_of_a_change_goes_on, test_what_was_before_can_be_had_again = matrix(ChangingTown)

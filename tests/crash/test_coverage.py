@@ -11,9 +11,11 @@ from tests.crash import strikes
 from tests.crash.strikes import (
     BEFORE_OUTAGE,
     CHANGES,
+    DEPLOYMENTS,
     FORCED,
     GOING_ON,
     IN_A_ROW,
+    PATCHES,
     PROVISION,
     WAY_BACK,
     WAYS_BACK,
@@ -28,26 +30,33 @@ def modules_with_strikes(kind):
     found = {}
     for path in sorted(Path(__file__).parent.glob(f"test_{kind}_*.py")):
         for node in ast.parse(path.read_text("utf-8")).body:
-            if isinstance(node, ast.Assign) and node.targets[0].id == "STRIKES":
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "STRIKES":
                 found[path.name] = ast.literal_eval(node.value)
     return found
 
 
 def test_every_changing_step_is_struck_and_run_again():
     """A new step, or a new notebook, that no case covers fails here."""
-    covered = [*GOING_ON, *IN_A_ROW, *FORCED, *CHANGES]
+    covered = [*GOING_ON, *IN_A_ROW, *FORCED, *CHANGES, *PATCHES, *DEPLOYMENTS]
     assert sorted(covered) == sorted(cases())
 
 
 def test_every_changing_step_before_the_way_back_is_struck_and_rolled_back():
     """Of 90 itself running it again is the way back."""
-    covered = [*BEFORE_OUTAGE, *WAYS_BACK, *CHANGES, *(case for case in IN_A_ROW if case[0] == PROVISION)]
+    covered = [
+        *BEFORE_OUTAGE,
+        *WAYS_BACK,
+        *CHANGES,
+        *PATCHES,
+        *DEPLOYMENTS,
+        *(case for case in IN_A_ROW if case[0] == PROVISION),
+    ]
     assert sorted(covered) == sorted(case for case in cases() if case[0] != WAY_BACK)
 
 
-@pytest.mark.parametrize("kind", ["struck", "change_struck"])
+@pytest.mark.parametrize("kind", ["struck", "change_struck", "patch_struck", "deployment_struck"])
 def test_the_modules_divide_the_strikes_among_them(kind):
-    """Each strike is in one module, none is forgotten: of the migration, and of a change of the storage driver."""
+    """Each strike is in one module, none is forgotten: of the migration, and of every change after it."""
     found = modules_with_strikes(kind)
     assert sorted(one for several in found.values() for one in several) == sorted(strikes.STRIKES)
 

@@ -250,3 +250,59 @@ def test_retiring_waits_for_the_bake_time_and_then_stops_the_source(migrated, sa
     source_id = yaml.safe_load(parameters.read_text())["migration"]["source"]["instance_id"]
     (reservation,) = sandbox.client("ec2").describe_instances(InstanceIds=[source_id])["Reservations"]
     assert reservation["Instances"][0]["State"]["Name"] == "stopped"
+
+
+def run_anew(parameters, *notebooks):
+    """Run notebooks in a new run of the same archive; return how it ended and the run's folder."""
+    archive = parameters.parent / "runs"
+    before = set(archive.glob("*/journal.jsonl"))
+    ended = run_command("run", *notebooks, "-f", parameters, "--execute", "--reason", "CHG-2")
+    (journal,) = set(archive.glob("*/journal.jsonl")) - before
+    return ended, journal.parent
+
+
+def moved_once(ended, folder, sandbox):
+    """Check that a notebook moved the task once, and lost nothing."""
+    assert ended.exit_code == 0, ended.output
+    report = report_of(folder)
+    assert (report["status"], report["data"]["identical"]) == ("succeeded", True)
+    assert 0 < report["outage_s"] <= report["outage_budget_s"]
+    assert sandbox.control("GET", "/_sandbox/client")["missing"] == 0
+
+
+def test_hosts_of_the_newest_image_take_the_service_over(migrated, sandbox, parameters, keep_provider):
+    """60: one host of the newest image, which holds the volume; the former one is gone; nothing is lost."""
+    keep_provider(sandbox)
+    newest = sandbox.control("POST", "/_sandbox/machine-images/publish", {})["image_ids"][0]
+    ended, folder = run_anew(parameters, "60")
+    moved_once(ended, folder, sandbox)
+    ecs, ec2 = sandbox.client("ecs"), sandbox.client("ec2")
+    arns = ecs.list_container_instances(cluster="guestbook")["containerInstanceArns"]
+    (host,) = ecs.describe_container_instances(cluster="guestbook", containerInstances=arns)["containerInstances"]
+    assert {a["name"]: a.get("value") for a in host["attributes"]}["ecs.ami-id"] == newest
+    volume_id = yaml.safe_load(parameters.read_text())["migration"]["volume"]["volume_id"]
+    (volume,) = ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"]
+    assert [attachment["InstanceId"] for attachment in volume["Attachments"]] == [host["ec2InstanceId"]]
+    kept = json.loads((folder / "evidence" / "host-image.json").read_text("utf-8"))
+    assert kept["ami_id"] == newest
+    assert kept["former_ami_id"] not in {"", newest}
+
+
+def test_another_image_is_deployed_by_its_digest(migrated, sandbox, parameters, keep_provider):
+    """61: a tag is pulled and resolved, the task names the digest, the former image is kept for the way back."""
+    keep_provider(sandbox)
+    document = yaml.safe_load(parameters.read_text("utf-8"))
+    document["migration"]["target"]["image"] = "registry.sandbox/guestbook:1.1"
+    file = parameters.with_name("image.yaml")
+    file.write_text(yaml.safe_dump(document), "utf-8")
+    ended, folder = run_anew(file, "61")
+    moved_once(ended, folder, sandbox)
+    ecs = sandbox.client("ecs")
+    (service,) = ecs.describe_services(cluster="guestbook", services=["guestbook"])["services"]
+    definition = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
+    kept = {name: json.loads((folder / "evidence" / f"{name}.json").read_text("utf-8")) for name in ("deployment",
+            "deployed-image")}  # fmt: skip
+    assert definition["containerDefinitions"][0]["image"] == kept["deployed-image"]["image"]
+    assert kept["deployed-image"]["image"].startswith("registry.sandbox/guestbook@sha256:")
+    assert kept["deployment"]["image"].startswith("registry.sandbox/guestbook@sha256:")
+    assert kept["deployment"]["image"] != kept["deployed-image"]["image"]

@@ -7,7 +7,12 @@ from types import SimpleNamespace
 import pytest
 
 from runbook_lib.model import Check
-from runbook_lib.procedures import change_storage_driver, manifest_of_change, prepare_storage_driver
+from runbook_lib.procedures import (
+    change_storage_driver,
+    manifest_of_change,
+    prepare_storage_driver,
+    storage_drivers,
+)
 from runbook_lib.procedures.driver_plan import check_only_driver
 from runbook_lib.procedures.driver_steps import in_words_of_change
 from runbook_lib.procedures.manifest_of_change import has_manifest
@@ -37,6 +42,7 @@ def drivers(**changed):
         "changed": True,
         "hosts": [],
         "former": [],
+        "beside": False,
         "volume": {"volume_id": "vol-1", "tags": {CUT_OVER_TAG: "then"}, "on_source": False, "holder": "i-1"},
         "tasks": ["arn:task"],
     }
@@ -166,3 +172,60 @@ def test_every_need_of_a_change_is_a_step_of_it():
         step = getattr(change_storage_driver, name)
         needs = {check.needs for check in step.check({"drivers": facts, "manifest_seq": 0})}
         assert needs - {""} <= ids
+
+
+class PatchingRun:
+    """A run that patches hosts, as far as it is asked which of them are former and whether the volume has left them."""
+
+    def __init__(self, monkeypatch, *, hosts, holder, desired=0, tasks=(), copied=False, stopped=True):
+        definition = {"containerDefinitions": [CONTAINER], "volumes": [PLUGIN]}
+        service = {"exists": True, "desired_count": desired, "task_definition_arn": "arn:2"}
+        instances = [
+            {"instance_id": one, "container_instance_arn": f"arn:{one}", "status": status, "agent_connected": True,
+             "agent_version": "1", "docker_version": "2",
+             "attributes": {"runbook.storage": "rexray", "ecs.ami-id": image}}
+            for one, (image, status) in hosts.items()
+        ]  # fmt: skip
+        self.ecs = SimpleNamespace(
+            describe_service=lambda: service, container_instances=lambda: instances,
+            task_definition=lambda _arn: definition, tasks=lambda: [{"task_arn": one} for one in tasks],
+        )  # fmt: skip
+        self.parameters = SimpleNamespace(storage=SimpleNamespace(driver="rexray"))
+        known = {"evidence", "outage"} if stopped else {"evidence"}
+        self.journal = SimpleNamespace(last=lambda kind, **_match: object() if kind in known else None)
+        volume = {"volume_id": "vol-1", "holder": holder, "on_source": False, "tags": {}}
+        monkeypatch.setattr(storage_drivers, "observe_volume", lambda _run: volume)
+        monkeypatch.setattr(storage_drivers, "rollback_points", lambda _run: [{"is_current": True}] if copied else [])
+
+    @staticmethod
+    def evidence(name):
+        return {"ami_id": "ami-new"} if name == storage_drivers.PATCH else {"task_definition_arn": "arn:2"}
+
+
+OLD, NEW, DRAINED = ("ami-old", "ACTIVE"), ("ami-new", "ACTIVE"), ("ami-old", "DRAINING")
+
+
+@pytest.mark.parametrize(
+    ("facts", "changed", "settled"),
+    [
+        ({"hosts": {"i-old": OLD}, "holder": "i-old", "desired": 1, "tasks": ["t"]}, False, False),
+        ({"hosts": {"i-old": OLD, "i-new": NEW}, "holder": "i-old"}, False, False),
+        ({"hosts": {"i-old": DRAINED, "i-new": NEW}, "holder": ""}, False, False),
+        ({"hosts": {"i-old": DRAINED, "i-new": NEW}, "holder": "", "copied": True}, True, False),
+        ({"hosts": {"i-old": OLD, "i-new": NEW}, "holder": "", "copied": True}, False, False),
+        ({"hosts": {"i-old": DRAINED, "i-new": NEW}, "holder": "i-old", "copied": True}, False, False),
+        ({"hosts": {"i-old": DRAINED, "i-new": NEW}, "holder": "i-new", "desired": 1, "tasks": ["t"]}, True, False),
+        ({"hosts": {"i-new": NEW}, "holder": "i-new", "desired": 1, "tasks": ["t"]}, True, True),
+        (
+            {"hosts": {"i-old": OLD, "i-new": NEW}, "holder": "i-new", "desired": 1, "tasks": ["t"], "stopped": False},
+            True,
+            True,
+        ),
+    ],
+    ids=["serves", "stopped", "let go", "copied", "not drained", "not let go", "started", "over", "only prepared"],
+)
+def test_a_patch_has_moved_the_volume_when_no_former_host_may_have_it(monkeypatch, facts, changed, settled):
+    """Drained, let go and copied by this run, or served elsewhere; over with no former host, or one merely beside."""
+    seen = storage_drivers.observe_drivers(PatchingRun(monkeypatch, **facts))
+    assert seen["former"] == [one for one in facts["hosts"] if one == "i-old"]
+    assert (bool(seen["changed"]), is_settled(seen)) == (changed, settled)

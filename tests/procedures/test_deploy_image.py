@@ -1,0 +1,171 @@
+"""What an image reference means, how a task may be replaced, and when a deployment has failed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from runbook_lib.errors import TakenBackError
+from runbook_lib.procedures import prepare_host, roll_out
+from runbook_lib.procedures.deploy_image import _check_way
+from runbook_lib.procedures.host_image import check_images, say_image
+from runbook_lib.procedures.image_of_service import by_digest, only_reads, serving_image, with_image
+
+SHA = "sha256:" + "0" * 64
+DIGESTS = [f"other.example/guestbook@{SHA}", f"registry.example:5000/guestbook@{SHA}"]
+
+
+@pytest.mark.parametrize(
+    ("image", "digests", "expected"),
+    [
+        ("registry.example:5000/guestbook:1.1", DIGESTS, f"registry.example:5000/guestbook@{SHA}"),
+        ("registry.example:5000/guestbook", DIGESTS, f"registry.example:5000/guestbook@{SHA}"),
+        (f"registry.example/guestbook@{SHA}", [], f"registry.example/guestbook@{SHA}"),
+        ("guestbook:built-here", DIGESTS, ""),
+        ("guestbook:1.1", [], ""),
+    ],
+    ids=["tag", "no tag", "digest", "another repository", "from no registry"],
+)
+def test_an_image_is_named_by_the_digest_of_its_own_repository(image, digests, expected):
+    """A port is no tag, another repository's digest is none of this image, one that was built has none."""
+    assert by_digest(image, digests) == expected
+
+
+def definition(*, read_only=False):
+    """Return a task definition with a side-car that does not mount the volume."""
+    mount = {"sourceVolume": "data", "containerPath": "/data", "readOnly": read_only}
+    return {
+        "volumes": [{"name": "data", "host": {"sourcePath": "/mnt/data"}}],
+        "containerDefinitions": [
+            {"name": "sidecar", "image": "sidecar:1"},
+            {"name": "app", "image": "app:1", "mountPoints": [mount]},
+        ],
+    }
+
+
+def test_the_image_that_serves_is_the_one_that_mounts_the_volume():
+    """And it is the one that is replaced; the side-car keeps its own."""
+    found = definition()
+    assert serving_image(found) == "app:1"
+    mapping = {"container_name": "app", "container_definitions": found["containerDefinitions"], "image": "app:1"}
+    changed = with_image(mapping, "app:2")
+    assert [one["image"] for one in changed["container_definitions"]] == ["sidecar:1", "app:2"]
+    assert (changed["image"], mapping["container_definitions"][1]["image"]) == ("app:2", "app:1")
+
+
+@pytest.mark.parametrize(
+    ("way", "read_only", "passed", "why"),
+    [
+        ("stop_then_start", False, True, ""),
+        ("blue_green", False, False, "both revisions at once"),
+        ("overlap", False, False, "while the running one writes"),
+        ("overlap", True, False, "cannot express it yet"),
+        ("blue_green", True, False, "both revisions at once"),
+    ],
+)
+def test_only_stop_then_start_is_done_and_every_other_way_has_its_reason(way, read_only, passed, why):
+    """A service that only reads could overlap; the module cannot say so, and the refusal does."""
+    assert only_reads(definition(read_only=read_only)) is read_only
+    check = _check_way(way, only_reads=read_only)
+    assert check.passed is passed
+    assert why in check.why
+
+
+def rollout(**facts):
+    """Return facts of a deployment that is under way."""
+    service = {"events": ["(service guestbook) is at it."], "deployments": facts.pop("deployments", [])}
+    expected = {"volume_id": "vol-1", "filesystem_uuid": "u", "sentinel_sha256": "s"}
+    return {"service": service, "revision": "arn:2", "task": None, "seen": {}, "expected": expected,
+            "stopped_reasons": []} | facts  # fmt: skip
+
+
+SEES = {"volume_id": "vol-1", "filesystem_uuid": "u", "sentinel": {"sha256": "s"}, "mount": {"target": "/data"}}
+
+
+@pytest.mark.parametrize(
+    ("facts", "problem"),
+    [
+        (rollout(), ""),
+        (rollout(deployments=[{"task_definition_arn": "arn:2", "rollout_state": "IN_PROGRESS"}]), ""),
+        (rollout(deployments=[{"task_definition_arn": "arn:1", "rollout_state": "FAILED"}]), ""),
+        (rollout(deployments=[{"task_definition_arn": "arn:2", "rollout_state": "FAILED"}]), "circuit breaker"),
+        (rollout(task={"task_arn": "t"}, seen=SEES), ""),
+        (rollout(task={"task_arn": "t"}, seen=SEES | {"volume_id": "vol-2"}), "vol-2"),
+        (rollout(task={"task_arn": "t"}, seen={"error": "no answer"}), ""),
+    ],
+    ids=["waits", "in progress", "an older one failed", "failed", "sees it", "sees another", "cannot look"],
+)
+def test_a_deployment_has_failed_when_ecs_says_so_or_the_task_sees_something_else(facts, problem):
+    """Only these are beyond waiting."""
+    found = roll_out._problem(facts)
+    assert (problem in found, bool(found)) == (True, bool(problem))
+
+
+def images(**wanted):
+    """Return what is known of two machine images."""
+    known = {"ami_id": "ami-1", "name": "al2023", "state": "available", "architecture": "x86_64", "age_days": 12,
+             "agent_version": "1.106.1", "docker_version": "25.0.16", "kernel": "6.1"}  # fmt: skip
+    return {"chosen": {"own": True}, "images": {"former": known, "wanted": known | wanted}}
+
+
+@pytest.mark.parametrize(
+    ("facts", "failed"),
+    [
+        (images(), []),
+        (images(state=""), ["machine-image-available"]),
+        (images(architecture="arm64"), ["machine-image-fits"]),
+        (images() | {"chosen": {"own": False}}, ["run-of-its-own"]),
+    ],
+    ids=["fits", "not there", "another architecture", "the run of a cutover"],
+)
+def test_a_machine_image_must_be_there_and_fit(facts, failed):
+    """Each defect has a check of its own."""
+    assert [check.check_id for check in check_images(facts) if not check.passed] == failed
+
+
+def test_an_image_is_said_with_what_is_known_of_it():
+    """Name, age, agent, Docker and kernel; what nobody tells is left out."""
+    said = say_image(images()["images"]["wanted"])
+    assert said == "ami-1 (al2023, 12 days old, agent 1.106.1, Docker 25.0.16, kernel 6.1)"
+    unknown = dict.fromkeys(("name", "agent_version", "docker_version", "kernel"), "") | {"age_days": None}
+    assert say_image({"ami_id": "ami-2", **unknown}) == "ami-2 (nothing known of it)"
+
+
+class Group:
+    """An Auto Scaling group that launches an instance, or says that it cannot."""
+
+    def __init__(self, problem):
+        self.desired, self._problem = [], problem
+
+    def set_desired(self, _name, desired):
+        self.desired.append(desired)
+
+    def group(self, _name):
+        new = {} if self._problem else {"i-new": "Pending"}
+        return {"members": {"i-old": "InService"} | new}
+
+    def launch_problem(self, _name, since):
+        assert since == datetime(2026, 1, 2, tzinfo=UTC)
+        return self._problem
+
+
+@pytest.mark.parametrize(("problem", "desired"), [("", [2]), ("no capacity.", [2, 1])], ids=["comes", "no capacity"])
+def test_a_launch_that_fails_is_taken_back(problem, desired):
+    """The group wants as many as before, and the error says that nothing has changed."""
+    group = Group(problem)
+    event = SimpleNamespace(at_utc="2026-01-02T00:00:00+00:00")
+    run = SimpleNamespace(
+        container_hosts=group,
+        journal=SimpleNamespace(last=lambda *_a, step_id, **_k: event if step_id == prepare_host.LAUNCH_ID else None),
+        clock=SimpleNamespace(monotonic=lambda: 0.0, parse=datetime.fromisoformat, sleep=lambda _s: None),
+    )
+    before = {"idle": [], "coming": [], "group_name": "g", "staying": ["i-old"]}
+    if problem:
+        with pytest.raises(TakenBackError, match="the group wants 1 again") as caught:
+            prepare_host._launch(run, before)
+        assert caught.value.changed == "no"
+    else:
+        prepare_host._launch(run, before)
+    assert group.desired == desired
