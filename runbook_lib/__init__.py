@@ -98,6 +98,15 @@ _PROCEDURES = {
         "start_source_service",
         "verify_source_data",
     ),
+    "check_drift": (
+        "inspect_target_service",
+        "inspect_container_instances",
+        "inspect_data_volume",
+        "inspect_snapshots",
+        "inspect_terraform",
+        "inspect_last_record",
+        "report_drift",
+    ),
     "force_detach": ("force_detach_volume",),
 }
 _VERBS = {verb: procedure for procedure, verbs in _PROCEDURES.items() for verb in verbs}

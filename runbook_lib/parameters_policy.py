@@ -62,6 +62,19 @@ class ChangeWindow(Section):
     """End of the window."""
 
 
+class Drift(Section):
+    """What `64_check_drift` calls too little, too old."""
+
+    min_free_percent: int = Field(default=10, ge=0, le=99)
+    """Least share of the volume's space that must be free."""
+    min_free_inodes_percent: int = Field(default=10, ge=0, le=99)
+    """Least share of the volume's inodes that must be free, where the filesystem has a fixed number of them."""
+    max_snapshot_age_h: int = Field(default=36, ge=1, le=8760)
+    """Greatest age of the newest completed snapshot of the volume, in hours."""
+    max_machine_image_age_days: int = Field(default=90, ge=1, le=3650)
+    """Greatest age of the machine image that a container instance was launched from."""
+
+
 _NumberOrSection = BeforeValidator(_as_section, json_schema_input_type=Count | Approvals)
 
 
@@ -94,5 +107,7 @@ class Policy(Section):
     """When the change may happen; without it, any time."""
     hold_before_cutover: bool = False
     """Whether the cutover holds before it stops the service, until `runbook cut-over` releases it."""
+    drift: Drift = Drift()
+    """From which values on 64_check_drift reports a finding."""
     hold_limit_s: int = Field(default=28800, ge=1, le=604800)
     """How long the cutover may hold; after that it is refused with nothing stopped."""
