@@ -7,7 +7,6 @@ never taken for health.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 
 from runbook_lib.model import Check, Facts
 
@@ -33,7 +32,7 @@ def check_part(part: str, facts: Facts, rules: Callable[[Facts], Sequence[Check]
         Check(
             f"{part}-looked-at",
             passed=False,
-            expected=f"facts about the {part}",
+            expected=f"facts of part {part}",
             observed=str(problem),
             why="what nobody can look at may have drifted",
             fix="mend what the message says, then run 64_check_drift again",
@@ -164,7 +163,7 @@ def check_hosts(facts: Facts) -> Sequence[Check]:
 
     Args:
         facts: Keys `hosts` [{`instance_id, status, agent_connected, storage, problem, checks, ami_id, age_days`}],
-            `driver`, `template_ami_id`, `max_image_age_days`.
+            `driver`, `open` (rules that let everybody in), `template_ami_id`, `max_image_age_days`.
 
     Returns:
         The checks; those of a host name it.
@@ -180,8 +179,11 @@ def check_hosts(facts: Facts) -> Sequence[Check]:
             or ("all" if hosts else "none"),
             why="ECS cannot start the task anywhere else when it ends",
             fix="read the instance's system log; replace it rather than repair it",
-        )
-    ]
+        ),
+        same("hosts-not-open-to-the-world", "no such rule", ", ".join(facts["open"]) or "no such rule",
+             "hosts are reached by Systems Manager only, and no plan shows a rule that was added by hand",
+             "remove the rule; clients stand in target.allowed_cidrs"),
+    ]  # fmt: skip
     for host in hosts:
         found += _check_host(host, facts)
     return found
@@ -206,39 +208,6 @@ def _check_host(host: Facts, facts: Facts) -> Sequence[Check]:
               why="an old image lacks the security fixes of kernel, Docker and agent",
               fix="run 60_patch_hosts with the newest ECS-optimized image"),
     )  # fmt: skip
-
-
-def check_snapshots(facts: Facts) -> Sequence[Check]:
-    """Return whether a snapshot of the volume is young enough, and none failed since.
-
-    Args:
-        facts: Keys `volume_id`, `newest` (the newest completed one, or None), `age_h`, `failed` (ids of younger ones
-            in state `error`), `max_age_h`.
-
-    Returns:
-        Two checks.
-    """
-    newest, age_h = facts["newest"], facts["age_h"]
-    observed = f"{newest['snapshot_id']}, {age_h:.1f} hours old" if newest else "none"
-    return (
-        Check(
-            "snapshot-age",
-            passed=newest is not None and age_h <= facts["max_age_h"],
-            expected=f"a completed snapshot of {facts['volume_id']} at most {facts['max_age_h']} hours old "
-            "(policy.drift.max_snapshot_age_h)",
-            observed=observed,
-            why="what was written since is lost with the volume",
-            fix="run 63_back_up_volume, and schedule it",
-        ),
-        Check(
-            "no-failed-snapshot",
-            passed=not facts["failed"],
-            expected="no snapshot in state error since the newest completed one",
-            observed=", ".join(facts["failed"]) or "none",
-            why="backups are tried and fail",
-            fix="read the snapshot's StateMessage; an encrypted volume needs a grant for its key",
-        ),
-    )
 
 
 def check_terraform(facts: Facts) -> Sequence[Check]:
@@ -300,21 +269,6 @@ def check_record(facts: Facts) -> Sequence[Check]:
             fix=f"`runbook verify` names every file; an interrupted run goes on with `runbook resume {run_id}`",
         ),
     )
-
-
-def age_days(created_utc: str, now: datetime) -> float | None:
-    """Return how old something is.
-
-    Args:
-        created_utc: RFC 3339 time, "" when unknown.
-        now: The time now, with its zone.
-
-    Returns:
-        Days, or None when it is unknown.
-    """
-    if not created_utc:
-        return None
-    return (now - datetime.fromisoformat(created_utc)).total_seconds() / 86400
 
 
 def findings(checks: Sequence[Check]) -> list[Mapping[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from runbook_lib.checks import check_name_free, check_volume_steady
 from runbook_lib.checks_drift import same
@@ -101,3 +102,51 @@ def _check_space(space: Facts, limits: Facts) -> Sequence[Check]:
             )
         )
     return found
+
+
+def check_snapshots(facts: Facts) -> Sequence[Check]:
+    """Return whether a snapshot of the volume is young enough, and none failed since.
+
+    Args:
+        facts: Keys `volume_id`, `newest` (the newest completed one, or None), `age_h`, `failed` (ids of younger ones
+            in state `error`), `max_age_h`.
+
+    Returns:
+        Two checks.
+    """
+    newest, age_h = facts["newest"], facts["age_h"]
+    observed = f"{newest['snapshot_id']}, {age_h:.1f} hours old" if newest else "none"
+    return (
+        Check(
+            "snapshot-age",
+            passed=newest is not None and age_h <= facts["max_age_h"],
+            expected=f"a completed snapshot of {facts['volume_id']} at most {facts['max_age_h']} hours old "
+            "(policy.drift.max_snapshot_age_h)",
+            observed=observed,
+            why="what was written since is lost with the volume",
+            fix="run 63_back_up_volume, and schedule it",
+        ),
+        Check(
+            "no-failed-snapshot",
+            passed=not facts["failed"],
+            expected="no snapshot in state error since the newest completed one",
+            observed=", ".join(facts["failed"]) or "none",
+            why="backups are tried and fail",
+            fix="read the snapshot's StateMessage; an encrypted volume needs a grant for its key",
+        ),
+    )
+
+
+def age_days(created_utc: str, now: datetime) -> float | None:
+    """Return how old something is.
+
+    Args:
+        created_utc: RFC 3339 time, "" when unknown.
+        now: The time now, with its zone.
+
+    Returns:
+        Days, or None when it is unknown.
+    """
+    if not created_utc:
+        return None
+    return (now - datetime.fromisoformat(created_utc)).total_seconds() / 86400

@@ -10,6 +10,8 @@ from typing import Any
 
 from runbook_lib.adapters.aws import Aws
 
+_EVERYBODY = {"0.0.0.0/0", "::/0"}
+
 
 class Estate:
     """One cluster, the service in it, and the images of its hosts.
@@ -62,6 +64,33 @@ class Estate:
         images = self._aws.call("ec2", "describe_images", Filters=wanted)["Images"]
         created = {image["ImageId"]: str(image.get("CreationDate", "")) for image in images}
         return {one: {"ami_id": ami_id, "created_utc": created.get(ami_id, "")} for one, ami_id in found.items()}
+
+    def open_to_the_world(self, instance_ids: Sequence[str]) -> list[str]:
+        """Return the rules by which the instances' security groups let everybody in.
+
+        Terraform owns each rule by itself, so one that somebody added is in no plan.
+
+        Args:
+            instance_ids: Instances.
+
+        Returns:
+            One text a rule, with its id, group, protocol, ports and network.
+
+        Source: EC2 DescribeInstances, DescribeSecurityGroupRules.
+        """
+        if not instance_ids:
+            return []
+        answer = self._aws.call("ec2", "describe_instances", InstanceIds=list(instance_ids))
+        instances = [i for r in answer["Reservations"] for i in r["Instances"]]
+        groups = sorted({group["GroupId"] for one in instances for group in one.get("SecurityGroups", [])})
+        filters = [{"Name": "group-id", "Values": groups}]
+        rules = self._aws.pages("ec2", "describe_security_group_rules", "SecurityGroupRules", Filters=filters)
+        return [
+            f"{rule['SecurityGroupRuleId']} of {rule['GroupId']}: {rule['IpProtocol']} "
+            f"{rule.get('FromPort', -1)}-{rule.get('ToPort', -1)} from {network}"
+            for rule in rules
+            if not rule["IsEgress"] and (network := rule.get("CidrIpv4") or rule.get("CidrIpv6")) in _EVERYBODY
+        ]
 
     def snapshots_of(self, volume_id: str) -> list[dict[str, Any]]:
         """Return facts about the account's snapshots of one volume, whoever made them.

@@ -22,7 +22,7 @@ _RULES: dict[str, Callable[[Facts], Sequence[Check]]] = {
     "service": checks_drift.check_service,
     "hosts": checks_drift.check_hosts,
     "volume": checks_volume_drift.check_volume,
-    "snapshots": checks_drift.check_snapshots,
+    "snapshots": checks_volume_drift.check_snapshots,
     "terraform": checks_drift.check_terraform,
     "record": checks_drift.check_record,
 }

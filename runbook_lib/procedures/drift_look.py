@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib import archive, archive_summary, planfile
-from runbook_lib.checks_drift import age_days
+from runbook_lib.checks_volume_drift import age_days
 from runbook_lib.errors import HostCommandError, JournalError, OutsideError
-from runbook_lib.model import Facts
+from runbook_lib.model import Facts, RunStatus
 from runbook_lib.procedures.driver_look import sentinel_volume
 from runbook_lib.procedures.inspect_source import evidence_grade
 from runbook_lib.procedures.observations import (
@@ -129,10 +129,12 @@ def look_at_hosts(run: Run) -> dict[str, Any]:
         A `grade` event, from what a host says that made it.
     """
     hosts = observe_hosts(run)
-    images = run.estate.images_of([host["instance_id"] for host in hosts])
+    ids = [host["instance_id"] for host in hosts]
+    images = run.estate.images_of(ids)
     return {
         "hosts": [host | _setup(run, host["instance_id"]) | _image(run, images, host) for host in hosts],
         "driver": run.parameters.storage.driver,
+        "open": [] if "0.0.0.0/0" in run.parameters.target.allowed_cidrs else run.estate.open_to_the_world(ids),
         "template_ami_id": run.container_hosts.machine_image(run.parameters.target.cluster_name),
         "max_image_age_days": run.parameters.policy.drift.max_machine_image_age_days,
     }
@@ -208,7 +210,7 @@ def look_at_snapshots(run: Run) -> dict[str, Any]:
         run: The open run.
 
     Returns:
-        As `checks_drift.check_snapshots` takes them.
+        As `checks_volume_drift.check_snapshots` takes them.
     """
     volume_id = run.parameters.volume.volume_id
     snapshots = run.estate.snapshots_of(volume_id)
@@ -288,4 +290,4 @@ def _acted(run: Run, folder: Path) -> bool:
     if summary.status == archive_summary.DAMAGED:
         return True
     mine = summary.volume_id in {"", run.parameters.volume.volume_id}
-    return summary.execute and mine and any(name != NOTEBOOK for name in summary.notebooks)
+    return summary.status != RunStatus.PLANNED and mine and any(name != NOTEBOOK for name in summary.notebooks)

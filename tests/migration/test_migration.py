@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from runbook_lib.parameters import load
 from runbook_lib.procedures import rehearse_on_clone
+from runbook_lib.run_lease import lease_of
 from tests import nursery
 from tests.conftest import RunningSandbox
-from tests.migration.conftest import only_run, report_of, run_command
+from tests.migration.conftest import mutating_calls, only_run, report_of, run_command
 from tests.world_picture import unchanged
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -180,6 +182,23 @@ def test_notebooks_are_kept_with_their_outputs(migrated):
 
 
 @with_both
+def test_a_look_for_drift_finds_nothing_and_holds_nothing(migrated, sandbox, parameters, tmp_path):
+    """64 ends with 0 beside the service while somebody else holds the volume; it made no call that changes anything."""
+    known = len(mutating_calls(sandbox))
+    other = lease_of(load(str(parameters)), "20260101T000000Z-guestbook-0abc")
+    other.acquire()
+    try:
+        ended = run_command("run", "64", "-f", parameters, "--execute", "--reason", "scheduled")
+    finally:
+        other.release()
+    assert ended.exit_code == 0, ended.output
+    calls = {call["operation"] for call in mutating_calls(sandbox)[known:] if "runbook" in str(call)}
+    assert calls <= {"SendCommand"}, calls
+    (findings,) = parameters.parent.glob("runs/*/evidence/drift.json")
+    assert json.loads(findings.read_text("utf-8")) == []
+    assert report_of(findings.parents[1])["status"] == "succeeded"
+
+
 def test_running_again_skips_what_is_done(migrated, parameters):
     """The cutover's notebook, run again from the top in the same run, changes nothing."""
     _, folder = migrated
