@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from runbook_lib.adapters.aws import Aws
+from runbook_lib.adapters.backups import Backups
 from runbook_lib.adapters.break_glass import BreakGlass
 from runbook_lib.adapters.clock import Clock
 from runbook_lib.adapters.container_hosts import ContainerHosts
@@ -68,6 +69,11 @@ class Keys:
     def estate(self) -> Estate:
         """Settings of what is in service, for a look for drift."""
         return Estate(self.aws, self.parameters.target.cluster_name, self.parameters.target.service_name)
+
+    @cached_property
+    def backups(self) -> Backups:
+        """Snapshots that may be deleted, for the retention alone."""
+        return Backups(self.aws)
 
     @cached_property
     def container_hosts(self) -> ContainerHosts:
