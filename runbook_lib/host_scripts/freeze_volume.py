@@ -18,14 +18,14 @@ from prelude import STORE, Refused, read_text, run, write_atomically
 
 WATCHDOG = """
 import json, os, subprocess, sys, time
-note, token, path, limit_s = sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4])
+note, freeze_id, path, limit_s = sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4])
 time.sleep(limit_s)
 try:
     with open(note) as stream:
         known = json.load(stream)
 except (OSError, ValueError):
     known = {}
-if known.get("token") == token:
+if known.get("freeze_id") == freeze_id:
     subprocess.call(["fsfreeze", "-u", path])
     os.remove(note)
 """
@@ -33,15 +33,15 @@ if known.get("token") == token:
 
 def main(arguments: dict) -> dict:
     """Flush, start the watchdog, freeze; return the mount point and how long the freeze took."""
-    limit_s, volume_id, token = float(arguments["limit_s"]), arguments["volume_id"], arguments["token"]
+    limit_s, volume_id, freeze_id = float(arguments["limit_s"]), arguments["volume_id"], arguments["freeze_id"]
     path = mount_point(find_container(arguments), arguments["container_path"], volume_id)
     note = note_of(volume_id)
     if read_text(note):  # of an attempt that was killed; its watchdog may still sleep
         os.remove(note)
         run(["fsfreeze", "-u", path], accept=(0, 1))
     run(["sync"], timeout_s=300)  # what is dirty is written before anybody has to wait
-    write_atomically(note, json.dumps({"token": token, "path": path}).encode())
-    argv = ["python3", "-c", WATCHDOG, note, token, path, str(limit_s)]
+    write_atomically(note, json.dumps({"freeze_id": freeze_id, "path": path}).encode())
+    argv = ["python3", "-c", WATCHDOG, note, freeze_id, path, str(limit_s)]
     quiet = subprocess.DEVNULL
     watchdog = subprocess.Popen(argv, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
     started = time.monotonic()

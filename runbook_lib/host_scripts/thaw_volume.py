@@ -17,6 +17,6 @@ def main(arguments: dict) -> dict:
     note = note_of(arguments["volume_id"])
     known = json.loads(read_text(note) or "{}")
     code = run(["fsfreeze", "-u", arguments["path"]], accept=(0, 1))[0]
-    if known.get("token") == arguments["token"]:
+    if known.get("freeze_id") == arguments["freeze_id"]:
         os.remove(note)
-    return {"was_frozen": code == 0 and known.get("token") == arguments["token"]}
+    return {"was_frozen": code == 0 and known.get("freeze_id") == arguments["freeze_id"]}

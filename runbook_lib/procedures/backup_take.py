@@ -169,7 +169,7 @@ def _frozen(run: Run, before: Facts) -> tuple[str, str, dict[str, Any]]:
     """Freeze, take the snapshot, thaw; the watchdog on the host thaws where this process does not come to it."""
     host, volume_id = run.host(before["instance_id"]), before["volume_id"]
     task = container_of(run, before["task"])
-    token = f"{run.run_id}-{run.clock.now_utc().isoformat()}"
+    freeze_id = f"{run.run_id}-{run.clock.now_utc().isoformat()}"
     started = run.clock.monotonic()
     frozen = host.run(
         "freeze_volume",
@@ -179,12 +179,12 @@ def _frozen(run: Run, before: Facts) -> tuple[str, str, dict[str, Any]]:
         container_name=task["container_name"],
         container_path=run.evidence("task-mapping")["container_path"],
         limit_s=before["limit_s"],
-        token=token,
+        freeze_id=freeze_id,
     )
     try:
         snapshot_id = _snapshot(run)
     finally:
-        thawed = host.run("thaw_volume", volume_id=volume_id, path=frozen["path"], token=token)
+        thawed = host.run("thaw_volume", volume_id=volume_id, path=frozen["path"], freeze_id=freeze_id)
     held_s = round(run.clock.monotonic() - started, 3)
     return snapshot_id, "freeze" if thawed["was_frozen"] else "crash", {"writes_waited_at_most_s": held_s}
 

@@ -18,6 +18,7 @@ PROVISION, SNAPSHOT, REHEARSAL = "10_provision_target", "20_snapshot_volume", "2
 CUTOVER, PERSISTENCE, ADOPTION = "30_cut_over_volume", "40_verify_persistence", "45_adopt_volume"
 RETIREMENT, WAY_BACK = "50_retire_source", "90_roll_back"
 PREPARATION, CHANGE = "65_prepare_storage_driver", "66_change_storage_driver"
+BACKUP = "63_back_up_volume"
 FIRST_IN_OUTAGE = "stop-source-service"
 AFTER_FORCED_DETACH = CHECK_FILESYSTEM.step_id
 
@@ -70,6 +71,9 @@ IN_A_ROW = cases(PROVISION, ADOPTION)
 
 CHANGES = cases(PREPARATION, CHANGE)
 """Struck one after the other in a change of the storage driver, there and back; taken back by the reverse run."""
+
+BACKUPS = cases(BACKUP)
+"""Struck one after the other in one run that backs the volume up; there is nothing to take back."""
 
 FORCED = [(WAY_BACK, AFTER_FORCED_DETACH)]
 """Struck after a detach that was forced, which is the only time when it does anything."""

@@ -37,11 +37,17 @@ class Estate(Town):
         (attachment,) = volume["Attachments"]
         return attachment["InstanceId"], attachment["Device"]
 
+    def begin(self, *notebooks, **how):
+        """Perform notebooks in a new run; return how it ended and the run's id."""
+        known = set(self.archive.iterdir())
+        ended = self.drive("", *notebooks, **how)
+        (folder,) = {path for path in set(self.archive.iterdir()) - known if (path / "journal.jsonl").exists()}
+        return ended, folder.name
+
     def look(self, *, plans=False):
         """Look for drift; return the exit code, the ids of the findings, and what was printed."""
-        known = set(self.archive.iterdir())
-        ended = self.drive("", NOTEBOOK, passed_over=() if plans else (PLAN,))
-        (folder,) = {path for path in set(self.archive.iterdir()) - known if (path / "journal.jsonl").exists()}
+        ended, run_id = self.begin(NOTEBOOK, passed_over=() if plans else (PLAN,))
+        folder = self.archive / run_id
         found = [one["id"] for one in json.loads((folder / "evidence" / "drift.json").read_text("utf-8"))]
         if not plans:
             found.remove(NOT_PLANNED)

@@ -22,7 +22,8 @@ LOADER = (
     "main=(lambda given:vars(sys.modules[module])[name](**given)) if module else n[name];"
     'sys.exit(n["answer"](main,base64.b64decode(sys.argv[2]).decode()))'
 )
-PROGRAMS = ("docker", "findmnt", "lsblk", "blkid", "mount", "umount", "blockdev", "sync", "cloud-init", "systemctl")
+PROGRAMS = ("docker", "findmnt", "lsblk", "blkid", "mount", "umount", "blockdev", "sync", "cloud-init", "systemctl",
+            "fsfreeze")  # fmt: skip
 
 
 class HostDouble:
