@@ -31,7 +31,7 @@ from runbook_lib.steps import Step, perform
 if TYPE_CHECKING:
     from runbook_lib.run import Run
 
-_STOPS_S, _POLL_S = 300.0, 0.3
+_STOPS_S, _POLL_S, _SHORT_MIN = 300.0, 0.3, 10
 
 
 def _observe_removal(run: Run) -> dict[str, Any]:
@@ -174,13 +174,19 @@ def _check_recovery(facts: Facts) -> Sequence[Check]:
     )
 
 
+def _span(seconds: float) -> str:
+    """Return a span of time in hours and minutes, or seconds when it is short."""
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= _SHORT_MIN else f"{seconds:.0f} s"
+
+
 def _plan_recovery(facts: Facts) -> str:
     if facts["restore_s"] is None:
         return "Report the age of the backup and how long a restore takes."
     since = facts["since_last_backup_s"]
-    lost = f"{since / 3600:.1f} hours of writes (since the backup before)" if since is not None else "not known yet"
+    lost = f"{_span(since)} of writes (since the backup before)" if since is not None else "not known yet"
     return (
-        f"{facts['backup']['snapshot_id']} is {facts['age_s']:.0f} s old. RPO: at most {lost}. "
+        f"{facts['backup']['snapshot_id']} is {_span(facts['age_s'])} old. RPO: at most {lost}. "
         f"RTO: {facts['restore_s']:.0f} s from the snapshot to an answer, on a host that runs."
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import gzip
 import json
 import os
@@ -46,8 +47,10 @@ class HostDouble:
         self.change(mounts=[], devices=[], probes={}, containers=[], plugins=[], volumes=[], images=[], calls=[])
 
     def state(self) -> dict[str, Any]:
-        """Return what the programs know."""
-        return json.loads(self.state_file.read_text())
+        """Return what the programs know; one that is answering just now is waited for."""
+        with self.state_file.open() as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH)
+            return json.loads(stream.read())
 
     def change(self, **values: Any) -> None:
         """Set what the programs know."""
