@@ -82,7 +82,7 @@ class Backup(Section):
     consistency: Literal["freeze", "stop", "crash"] = "freeze"
     """`freeze`: the filesystem waits with writes for seconds. `stop`: one short stop of the task. `crash`: as after a
     power cut."""
-    freeze_limit_s: int = Field(default=15, ge=3, le=60)
+    freeze_limit_s: int = Field(default=10, ge=3, le=60)
     """Longest time that writes may wait; then a watchdog on the host thaws, and the snapshot counts as `crash`."""
     keep_last: int = Field(default=7, ge=1, le=1000)
     """How many of the newest backups are kept, however old they are."""

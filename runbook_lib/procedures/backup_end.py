@@ -184,9 +184,11 @@ def _plan_recovery(facts: Facts) -> str:
     if facts["restore_s"] is None:
         return "Report the age of the backup and how long a restore takes."
     since = facts["since_last_backup_s"]
-    lost = f"{_span(since)} of writes (since the backup before)" if since is not None else "not known yet"
+    lost = (
+        f"at most {_span(since)} of writes (since the backup before)" if since is not None else "known from the next on"
+    )
     return (
-        f"{facts['backup']['snapshot_id']} is {_span(facts['age_s'])} old. RPO: at most {lost}. "
+        f"{facts['backup']['snapshot_id']} is {_span(facts['age_s'])} old. RPO: {lost}. "
         f"RTO: {facts['restore_s']:.0f} s from the snapshot to an answer, on a host that runs."
     )
 

@@ -199,6 +199,26 @@ def test_a_look_for_drift_finds_nothing_and_holds_nothing(migrated, sandbox, par
     assert report_of(findings.parents[1])["status"] == "succeeded"
 
 
+def test_a_backup_is_taken_restored_and_removed_again(migrated, sandbox, parameters, wait_until):
+    """63 beside the service: a consistent snapshot that was restored once, nothing of the drill left, every write."""
+    ended = run_command("run", "63", "-f", parameters, "--execute", "--reason", "nightly")
+    assert ended.exit_code == 0, ended.output
+    ec2, ecs = sandbox.client("ec2"), sandbox.client("ecs")
+    (taken,) = ec2.describe_snapshots(OwnerIds=["self"], Filters=[{"Name": "tag-key", "Values": ["runbook:backup"]}])[
+        "Snapshots"
+    ]
+    tags = {tag["Key"]: tag["Value"] for tag in taken["Tags"]}
+    assert (tags["runbook:consistency"], tags["runbook:drill"]) == ("freeze", "passed")
+    copies = ec2.describe_volumes(Filters=[{"Name": "tag-key", "Values": ["runbook:drill"]}])["Volumes"]
+    assert [one["VolumeId"] for one in copies if one["State"] not in {"deleting", "deleted"}] == []
+    assert len(ecs.list_tasks(cluster="guestbook")["taskArns"]) == 1
+    facts = sandbox.control("GET", "/_sandbox/client")
+    assert facts["missing"] == 0
+    wait_until(
+        lambda: sandbox.control("GET", "/_sandbox/client")["acknowledged"] > facts["acknowledged"], "the client writes"
+    )
+
+
 def test_running_again_skips_what_is_done(migrated, parameters):
     """The cutover's notebook, run again from the top in the same run, changes nothing."""
     _, folder = migrated
