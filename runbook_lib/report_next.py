@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runbook_lib.model import RunStatus
-from runbook_lib.report_status import ADOPT, CHANGE, CUT_OVER, PREPARE, RETIRE, ROLL_BACK, VERIFY
+from runbook_lib.report_status import ADOPT, BACK_UP, CHANGE, CUT_OVER, LOOK, PREPARE, RETIRE, ROLL_BACK, VERIFY
 
 Report = Mapping[str, Any]
 
@@ -15,6 +15,7 @@ _BAKE = "Let it run for the bake time of your policy, then retire the source: th
 _CHANGE = "Everything slow is done; change the driver when a short outage may begin."
 _PROVE = "Prove the data whole, with a restarted task and another instance."
 _REVIEW = "Something was done without the approval that the policy wants: somebody else reviews it."
+_MEND = "Mend what each finding says; then look again."
 _FORMER = "Or go back to the former driver: the same notebooks, with the parameters that name it."
 
 
@@ -27,6 +28,8 @@ def next_steps(report: Report) -> list[tuple[str, str]]:
     Returns:
         Pairs of a sentence and a command.
     """
+    if {step["notebook"] for step in report["steps"]} == {LOOK}:
+        return _after_look(report["run_id"], RunStatus(report["status"]))
     review = (_REVIEW, f"runbook review {report['run_id']} --reason WHAT-WAS-FOUND")
     return [*([review] if report.get("open_reviews") else []), *_by_status(report)]
 
@@ -35,7 +38,7 @@ def _by_status(report: Report) -> list[tuple[str, str]]:
     run_id, status = report["run_id"], RunStatus(report["status"])
     in_run = f"--run-id {run_id}"
     acted = {step["notebook"] for step in report["steps"] if step["executed"] and step["status"] != "skipped"}
-    began = any(CUT_OVER <= name < PREPARE or name >= ROLL_BACK for name in acted)
+    began = any(CUT_OVER <= name < PREPARE or name >= ROLL_BACK for name in acted - {BACK_UP, LOOK})
     way_back = [(_BACK, f"runbook roll-back {run_id} --execute")] if began and RETIRE not in acted else []
     if {PREPARE, CHANGE} & acted:
         way_back = [(_FORMER, f"runbook run {PREPARE} {CHANGE} -f FORMER.yaml --execute")]
@@ -55,6 +58,13 @@ def _by_status(report: Report) -> list[tuple[str, str]]:
     return [(text, f"runbook resume {run_id}"), *way_back]
 
 
+def _after_look(run_id: str, status: RunStatus) -> list[tuple[str, str]]:
+    """Return what to do after a look for drift, which changed nothing and has no way back."""
+    if status in {RunStatus.PLANNED, RunStatus.SUCCEEDED}:
+        return [("Nothing has drifted, and nothing was changed.", f"runbook verify runs/{run_id}")]
+    return [(_MEND, f"runbook run {LOOK} -f runs/{run_id}/parameters.yaml --execute")]
+
+
 def _approval(report: Report) -> list[tuple[str, str]]:
     """Return how what is asked for gets its approval; nothing when it has."""
     request = report["approval_request"]
@@ -66,7 +76,7 @@ def _approval(report: Report) -> list[tuple[str, str]]:
 
 
 def _after_success(run_id: str, in_run: str, acted: set[str], way_back: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    if RETIRE in acted:
+    if RETIRE in acted or (acted and acted <= {BACK_UP, LOOK}):
         return [
             ("Nothing is left to do. Keep this folder; it can be checked at any time.", f"runbook verify runs/{run_id}")
         ]

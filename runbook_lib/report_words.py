@@ -184,11 +184,14 @@ def _why_back(report: Report) -> str:
     )
 
 
+_UP = "The service was not interrupted."
+
+
 def _succeeded(report: Report) -> Headline:
     acted = {step["notebook"] for step in report["steps"] if step["executed"] and step["status"] != "skipped"}
     if CHANGE not in acted and not any(s["notebook"] == CUT_OVER and s["executed"] for s in report["steps"]):
         done = ", ".join(dict.fromkeys(step["notebook"] for step in report["steps"] if step["executed"]))
-        return Headline("Succeeded.", "good", f"Done so far: {done}. The service was not interrupted.")
+        return Headline("Succeeded.", "good", f"Done so far: {done}. {_outage(report) or _UP}")
     identical, budget_s, outage_s = report["data"]["identical"], report["outage_budget_s"], report["outage_s"]
     over = budget_s is not None and outage_s is not None and outage_s > budget_s
     words = ("Storage driver changed", "Changed") if CHANGE in acted else ("Migrated", "Cut over")
