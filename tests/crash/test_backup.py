@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 from dataclasses import dataclass, field
 
 import pytest
@@ -129,3 +132,29 @@ def test_a_thaw_that_came_too_late_is_told(estate):
     assert ended.exit_code == 0, ended.output
     found = json.loads((estate.archive / run_id / "evidence" / "production-before-drill.json").read_text("utf-8"))
     assert found["desired_count"] == 1
+
+
+def test_writes_go_on_although_whoever_froze_was_killed(estate, wait_until):
+    """Killed between freeze and thaw: the watchdog on the host thaws, the client writes, and the run can go on."""
+    known, limit = set(estate.archive.iterdir()), "policy:\n    backup: {freeze_limit_s: 4}"
+    kept = estate.parameters.read_text("utf-8")
+    estate.parameters.write_text(kept.replace("policy:", limit, 1), "utf-8")
+    with estate.fault("slow-api", operation="CreateSnapshot", seconds=8, times=1):
+        running = threading.Thread(target=estate.drive, args=("", BACKUP))
+        running.start()
+        run_id = wait_until(lambda: next((p.name for p in set(estate.archive.iterdir()) - known), ""), "a run begins")
+        scripts = lambda: [event["script"] for event in estate.events(run_id, "host-command")]  # noqa: E731
+        wait_until(lambda: "freeze_volume" in scripts(), "the filesystem is frozen", 60)
+        os.killpg(estate.events(run_id, "lease")[-1]["holder"]["pid"], signal.SIGKILL)
+        running.join()
+    assert "thaw_volume" not in scripts()
+    facts = estate.sandbox.control("GET", "/_sandbox/client")
+    wait_until(
+        lambda: estate.sandbox.control("GET", "/_sandbox/client")["acknowledged"] > facts["acknowledged"] + 5,
+        "the client writes again",
+    )
+    estate.has_every_write()
+    ended = estate.drive_on(run_id, BACKUP)
+    estate.parameters.write_text(kept, "utf-8")
+    assert ended.exit_code == 0, ended.output
+    assert proved(estate, run_id)
