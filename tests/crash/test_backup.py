@@ -158,3 +158,24 @@ def test_writes_go_on_although_whoever_froze_was_killed(estate, wait_until):
     estate.parameters.write_text(kept, "utf-8")
     assert ended.exit_code == 0, ended.output
     assert proved(estate, run_id)
+
+
+def test_expired_backups_go_and_nothing_else(estate):
+    """Of the backups only the newest stays; a snapshot that somebody else made of the volume is left alone."""
+    foreign = estate.ec2.create_snapshot(VolumeId=estate.volume_id)["SnapshotId"]
+    of_volume = [{"Name": "volume-id", "Values": [estate.volume_id]}]
+    listed = lambda: estate.ec2.describe_snapshots(OwnerIds=["self"], Filters=of_volume)["Snapshots"]  # noqa: E731
+    tagged = lambda: {s["SnapshotId"] for s in listed() if "runbook:backup" in {t["Key"] for t in s.get("Tags", [])}}  # noqa: E731
+    before = {snapshot["SnapshotId"] for snapshot in listed()}
+    backups = tagged()
+    assert backups
+    kept = estate.parameters.read_text("utf-8")
+    policy = "policy:\n    backup: {keep_last: 1, keep_days: 0, delete_expired: true}"
+    estate.parameters.write_text(kept.replace("policy:", policy, 1), "utf-8")
+    ended, run_id = estate.begin(BACKUP)
+    estate.parameters.write_text(kept, "utf-8")
+    assert ended.exit_code == 0, ended.output
+    (newest,) = proved(estate, run_id)
+    assert tagged() == {newest["SnapshotId"]}
+    assert {snapshot["SnapshotId"] for snapshot in listed()} == before - backups | {newest["SnapshotId"]}
+    assert foreign in before - backups
