@@ -131,9 +131,9 @@ def _check_running(facts: Facts) -> Sequence[Check]:
 
 def _create(run: Run, before: Facts) -> None:
     """Take the snapshot between two manifests, and say only what was proved of it."""
-    _describe(run, BEFORE)
+    running = _describe(run, BEFORE)
     how = {"freeze": _frozen, "stop": _stopped, "crash": _as_it_is}[before["mode"]]
-    snapshot_id, consistency, facts = how(run, before)
+    snapshot_id, consistency, facts = how(run, {**before, **running})
     if consistency != "crash":
         run.ec2.set_tags(snapshot_id, {CONSISTENCY_TAG: consistency})
     _describe(run, AFTER)
@@ -141,8 +141,8 @@ def _create(run: Run, before: Facts) -> None:
     run.keep_evidence("production-before-drill", observe_production(run))
 
 
-def _describe(run: Run, phase: str) -> None:
-    """Take a manifest of what the container sees; after a stop the task has to run again first."""
+def _describe(run: Run, phase: str) -> dict[str, Any]:
+    """Take a manifest of what the container sees, once it runs; return keys `task`, `instance_id` of `observe_task`."""
     deadline = run.clock.monotonic() + _STOPS_S
     while (seen := observe_task(run))["task"] is None:
         if phase == BEFORE and seen["service"].get("desired_count") == 0:
@@ -151,8 +151,9 @@ def _describe(run: Run, phase: str) -> None:
             raise AwsError("DescribeTasks", "Timeout", f"no task runs after {_STOPS_S:g} s; read the service's events")
         run.clock.sleep(_POLL_S)
     path = run.evidence("task-mapping")["container_path"]
-    container = container_of(run, seen["task"])
-    take_manifest(run, run.host(seen["instance_id"]), phase, container=container, container_path=path)
+    where = {"container": container_of(run, seen["task"]), "container_path": path}
+    take_manifest(run, run.host(seen["instance_id"]), phase, **where)
+    return {"task": seen["task"], "instance_id": seen["instance_id"]}
 
 
 def _snapshot(run: Run) -> str:
@@ -190,7 +191,10 @@ def _frozen(run: Run, before: Facts) -> tuple[str, str, dict[str, Any]]:
 
 
 def _stopped(run: Run, before: Facts) -> tuple[str, str, dict[str, Any]]:
-    """Stop the task, take the snapshot, start the task again."""
+    """Stop the task, flush, take the snapshot, start the task again.
+
+    A unit of `host_mount` keeps the volume mounted, so what the task wrote last may still be in the host's memory.
+    """
     note_outage_start(run, lambda: target_urls(run))
     run.ecs.set_desired_count(0)
     deadline = run.clock.monotonic() + _STOPS_S
@@ -198,9 +202,10 @@ def _stopped(run: Run, before: Facts) -> tuple[str, str, dict[str, Any]]:
         if run.clock.monotonic() >= deadline:
             raise AwsError("DescribeTasks", "Timeout", f"the task of {before['volume_id']} does not stop")
         run.clock.sleep(_POLL_S)
+    flushed = run.host(before["instance_id"]).run("flush_filesystems", timeout_s=400)
     snapshot_id = _snapshot(run)
     run.ecs.set_desired_count(1)
-    return snapshot_id, "stop", {}
+    return snapshot_id, "stop", {"flush_s": flushed["flush_s"]}
 
 
 def _verify_taken(_before: Facts, after: Facts) -> Sequence[Check]:
@@ -220,9 +225,8 @@ def _verify_taken(_before: Facts, after: Facts) -> Sequence[Check]:
 
 def _hopeless(facts: Facts) -> str:
     backup = facts["backup"]
-    if backup["snapshot_id"] and backup["consistency"] != facts["mode"]:
-        return f"{backup['snapshot_id']} is {backup['consistency']}-consistent and stays so"
-    return ""
+    other = backup["snapshot_id"] and backup["consistency"] != facts["mode"]
+    return f"{backup['snapshot_id']} is {backup['consistency']}-consistent and stays so" if other else ""
 
 
 def _start_again(run: Run, error: StepError) -> StepError:
@@ -250,9 +254,8 @@ def _verify_completed(_before: Facts, after: Facts) -> Sequence[Check]:
 
 
 def _failed(facts: Facts) -> str:
-    backup = facts["backup"]
-    return f"{backup['snapshot_id'] or 'the backup'} is in state {backup['state']}" if backup["state"] in {
-        "error", "none"} else ""  # fmt: skip
+    state = facts["backup"]["state"]
+    return f"the backup is in state {state}" if state in {"error", "none"} else ""
 
 
 CHECK_BACKUP = Step(
