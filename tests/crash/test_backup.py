@@ -142,7 +142,8 @@ def test_writes_go_on_although_whoever_froze_was_killed(estate, wait_until):
     with estate.fault("slow-api", operation="CreateSnapshot", seconds=8, times=1):
         running = threading.Thread(target=estate.drive, args=("", BACKUP))
         running.start()
-        run_id = wait_until(lambda: next((p.name for p in set(estate.archive.iterdir()) - known), ""), "a run begins")
+        new = lambda: [p.parent.name for p in estate.archive.glob("*/journal.jsonl") if p.parent not in known]  # noqa: E731
+        (run_id,) = wait_until(new, "a run begins", 60)
         scripts = lambda: [event["script"] for event in estate.events(run_id, "host-command")]  # noqa: E731
         wait_until(lambda: "freeze_volume" in scripts(), "the filesystem is frozen", 60)
         os.killpg(estate.events(run_id, "lease")[-1]["holder"]["pid"], signal.SIGKILL)
