@@ -73,12 +73,15 @@ def _observe_expired(run: Run) -> dict[str, Any]:
     policy, volume_id = run.parameters.policy.backup, run.parameters.volume.volume_id
     snapshots, backup = backups(run), observe_backup(run)
     mine: Mapping[str, Any] = next((s for s in snapshots if s["snapshot_id"] == backup["snapshot_id"]), {"tags": {}})
+    answered = bool(noted(run, "answered")) and is_removed(run)
+    # the mark that this step sets is counted before it is set: the one that was restored before need not stay then
+    counted = [s | {"tags": s["tags"] | {DRILL_TAG: PASSED}} if s is mine and answered else s for s in snapshots]
     now, last, days = run.clock.now_utc(), policy.keep_last, policy.keep_days
-    expired = find_expired(snapshots, volume_id=volume_id, now=now, keep_last=last, keep_days=days)
+    expired = find_expired(counted, volume_id=volume_id, now=now, keep_last=last, keep_days=days)
     return {
         "backup": backup,
         "marked": mine["tags"].get(DRILL_TAG) == PASSED,
-        "answered": bool(noted(run, "answered")) and is_removed(run),
+        "answered": answered,
         "kept": len(snapshots) - len(expired),
         "expired": expired,
         "deletes": policy.delete_expired,
