@@ -204,7 +204,8 @@ def metadata(base: Path, count: int, rounds: int) -> float:
     make_files(bench.folder, count, 64)
     hot = bench.result(bench.build("hot"))
     source_s, target_s = [], []
-    arguments = {"view": str(bench.folder), "name": "at-start", "seed": "benchmark", "files": count, "budget_s": 0}
+    arguments = {"view": str(bench.folder), "name": "at-start", "seed": "benchmark", "budget_s": 0}
+    arguments |= {"files": count, "bytes": hot["bytes"]}
     for _ in range(rounds):
         source_s.append(run(bench.build("before", previous="hot", seed="benchmark"), bench.environment).wall_s)
         before = bench.result(bench.build("before", previous="hot", seed="benchmark"))

@@ -109,7 +109,7 @@ class Policy(Section):
     snapshot_retention_days: int = Field(default=30, ge=1, le=3650)
     """How long the rollback point and the snapshots are kept."""
     verify_budget_s: int = Field(default=5, ge=0, le=3600)
-    """How long contents are sampled on the target before the service starts, besides what must be read anyway."""
+    """How long contents are sampled on the target before the service starts: at most about 8,192 files and 64 MiB."""
     max_removed_by_service: int = Field(default=100, ge=0)
     """How many entries the service may remove, once it runs again, before the proof of the data fails."""
     manifest_nice: int = Field(default=10, ge=0, le=19)

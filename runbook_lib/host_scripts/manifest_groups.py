@@ -16,13 +16,25 @@ from manifest_rows import CTIME_NS, KIND, PATH, SHA256, SIZE, is_first, path_byt
 
 CHANGED, SAMPLE = "changed", "sample-%02d"
 BANDS = 32
+MASK = (1 << BANDS) - 1
 SPREAD = 0x9E3779B1  # odd, so that no two checksums become one; its high bits depend on all of theirs
 
 
 def band_of(seed: int, path: str) -> int:
     """Return which sample a path belongs to: 0 for half of all paths, 1 for a quarter, and so on."""
-    number = zlib.crc32(path_bytes(path), seed) * SPREAD & 0xFFFFFFFF
+    return band_of_number(zlib.crc32(path_bytes(path), seed) * SPREAD & MASK)
+
+
+def band_of_number(number: int) -> int:
+    """Return which sample a path's checksum belongs to: the smaller it is, the smaller the sample."""
     return min(BANDS - number.bit_length(), BANDS - 1)
+
+
+def sampled(rows: Iterable, seed: int, lowest_band: int) -> list:
+    """Return (sample, row) of the files in a sample and in smaller ones; most rows are left out, at little cost."""
+    checksum, limit = zlib.crc32, 1 << (BANDS - lowest_band)
+    numbered = [(checksum(path_bytes(row[PATH]), seed) * SPREAD & MASK, row) for row in rows]
+    return [(band_of_number(number), row) for number, row in numbered if number < limit and is_file(row)]
 
 
 def seed_of(text: str) -> int:
@@ -33,11 +45,6 @@ def seed_of(text: str) -> int:
 def is_file(row: list) -> bool:
     """Return whether a row has a content of its own."""
     return row[KIND] == "file" and is_first(row)
-
-
-def is_changed(row: list, since_ns: int) -> bool:
-    """Return whether a file's inode changed at or after a moment."""
-    return row[CTIME_NS] >= since_ns and is_file(row)
 
 
 def group(rows: Iterable, seed: int, since_ns: int) -> dict:

@@ -12,7 +12,7 @@ import os
 from typing import Iterable, Iterator
 
 from digests import sha256
-from manifest_groups import band_of, group, is_changed, is_file, seed_of
+from manifest_groups import group, is_file, sampled, seed_of
 from manifest_hash import hash_rows
 from manifest_rows import (
     CTIME_NS,
@@ -72,16 +72,18 @@ class Job:
         os.unlink(self.path(number, kind))
         return value
 
-    def is_wanted(self, row: list) -> bool:
-        """Return whether a row's content is to be known."""
-        return is_file(row) and (self.all_content or is_changed(row, self.since_ns) or row[PATH] == SENTINEL)
+    def fresh(self, rows: list) -> list:
+        """Return the rows whose content is to be read."""
+        if not self.all_content:
+            rows = [row for row in rows if row[CTIME_NS] >= self.since_ns or row[PATH] == SENTINEL]
+        return [row for row in rows if not row[SHA256] and is_file(row)]
 
     def complete(self, number: int) -> None:
         """Give the rows of a part their digests and store the part with what is to be said of it."""
         rows = self.take(number, "rows")
         lines = [line_of(row) for row in rows]
         reused = self.take_over(rows, lines)
-        fresh = [row for row in rows if not row[SHA256] and self.is_wanted(row)]
+        fresh = self.fresh(rows)
         changing, gone, is_other = hash_rows(self.root, fresh)
         if gone or is_other:
             left_out = set(gone)
@@ -97,7 +99,7 @@ class Job:
                 "metadata": sha256(metadata).digest(),
                 "groups": {} if self.seed is None else group(self.known(rows), self.seed, self.since_ns),
                 "links": any(row[LINK_GROUP] and row[KIND] == "file" for row in rows),
-                "sampled": self.sampled(rows),
+                "sampled": [] if self.lowest_band is None else sampled(rows, self.seed, self.lowest_band),
                 "sentinel": next((row[SHA256] for row in rows if row[PATH] == SENTINEL), ""),
                 "unstable": changing + gone,
                 "numbers": count(rows, fresh, gone, reused),
@@ -107,13 +109,6 @@ class Job:
     def known(self, rows: list) -> list:
         """Return the rows of files whose content is known."""
         return [row for row in rows if row[SHA256] and is_file(row)]
-
-    def sampled(self, rows: list) -> list:
-        """Return (sample, row) of the files that may be read for a sample later."""
-        if self.lowest_band is None:
-            return []
-        found = [(band_of(self.seed, row[PATH]), row) for row in rows if is_file(row)]
-        return [one for one in found if one[0] >= self.lowest_band]
 
     def take_over(self, rows: list, lines: list) -> int:
         """Copy digests of files that cannot have changed since a former manifest; return how many.

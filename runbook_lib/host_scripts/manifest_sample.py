@@ -14,7 +14,8 @@ from manifest_parts import Job, cut
 from manifest_rows import PATH, SHA256, SIZE, path_bytes
 from manifest_workers import Workers
 
-MOST_FILES = 1 << 16  # what is worth remembering for samples, so that memory stays bounded
+MOST_FILES, MOST_BYTES = 1 << 13, 1 << 26
+"""About how much is chosen to be read inside the outage, however much a volume holds: more would tell little more."""
 
 
 class Samples:
@@ -23,14 +24,15 @@ class Samples:
     Args:
         seed: Key of the hash that chooses.
         files: About how many files the volume has.
+        size: About how many bytes they have.
         budget_s: How long contents may be read for samples.
     """
 
-    def __init__(self, seed: str, files: int, budget_s: float) -> None:
+    def __init__(self, seed: str, files: int, size: int, budget_s: float) -> None:
         self.seed = seed
         self.budget_s = budget_s
         self.lowest_band = 0
-        while files >> self.lowest_band > MOST_FILES:
+        while files >> self.lowest_band > MOST_FILES or size >> self.lowest_band > MOST_BYTES:
             self.lowest_band += 1
         self.finished, self.files, self.bytes = [], 0, 0
 

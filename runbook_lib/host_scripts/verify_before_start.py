@@ -95,7 +95,8 @@ def identify(source: str) -> dict:
 def describe(view: str, arguments: dict) -> dict:
     """Return the digests of metadata, of what changed and of samples, and the sentinel's."""
     hashed_with = find_hashing()
-    samples = Samples(arguments["seed"], int(arguments["files"]), float(arguments["budget_s"]))
+    seed, files, size = arguments["seed"], int(arguments["files"]), int(arguments["bytes"])
+    samples = Samples(seed, files, size, float(arguments["budget_s"]))
     options = dict(arguments, content="changed", lowest_band=samples.lowest_band, read_ahead=True)
     with Attempt(manifest_path(arguments["run_id"], arguments["name"])) as attempt:
         totals, walk = build(view, attempt.folder, [], options)

@@ -80,6 +80,7 @@ def _send(run: Run, instance_id: str, wait_s: int) -> Callable[[], dict[str, Any
         filesystem_uuid=volume.fields["filesystem_uuid"] if volume else "",
         since_ns=recorded["since_ns"],
         files=recorded["files"],
+        bytes=recorded["bytes"],
         seed=run.run_id,
         budget_s=run.parameters.policy.verify_budget_s,
         wait_s=wait_s,

@@ -156,7 +156,8 @@ class Sequences(RuleBasedStateMachine):
         problems = self.town.writers.problems()
         self.must(not problems, "; ".join(problems))
         missing = self.town.missing()
-        self.must(not missing, f"{missing} acknowledged writes are not there; {self.town.where()}")
+        if missing:
+            self.must(False, f"{missing} acknowledged writes are not there; {self.town.where()}")
 
     def teardown(self):
         """Do what the messages say until the service serves to the end of the way that was chosen; then go back."""

@@ -24,6 +24,7 @@ DEVICE = "/dev/sdf"
 LEGACY_NAME = "guestbook-legacy-data"
 PATIENCE_S, LONG_PATIENCE_S = 15.0, 60.0
 """How long a command waits for one thing: a fault that lasts is not waited out; and how long when nothing is wrong."""
+MOST_LOOKS = 40
 
 
 class FuzzTown(Town):
@@ -48,6 +49,8 @@ class FuzzTown(Town):
         self._running = {}
         self.is_broken = False
         """Whether a sequence was not brought to its end."""
+        for service in ("autoscaling", "ec2", "ecs", "ssm"):
+            self.sandbox.client(service).meta.events.register("needs-retry", look_again)
         self.volume_id = self.migration["volume"]["volume_id"]
         self.source_id = self.migration["source"]["instance_id"]
         self.writers = Writers(Path(self.sandbox.state_dir) / "events.jsonl", self.volume_id)
@@ -256,3 +259,9 @@ class FuzzTown(Town):
         for snapshot in ec2.describe_snapshots(Filters=[{"Name": "tag-key", "Values": [POINT_TAG]}])["Snapshots"]:
             self.by_hand("delete_snapshot", SnapshotId=snapshot["SnapshotId"])
         self.command("lease", "take-over", "-f", self.parameters, "--reason", "the sequence is over")
+
+
+def look_again(attempts, operation, response, **_):
+    """Tell boto3 to ask again when a fault struck the test's own look: it strikes so many times and no more."""
+    is_refused = response is not None and "Error" in response[1] and operation.name.startswith("Describe")
+    return 0.02 if is_refused and attempts < MOST_LOOKS else None

@@ -1,4 +1,4 @@
-"""What a host script starts beside itself ends: a container that does not come up, readers whose walk was killed."""
+"""What a host script starts beside itself ends: a container that does not come up, a reader whose walk was killed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from runbook_lib import host_scripts
 
 FOLDER = Path(host_scripts.__file__).parent
-READERS = """\
+READER = """\
 import os, sys, time
 import manifest_ahead
-manifest_ahead.read_folder = lambda folder, number: time.sleep(0.05) or ["."]  # a tree without an end
+manifest_ahead.read_folder = lambda folder: time.sleep(0.05) or ["."]  # a tree without an end
 ahead = manifest_ahead.ReadAhead(os.open(sys.argv[1], os.O_RDONLY))
-print(*ahead.readers, flush=True)
+print(ahead.reader, flush=True)
 if sys.argv[2] == "ended":
     ahead.end()
     print("ended", flush=True)
@@ -53,21 +53,21 @@ def is_there(pid: int) -> bool:
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-def test_readers_end_with_the_walk_that_was_killed(tmp_path, wait_until):
-    """Left behind they would keep the volume busy when its driver unmounts it."""
-    with begin(READERS, str(tmp_path), "killed") as walk:
-        readers = [int(pid) for pid in walk.stdout.readline().split()]
-        assert all(map(is_there, readers))
+def test_a_reader_ends_with_the_walk_that_was_killed(tmp_path, wait_until):
+    """Left behind it would keep the volume busy when its driver unmounts it."""
+    with begin(READER, str(tmp_path), "killed") as walk:
+        reader = int(walk.stdout.readline())
+        assert is_there(reader)
         walk.send_signal(signal.SIGKILL)
-        wait_until(lambda: not any(map(is_there, readers)), "the readers have ended")
+        wait_until(lambda: not is_there(reader), "the reader has ended")
 
 
-def test_readers_are_ended_when_the_walk_is_done(tmp_path):
-    """However much they would still read."""
-    with begin(READERS, str(tmp_path), "ended") as walk:
-        readers = [int(pid) for pid in walk.stdout.readline().split()]
+def test_a_reader_is_ended_when_the_walk_is_done(tmp_path):
+    """However much it would still read."""
+    with begin(READER, str(tmp_path), "ended") as walk:
+        reader = int(walk.stdout.readline())
         assert walk.stdout.readline() == "ended\n"
-        assert not any(map(is_there, readers))
+        assert not is_there(reader)
         walk.kill()
 
 

@@ -40,7 +40,7 @@ def ready(monkeypatch):
     """Return a function that makes a run with a host and the hosts that are ready."""
 
     def make(host, hosts=("i-1",)):
-        fields = SimpleNamespace(fields={"since_ns": 1, "files": 2})
+        fields = SimpleNamespace(fields={"since_ns": 1, "files": 2, "bytes": 3})
         volume = SimpleNamespace(volume_id="vol-1")
         parameters = SimpleNamespace(volume=volume, policy=SimpleNamespace(verify_budget_s=5))
         driver = SimpleNamespace(volume_name=NAME, gate=dict)

@@ -89,7 +89,8 @@ class Quay(Harbour):
         gate = {"volume_name": name, "plugin_alias": "rexray/ebs", "image": PAUSE}
         arguments = {
             "run_id": name, "name": "at-start", "gate": gate, "volume_id": volume_id, "filesystem_uuid": UUID,
-            "since_ns": before["since_ns"], "files": before["files"], "seed": name, "budget_s": 5,
+            "since_ns": before["since_ns"], "files": before["files"], "bytes": before["bytes"],
+            "seed": name, "budget_s": 5,
         }  # fmt: skip
         return self.script(host, "verify_before_start", **(arguments | changes))
 
@@ -204,7 +205,7 @@ def test_a_gate_container_that_stopped_is_replaced(quay, name):
 
 def test_a_name_that_the_plugin_does_not_find_starts_nothing(quay, name):
     """The plugin would make an empty volume; the script looks first, as the agent does, and refuses."""
-    answer = quay.verify("a", name, "vol-0123456789abcdef0", {"since_ns": 0, "files": 1})
+    answer = quay.verify("a", name, "vol-0123456789abcdef0", {"since_ns": 0, "files": 1, "bytes": 1})
     assert (answer["ok"], answer["error"]["kind"]) == (False, "no-volume")
     assert quay.named(name) == []
 
@@ -256,7 +257,7 @@ def test_a_container_that_holds_another_folder_than_was_read_is_read_itself(quay
 def test_another_volume_of_the_name_is_not_mounted(quay, name):
     """A volume that is not the expected one is told apart before anything is attached."""
     volume_id = quay.filled(name)
-    answer = quay.verify("a", name, "vol-0123456789abcdef0", {"since_ns": 0, "files": 1})
+    answer = quay.verify("a", name, "vol-0123456789abcdef0", {"since_ns": 0, "files": 1, "bytes": 1})
     assert (answer["ok"], answer["error"]["kind"]) == (False, "other-volume")
     assert quay.attached(volume_id) == []
 
@@ -273,7 +274,7 @@ def test_an_image_that_is_not_on_the_host_is_not_pulled(quay, name):
     """Without the image nothing is started."""
     volume_id = quay.filled(name)
     gate = {"volume_name": name, "plugin_alias": "rexray/ebs", "image": "registry.sandbox/none:1"}
-    answer = quay.verify("a", name, volume_id, {"since_ns": 0, "files": 1}, gate=gate)
+    answer = quay.verify("a", name, volume_id, {"since_ns": 0, "files": 1, "bytes": 1}, gate=gate)
     assert (answer["ok"], answer["error"]["kind"]) == (False, "no-gate-image")
     assert quay.attached(volume_id) == []
 

@@ -128,7 +128,7 @@ class Files:
         def wrapped(path: Any = ".", *args: Any, **options: Any) -> Any:
             if "path" in options:
                 path = options.pop("path")
-            if options.get("dir_fd") is not None and not os.fsdecode(path).startswith("/"):
+            if self._is_beside(path, options.get("dir_fd")):
                 return original(path, *args, **options)
             real = self.real(path, follow=follow and options.get("follow_symlinks", True), writes=writes)
             return self._call(original, (path, real), real, *args, **options)
@@ -156,7 +156,10 @@ class Files:
 
     @staticmethod
     def _is_beside(path: Any, dir_fd: int | None) -> bool:
-        return dir_fd is not None and not os.fsdecode(path).startswith("/")
+        if dir_fd is None:
+            return False
+        first = path[:1] if isinstance(path, (str, bytes)) else os.fsdecode(path)[:1]  # a manifest asks a million times
+        return first not in {"/", b"/"}
 
     @staticmethod
     def _call(original: Callable[..., Any], first: tuple[Any, Any], *args: Any, **options: Any) -> Any:
