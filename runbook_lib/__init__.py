@@ -130,6 +130,26 @@ _PROCEDURES = {
         "start_source_service",
         "verify_source_data",
     ),
+    "check_drift": (
+        "inspect_target_service",
+        "inspect_container_instances",
+        "inspect_data_volume",
+        "inspect_snapshots",
+        "inspect_terraform",
+        "inspect_last_record",
+        "report_drift",
+    ),
+    "back_up_volume": (
+        "check_backup",
+        "create_backup",
+        "complete_backup",
+        "restore_backup_copy",
+        "compare_backup_copy",
+        "run_drill_task",
+        "remove_drill",
+        "report_recovery",
+        "expire_backups",
+    ),
     "force_detach": ("force_detach_volume",),
 }
 _VERBS = {verb: procedure for procedure, verbs in _PROCEDURES.items() for verb in verbs}

@@ -20,6 +20,7 @@ Gated = Literal[
     "50_retire_source",
     "60_patch_hosts",
     "61_deploy_image",
+    "63_back_up_volume",
     "65_prepare_storage_driver",
     "66_change_storage_driver",
 ]
@@ -66,6 +67,35 @@ class ChangeWindow(Section):
     """End of the window."""
 
 
+class Drift(Section):
+    """What `64_check_drift` calls too little, too old."""
+
+    min_free_percent: int = Field(default=10, ge=0, le=99)
+    """Least share of the volume's space that must be free."""
+    min_free_inodes_percent: int = Field(default=10, ge=0, le=99)
+    """Least share of the volume's inodes that must be free, where the filesystem has a fixed number of them."""
+    max_snapshot_age_h: int = Field(default=36, ge=1, le=8760)
+    """Greatest age of the newest completed snapshot of the volume, in hours."""
+    max_machine_image_age_days: int = Field(default=90, ge=1, le=3650)
+    """Greatest age of the machine image that a container instance was launched from."""
+
+
+class Backup(Section):
+    """How `63_back_up_volume` backs the volume up, and what it keeps."""
+
+    consistency: Literal["freeze", "stop", "crash"] = "freeze"
+    """`freeze`: the filesystem waits with writes for seconds. `stop`: one short stop of the task. `crash`: as after a
+    power cut."""
+    freeze_limit_s: int = Field(default=10, ge=3, le=60)
+    """Longest time that writes may wait; then a watchdog on the host thaws, and the snapshot counts as `crash`."""
+    keep_last: int = Field(default=7, ge=1, le=1000)
+    """How many of the newest backups are kept, however old they are."""
+    keep_days: int = Field(default=30, ge=0, le=3650)
+    """How long a backup is kept besides."""
+    delete_expired: bool = False
+    """Whether expired backups are deleted; false only says which would be."""
+
+
 _NumberOrSection = BeforeValidator(_as_section, json_schema_input_type=Count | Approvals)
 
 
@@ -98,5 +128,9 @@ class Policy(Section):
     """When the change may happen; without it, any time."""
     hold_before_cutover: bool = False
     """Whether the cutover holds before it stops the service, until `runbook cut-over` releases it."""
+    drift: Drift = Drift()
+    """From which values on 64_check_drift reports a finding."""
+    backup: Backup = Backup()
+    """How the volume is backed up on ECS."""
     hold_limit_s: int = Field(default=28800, ge=1, le=604800)
     """How long the cutover may hold; after that it is refused with nothing stopped."""

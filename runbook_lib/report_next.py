@@ -6,7 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from runbook_lib.model import RunStatus
-from runbook_lib.report_status import ADOPT, CHANGE, CUT_OVER, DEPLOY, PATCH, PREPARE, RETIRE, ROLL_BACK, VERIFY
+from runbook_lib.report_status import (
+    ADOPT,
+    BACK_UP,
+    CHANGE,
+    CUT_OVER,
+    DEPLOY,
+    LOOK,
+    PATCH,
+    PREPARE,
+    RETIRE,
+    ROLL_BACK,
+    VERIFY,
+)
 
 Report = Mapping[str, Any]
 
@@ -19,6 +31,7 @@ _FORMER_AGAIN = {
     PATCH: "Or go back to the former machine image: the same notebook, with its id in target.ami_id.",
     DEPLOY: "Or go back to the former image: the same notebook, with its digest in target.image.",
 }
+_MEND = "Mend what each finding says; then look again."
 _FORMER = "Or go back to the former driver: the same notebooks, with the parameters that name it."
 
 
@@ -31,6 +44,8 @@ def next_steps(report: Report) -> list[tuple[str, str]]:
     Returns:
         Pairs of a sentence and a command.
     """
+    if {step["notebook"] for step in report["steps"]} == {LOOK}:
+        return _after_look(report["run_id"], RunStatus(report["status"]))
     review = (_REVIEW, f"runbook review {report['run_id']} --reason WHAT-WAS-FOUND")
     return [*([review] if report.get("open_reviews") else []), *_by_status(report)]
 
@@ -62,6 +77,13 @@ def _by_status(report: Report) -> list[tuple[str, str]]:
     return [(text, f"runbook resume {run_id}"), *way_back]
 
 
+def _after_look(run_id: str, status: RunStatus) -> list[tuple[str, str]]:
+    """Return what to do after a look for drift, which changed nothing and has no way back."""
+    if status in {RunStatus.PLANNED, RunStatus.SUCCEEDED}:
+        return [("Nothing has drifted, and nothing was changed.", f"runbook verify runs/{run_id}")]
+    return [(_MEND, f"runbook run {LOOK} -f runs/{run_id}/parameters.yaml --execute")]
+
+
 def _approval(report: Report) -> list[tuple[str, str]]:
     """Return how what is asked for gets its approval; nothing when it has."""
     request = report["approval_request"]
@@ -73,7 +95,7 @@ def _approval(report: Report) -> list[tuple[str, str]]:
 
 
 def _after_success(run_id: str, in_run: str, acted: set[str], way_back: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    if RETIRE in acted:
+    if RETIRE in acted or (acted and acted <= {BACK_UP, LOOK}):
         return [
             ("Nothing is left to do. Keep this folder; it can be checked at any time.", f"runbook verify runs/{run_id}")
         ]

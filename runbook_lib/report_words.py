@@ -191,6 +191,9 @@ def _why_back(report: Report) -> str:
     )
 
 
+_UP = "The service was not interrupted."
+
+
 def _succeeded(report: Report) -> Headline:
     acted = {step["notebook"] for step in report["steps"] if step["executed"] and step["status"] != "skipped"}
     if any(step["notebook"] == CUT_OVER and step["executed"] for step in report["steps"]):
@@ -198,7 +201,7 @@ def _succeeded(report: Report) -> Headline:
     moved = next((name for name in _MOVED if name in acted), "")
     if not moved:
         done = ", ".join(dict.fromkeys(step["notebook"] for step in report["steps"] if step["executed"]))
-        return Headline("Succeeded.", "good", f"Done so far: {done}. The service was not interrupted.")
+        return Headline("Succeeded.", "good", f"Done so far: {done}. {_outage(report) or _UP}")
     identical, budget_s, outage_s = report["data"]["identical"], report["outage_budget_s"], report["outage_s"]
     over = budget_s is not None and outage_s is not None and outage_s > budget_s
     verified, done = _MOVED[moved]

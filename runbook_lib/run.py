@@ -36,10 +36,20 @@ class Run(Keys):
         execute: Whether acts are carried out.
         reason: Why, and the ticket.
         clock: The clock.
+        reads_only: Whether the run holds nothing, so that none of its steps can act.
     """
 
-    def __init__(self, parameters: Parameters, journal: Journal, *, execute: bool, reason: str, clock: Clock) -> None:
-        super().__init__(parameters, journal, clock)
+    def __init__(
+        self,
+        parameters: Parameters,
+        journal: Journal,
+        *,
+        execute: bool,
+        reason: str,
+        clock: Clock,
+        reads_only: bool = False,
+    ) -> None:
+        super().__init__(parameters, journal, clock, reads_only=reads_only)
         self.execute = execute
         self.reason = reason
         self._lease: Lease | None = None
@@ -188,6 +198,7 @@ def open_run(
     reason: str = "",
     execute: bool = False,
     way_back: bool = False,
+    reads_only: bool = False,
 ) -> Run:
     """Open a run: read the parameters, make or continue its folder, hold the volume when it executes.
 
@@ -199,6 +210,7 @@ def open_run(
         execute: False plans, True acts.
         way_back: Whether only the way back is taken; a library that changed since the run was opened is recorded then,
             and refused otherwise.
+        reads_only: Whether every step only looks: then the run holds no volume, and an act would be refused.
 
     Returns:
         The open run.
@@ -219,8 +231,8 @@ def open_run(
     journal = create_run(parameters, reason=reason, execute=execute, run_id=run_id, terms=terms)
     run_secrets.note(journal, outcomes)
     journal_link.accept(journal, runner_fields(os.getppid()))
-    run = Run(parameters, journal, execute=execute, reason=reason, clock=Clock())
-    if execute:
+    run = Run(parameters, journal, execute=execute, reason=reason, clock=Clock(), reads_only=reads_only)
+    if execute and not reads_only:
         run.take_lease()
     return run
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import cached_property
 
 from runbook_lib.adapters.aws import Aws
+from runbook_lib.adapters.backups import Backups
 from runbook_lib.adapters.break_glass import BreakGlass
 from runbook_lib.adapters.clock import Clock
 from runbook_lib.adapters.container_hosts import ContainerHosts
 from runbook_lib.adapters.ebs import Ebs
 from runbook_lib.adapters.ec2 import Ec2
 from runbook_lib.adapters.ecs import Ecs
+from runbook_lib.adapters.estate import Estate
 from runbook_lib.adapters.host import Host
 from runbook_lib.adapters.rehearsal import RehearsalApi
 from runbook_lib.adapters.terraform import Terraform
@@ -26,12 +28,14 @@ class Keys:
         parameters: What to migrate.
         journal: The run folder; every call that may change something is noted there.
         clock: The clock.
+        reads_only: Whether nothing may be held meanwhile: neither the volume nor Terraform's state.
     """
 
-    def __init__(self, parameters: Parameters, journal: Journal, clock: Clock) -> None:
+    def __init__(self, parameters: Parameters, journal: Journal, clock: Clock, *, reads_only: bool = False) -> None:
         self.parameters = parameters
         self.journal = journal
         self.clock = clock
+        self.reads_only = reads_only
         self.run_id = journal.run_id
         self._hosts: dict[str, Host] = {}
 
@@ -62,6 +66,16 @@ class Keys:
         return Ecs(self.aws, self.parameters.target.cluster_name, self.parameters.target.service_name)
 
     @cached_property
+    def estate(self) -> Estate:
+        """Settings of what is in service, for a look for drift."""
+        return Estate(self.aws, self.parameters.target.cluster_name, self.parameters.target.service_name)
+
+    @cached_property
+    def backups(self) -> Backups:
+        """Snapshots that may be deleted, for the retention alone."""
+        return Backups(self.aws)
+
+    @cached_property
     def container_hosts(self) -> ContainerHosts:
         """The target's container instances and their Auto Scaling group."""
         return ContainerHosts(self.aws, self.parameters.target.cluster_name)
@@ -78,6 +92,7 @@ class Keys:
             self.journal.folder / "terraform",
             environment=self.aws.terraform_environment(),
             run_id=self.run_id,
+            locks=not self.reads_only,
         )
 
     @property

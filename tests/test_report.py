@@ -461,6 +461,33 @@ def test_a_change_of_the_storage_driver_says_what_comes_next(acted, first):
     assert not any("roll-back" in command for command in commands)
 
 
+@pytest.mark.parametrize(
+    ("notebook", "status", "first"),
+    [
+        ("64_check_drift", "succeeded", f"runbook verify runs/{RUN_ID}"),
+        ("64_check_drift", "planned", f"runbook verify runs/{RUN_ID}"),
+        ("64_check_drift", "failed", f"runbook run 64_check_drift -f runs/{RUN_ID}/parameters.yaml --execute"),
+        ("63_back_up_volume", "succeeded", f"runbook verify runs/{RUN_ID}"),
+        ("63_back_up_volume", "failed", f"runbook resume {RUN_ID}"),
+    ],
+)
+def test_day_two_never_leads_back_to_compose(notebook, status, first):
+    """After a look there is nothing to resume, after a backup nothing to take back: no way back is offered."""
+    steps = [{"notebook": notebook, "executed": status != "planned", "status": status}]
+    report = report_of_nothing() | {"status": status, "run_id": RUN_ID, "steps": steps, "hold": None}
+    commands = [command for _, command in next_steps(report)]
+    assert commands == [first]
+
+
+def test_a_backup_with_a_stop_says_its_outage():
+    """The headline of a succeeded run says that the service was interrupted where it was."""
+    steps = [{"notebook": "63_back_up_volume", "executed": True, "status": "succeeded"}]
+    report = report_of_nothing() | {"status": "succeeded", "run_id": RUN_ID, "steps": steps, "hold": None}
+    assert headline(report).text.endswith("not interrupted.")
+    outage = {"started_utc": "2026-01-31T03:00:00Z", "ended_utc": "2026-01-31T03:00:09Z", "outage_s": 9.0}
+    assert "9" in headline(report | {"outages": [outage], "outage_s": 9.0}).text
+
+
 def test_a_changed_driver_is_no_migration():
     """The headline says what was done, and whether it was verified."""
     assert headline(change_report("65", "66")).word == "Changed, not verified yet."

@@ -35,6 +35,7 @@ class Terraform:
         run_id: Appended to the user agent, which CloudTrail records.
         on_line: Called with each line an operator would read.
         lock_timeout_s: How long to wait for a state that another Terraform holds.
+        locks: Whether a plan holds the state's lock.
     """
 
     def __init__(
@@ -46,9 +47,11 @@ class Terraform:
         run_id: str = "",
         on_line: Callable[[str], None] | None = None,
         lock_timeout_s: int = 60,
+        locks: bool = True,
     ) -> None:
         self.folder = folder
         self._lock_timeout = f"-lock-timeout={lock_timeout_s}s"
+        self._locks = locks
         self._binary = binary
         self._prepared_sha256 = ""
         self._outputs: dict[str, Any] = {}
@@ -113,13 +116,12 @@ class Terraform:
         """
         self._run(["validate", "-json"])
 
-    def plan(self, out: Path, *, destroy: bool = False, lock: bool = True) -> int:
+    def plan(self, out: Path, *, destroy: bool = False) -> int:
         """Plan and store the plan.
 
         Args:
             out: File for the plan. It holds secrets.
             destroy: Plan to delete everything.
-            lock: Hold the state's lock meanwhile.
 
         Returns:
             0 when the plan is empty, 2 when it changes something.
@@ -132,7 +134,7 @@ class Terraform:
         """
         arguments = ["plan", "-input=false", "-json", "-detailed-exitcode", f"-out={out.resolve()}"]
         arguments += ["-destroy"] if destroy else []
-        arguments += [self._lock_timeout] if lock else ["-lock=false"]
+        arguments += [self._lock_timeout] if self._locks else ["-lock=false"]
         return self._run(arguments, accepted=(0, 2))[0]
 
     def show_json(self, plan: Path) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def look(run: Run) -> dict[str, Any]:
     if not facts["current"]["driver"]:
         return facts | names | nothing
     definition = run.ecs.task_definition(facts["service"]["task_definition_arn"])
-    run.keep_evidence("task-mapping", _mapping(run, definition, facts["current"]))
+    keep_mapping(run, definition, facts["current"])
     _keep_machine_image(run)
     target = observe_task(run)
     seen = see_volume(run, target["task"], target["instance_id"])
@@ -56,9 +56,19 @@ def look(run: Run) -> dict[str, Any]:
     return facts | {"disk_checks": [check.as_json() for check in found], "sentinel_names": sentinel_volume(seen)}
 
 
-def _mapping(run: Run, definition: Facts, current: Facts) -> dict[str, Any]:
+def keep_mapping(run: Run, definition: Facts, current: Facts) -> None:
+    """Keep what the task definition of the running service says of its containers and of the volume.
+
+    Args:
+        run: The open run.
+        definition: As `Ecs.task_definition`.
+        current: As `volume_of`, of this definition.
+
+    Changes:
+        Evidence `task-mapping`.
+    """
     main = container_name(run.parameters.source.service)
-    return mapping_of(definition, current, driver_of(run).volume_name, main)
+    run.keep_evidence("task-mapping", mapping_of(definition, current, driver_of(run).volume_name, main))
 
 
 def see_volume(run: Run, task: Facts | None, instance_id: str) -> dict[str, Any]:

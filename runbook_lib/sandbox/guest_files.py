@@ -16,7 +16,7 @@ SOURCE = Path(__file__).parent / "guest"
 PACKAGE = "sandbox_guest"
 HOST_COMMANDS = (
     "docker", "findmnt", "lsblk", "blkid", "mount", "umount", "sync", "blockdev", "systemctl", "cloud-init", "aws",
-    "mountpoint", "true", "false", "shutdown", "e2fsck", "xfs_repair", "chattr", "lsattr",
+    "mountpoint", "true", "false", "shutdown", "e2fsck", "xfs_repair", "chattr", "lsattr", "fsfreeze",
 )  # fmt: skip
 CONTAINER_PROGRAMS = ("sh", "curl", "test", "[", "sleep", "cat", "echo", "true", "false")
 

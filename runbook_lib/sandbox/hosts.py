@@ -60,6 +60,7 @@ class Host:
         self.boots = 0
         self.ecs_agent_restarts = 0
         self.off = threading.Event()
+        self.frozen: dict[str, Any] = {}  # volume id: what `fsfreeze` holds
         self._power = threading.Lock()
         self.root.mkdir(parents=True, exist_ok=True)
         self.devices = Devices(self.root, world.volumes, launch.instance_type)
@@ -129,6 +130,7 @@ class Host:
         self.off.set()
         end_all(self.mark)
         self.mounts.clear()
+        self.frozen.clear()
         self.powered = self.booted = False
 
     def delete(self) -> None:

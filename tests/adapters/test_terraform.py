@@ -73,7 +73,7 @@ def test_a_plan_is_applied_and_the_next_one_is_empty(tmp_path):
     assert terraform.state_addresses() == []
     terraform.apply(tmp_path / "plan.bin")
 
-    assert terraform.plan(tmp_path / "plan.bin", lock=False) == 0
+    assert terraform.plan(tmp_path / "plan.bin") == 0
     assert terraform.state_addresses() == ["terraform_data.this"]
     assert terraform.output_json() == {"word": "one"}
 
@@ -247,7 +247,7 @@ def test_an_interrupt_is_handed_on_once_and_waited_for(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the parent's death is signalled on Linux only")
 def test_terraform_ends_gracefully_when_its_kernel_is_killed(tmp_path):
-    """A killed kernel leaves no Terraform behind, and the state is saved and unlocked."""
+    """While it applies, only a plan without a lock is made; a killed kernel leaves the state saved and unlocked."""
     terraform = make_root(tmp_path, SLOW)
     terraform.init()
     terraform.plan(tmp_path / "plan.bin")
@@ -257,6 +257,9 @@ def test_terraform_ends_gracefully_when_its_kernel_is_killed(tmp_path):
     )
     kernel = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
     wait_until((tmp_path / "started").exists)
+    with pytest.raises(TerraformError, match="lock"):
+        Terraform(tmp_path, environment={}, lock_timeout_s=0).plan(tmp_path / "other.bin")
+    assert Terraform(tmp_path, environment={}, locks=False).plan(tmp_path / "other.bin") == 2
     kernel.kill()
     kernel.wait()
 

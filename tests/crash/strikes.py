@@ -19,6 +19,7 @@ CUTOVER, PERSISTENCE, ADOPTION = "30_cut_over_volume", "40_verify_persistence", 
 RETIREMENT, WAY_BACK = "50_retire_source", "90_roll_back"
 PREPARATION, CHANGE = "65_prepare_storage_driver", "66_change_storage_driver"
 PATCH, DEPLOYMENT = "60_patch_hosts", "61_deploy_image"
+BACKUP = "63_back_up_volume"
 FIRST_IN_OUTAGE = "stop-source-service"
 AFTER_FORCED_DETACH = CHECK_FILESYSTEM.step_id
 
@@ -74,6 +75,8 @@ CHANGES = cases(PREPARATION, CHANGE)
 
 PATCHES, DEPLOYMENTS = cases(PATCH), cases(DEPLOYMENT)
 """As those of a change of the storage driver: to a newer machine image or container image, and back to the former."""
+BACKUPS = cases(BACKUP)
+"""Struck one after the other in one run that backs the volume up; there is nothing to take back."""
 
 FORCED = [(WAY_BACK, AFTER_FORCED_DETACH)]
 """Struck after a detach that was forced, which is the only time when it does anything."""

@@ -8,7 +8,7 @@ from importlib.util import module_from_spec, spec_from_loader
 
 import pytest
 
-from tests.crash.strikes import ROOT, STRIKES, WAY_BACK, cases
+from tests.crash.strikes import ROOT, STRIKES, cases
 from tests.test_documents import rows_of
 
 
@@ -48,7 +48,7 @@ def test_a_whole_matrix_is_written_in_the_order_of_the_steps(what_if, tmp_path):
     assert code == 0
     assert "old rows" not in text
     for notebook, step_id in cases():
-        back = "is the way back: run again" if notebook == WAY_BACK else f"roll back of {step_id}"
+        back = what_if.NO_WAY_BACK.get(notebook, f"roll back of {step_id}")
         assert rows_of(text, step_id) == [
             [strike, "compose serves", f"resume of {step_id}", back] for strike in STRIKES
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import gzip
 import json
 import os
@@ -22,7 +23,8 @@ LOADER = (
     "main=(lambda given:vars(sys.modules[module])[name](**given)) if module else n[name];"
     'sys.exit(n["answer"](main,base64.b64decode(sys.argv[2]).decode()))'
 )
-PROGRAMS = ("docker", "findmnt", "lsblk", "blkid", "mount", "umount", "blockdev", "sync", "cloud-init", "systemctl")
+PROGRAMS = ("docker", "findmnt", "lsblk", "blkid", "mount", "umount", "blockdev", "sync", "cloud-init", "systemctl",
+            "fsfreeze")  # fmt: skip
 
 
 class HostDouble:
@@ -45,8 +47,10 @@ class HostDouble:
         self.change(mounts=[], devices=[], probes={}, containers=[], plugins=[], volumes=[], images=[], calls=[])
 
     def state(self) -> dict[str, Any]:
-        """Return what the programs know."""
-        return json.loads(self.state_file.read_text())
+        """Return what the programs know; one that is answering just now is waited for."""
+        with self.state_file.open() as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH)
+            return json.loads(stream.read())
 
     def change(self, **values: Any) -> None:
         """Set what the programs know."""

@@ -79,6 +79,15 @@ def sync(state, arguments):
     return 0, ""
 
 
+def fsfreeze(state, arguments):
+    """Answer fsfreeze -f|-u PATH: a filesystem is frozen once, and thawed once."""
+    frozen, (option, path) = state.setdefault("frozen", []), arguments
+    if (option == "-f") == (path in frozen):
+        return 1, ""
+    state["frozen"] = [*frozen, path] if option == "-f" else [one for one in frozen if one != path]
+    return 0, ""
+
+
 def systemctl(state, arguments):
     """Answer systemctl is-active UNIT."""
     return (0, "active\n") if arguments[0] == "is-active" else (UNEXPECTED, "")

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from runbook_lib.parameters import load
 from runbook_lib.procedures import rehearse_on_clone
+from runbook_lib.run_lease import lease_of
 from tests import nursery
 from tests.conftest import RunningSandbox
-from tests.migration.conftest import only_run, report_of, run_command
+from tests.migration.conftest import mutating_calls, only_run, report_of, run_command
 from tests.world_picture import unchanged
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -180,6 +182,43 @@ def test_notebooks_are_kept_with_their_outputs(migrated):
 
 
 @with_both
+def test_a_look_for_drift_finds_nothing_and_holds_nothing(migrated, sandbox, parameters, tmp_path):
+    """64 ends with 0 beside the service while somebody else holds the volume; it made no call that changes anything."""
+    known = len(mutating_calls(sandbox))
+    other = lease_of(load(str(parameters)), "20260101T000000Z-guestbook-0abc")
+    other.acquire()
+    try:
+        ended = run_command("run", "64", "-f", parameters, "--execute", "--reason", "scheduled")
+    finally:
+        other.release()
+    assert ended.exit_code == 0, ended.output
+    calls = [call["operation"] if "runbook" in call["user_agent"] else "" for call in mutating_calls(sandbox)]
+    assert ({*calls[:known]} > {"DetachVolume"}, {*calls[known:]} - {""}) == (True, set())
+    (findings,) = parameters.parent.glob("runs/*/evidence/drift.json")
+    assert json.loads(findings.read_text("utf-8")) == []
+    assert report_of(findings.parents[1])["status"] == "succeeded"
+
+
+def test_a_backup_is_taken_restored_and_removed_again(migrated, sandbox, parameters, wait_until):
+    """63 beside the service: a consistent snapshot that was restored once, nothing of the drill left, every write."""
+    ended = run_command("run", "63", "-f", parameters, "--execute", "--reason", "nightly")
+    assert ended.exit_code == 0, ended.output
+    ec2, ecs = sandbox.client("ec2"), sandbox.client("ecs")
+    (taken,) = ec2.describe_snapshots(OwnerIds=["self"], Filters=[{"Name": "tag-key", "Values": ["runbook:backup"]}])[
+        "Snapshots"
+    ]
+    tags = {tag["Key"]: tag["Value"] for tag in taken["Tags"]}
+    assert (tags["runbook:consistency"], tags["runbook:drill"]) == ("freeze", "passed")
+    copies = ec2.describe_volumes(Filters=[{"Name": "tag-key", "Values": ["runbook:drill"]}])["Volumes"]
+    assert [one["VolumeId"] for one in copies if one["State"] not in {"deleting", "deleted"}] == []
+    assert len(ecs.list_tasks(cluster="guestbook")["taskArns"]) == 1
+    facts = sandbox.control("GET", "/_sandbox/client")
+    assert facts["missing"] == 0
+    wait_until(
+        lambda: sandbox.control("GET", "/_sandbox/client")["acknowledged"] > facts["acknowledged"], "the client writes"
+    )
+
+
 def test_running_again_skips_what_is_done(migrated, parameters):
     """The cutover's notebook, run again from the top in the same run, changes nothing."""
     _, folder = migrated

@@ -49,6 +49,7 @@ def test_there_is_a_notebook_for_every_part_of_the_migration():
                 "30_cut_over_volume",
                 "40_verify_persistence", "45_adopt_volume", "50_retire_source",
                 "60_patch_hosts", "61_deploy_image",
+                "63_back_up_volume", "64_check_drift",
                 "65_prepare_storage_driver", "66_change_storage_driver", "90_roll_back"]  # fmt: skip
     assert [p.stem for p in NOTEBOOKS] == expected
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from runbook_lib.sandbox.commands import attributes, aws, block, checkers, docker, mounting, system
+from runbook_lib.sandbox.commands import attributes, aws, block, checkers, docker, freezing, mounting, system
 from runbook_lib.sandbox.commands.call import Call, Command, failed, printed
 from runbook_lib.sandbox.commands.options import UsageError
 from runbook_lib.sandbox.processes import CommandResult
@@ -44,6 +44,7 @@ def _commands() -> Mapping[str, Command]:
         "e2fsck": checkers.e2fsck,
         "xfs_repair": checkers.xfs_repair,
         "sync": block.sync,
+        "fsfreeze": freezing.fsfreeze,
         "systemctl": system.systemctl,
         "cloud-init": system.cloud_init,
         "shutdown": system.shutdown,

@@ -1,0 +1,117 @@
+"""The settings of an estate that is in service, as facts: what a look for drift needs beside the other adapters.
+
+Reads only; it has no call that changes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from runbook_lib.adapters.aws import Aws
+
+_EVERYBODY = {"0.0.0.0/0", "::/0"}
+
+
+class Estate:
+    """One cluster, the service in it, and the images of its hosts.
+
+    Args:
+        aws: The session.
+        cluster_name: The cluster.
+        service_name: The service.
+    """
+
+    def __init__(self, aws: Aws, cluster_name: str, service_name: str) -> None:
+        self._aws = aws
+        self._cluster = cluster_name
+        self._service = service_name
+
+    def service_settings(self) -> dict[str, Any]:
+        """Return the settings of the service that decide how many tasks run at once, and where.
+
+        Returns:
+            Keys `controller` (`ECS` when none is given), `strategy` (`ROLLING` when none is given), `placement`
+            (expressions of the placement constraints, sorted), `deployments` (how many).
+
+        Source: ECS DescribeServices.
+        """
+        answer = self._aws.call("ecs", "describe_services", cluster=self._cluster, services=[self._service])
+        service = answer["services"][0]
+        return {
+            "controller": service.get("deploymentController", {}).get("type") or "ECS",
+            "strategy": service.get("deploymentConfiguration", {}).get("strategy") or "ROLLING",
+            "placement": sorted(one.get("expression", one["type"]) for one in service.get("placementConstraints", [])),
+            "deployments": len(service.get("deployments", [])),
+        }
+
+    def images_of(self, instance_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return the machine image of each instance, and when that was made.
+
+        Args:
+            instance_ids: Instances.
+
+        Returns:
+            By instance id: keys `ami_id`, `created_utc` ("" for an image that is not to be had any more).
+
+        Source: EC2 DescribeInstances, DescribeImages.
+        """
+        if not instance_ids:
+            return {}
+        answer = self._aws.call("ec2", "describe_instances", InstanceIds=list(instance_ids))
+        found = {i["InstanceId"]: i["ImageId"] for r in answer["Reservations"] for i in r["Instances"]}
+        wanted = [{"Name": "image-id", "Values": sorted(set(found.values()))}]
+        images = self._aws.call("ec2", "describe_images", Filters=wanted)["Images"]
+        created = {image["ImageId"]: str(image.get("CreationDate", "")) for image in images}
+        return {one: {"ami_id": ami_id, "created_utc": created.get(ami_id, "")} for one, ami_id in found.items()}
+
+    def open_to_the_world(self, instance_ids: Sequence[str]) -> list[str]:
+        """Return the rules by which the instances' security groups let everybody in.
+
+        Terraform owns each rule by itself, so one that somebody added is in no plan.
+
+        Args:
+            instance_ids: Instances.
+
+        Returns:
+            One text a rule, with its id, group, protocol, ports and network.
+
+        Source: EC2 DescribeInstances, DescribeSecurityGroupRules.
+        """
+        if not instance_ids:
+            return []
+        answer = self._aws.call("ec2", "describe_instances", InstanceIds=list(instance_ids))
+        instances = [i for r in answer["Reservations"] for i in r["Instances"]]
+        groups = sorted({group["GroupId"] for one in instances for group in one.get("SecurityGroups", [])})
+        filters = [{"Name": "group-id", "Values": groups}]
+        rules = self._aws.pages("ec2", "describe_security_group_rules", "SecurityGroupRules", Filters=filters)
+        return [
+            f"{rule['SecurityGroupRuleId']} of {rule['GroupId']}: {rule['IpProtocol']} "
+            f"{rule.get('FromPort', -1)}-{rule.get('ToPort', -1)} from {network}"
+            for rule in rules
+            if not rule["IsEgress"] and (network := rule.get("CidrIpv4") or rule.get("CidrIpv6")) in _EVERYBODY
+        ]
+
+    def snapshots_of(self, volume_id: str) -> list[dict[str, Any]]:
+        """Return facts about the account's snapshots of one volume, whoever made them.
+
+        Args:
+            volume_id: The volume.
+
+        Returns:
+            Keys `snapshot_id, state, started_utc, tags`, oldest first.
+
+        Source: EC2 DescribeSnapshots, every page.
+        """
+        of_volume = [{"Name": "volume-id", "Values": [volume_id]}]
+        found = self._aws.pages("ec2", "describe_snapshots", "Snapshots", OwnerIds=["self"], Filters=of_volume)
+        facts = [
+            {
+                "snapshot_id": one["SnapshotId"],
+                "state": one["State"],
+                "started_utc": one["StartTime"].isoformat(),
+                "tags": {tag["Key"]: tag["Value"] for tag in one.get("Tags", [])},
+            }
+            for one in found
+        ]
+        return sorted(facts, key=lambda one: one["started_utc"])
