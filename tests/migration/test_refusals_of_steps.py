@@ -31,8 +31,11 @@ BROKEN = {
     "map-container": {"source__compose_file": "/opt/guestbook/other.yaml"},
     "create-hot-snapshot": {"volume__volume_id": "vol-0123456789abcdef0"},
     "withhold-volume": {"volume__volume_id": "vol-0123456789abcdef0"},
-    "create-snapshot-before-change": {"volume__volume_id": "vol-0123456789abcdef0"},
-    "complete-snapshot-before-change": {"volume__volume_id": "vol-0123456789abcdef0"},
+    **{
+        f"{verb}-snapshot-before-{move}": {"volume__volume_id": "vol-0123456789abcdef0"}
+        for verb in ("create", "complete")
+        for move in ("change", "patch", "deployment")
+    },
     "take-hot-manifest": NOWHERE,
     "stop-source-service": NOWHERE,
     "check-way-back": NOWHERE,
