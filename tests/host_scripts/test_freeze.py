@@ -58,7 +58,7 @@ def test_the_watchdog_thaws_when_nobody_comes(host, mounted, frozen, wait_until)
 
 def test_a_former_watchdog_leaves_a_later_freeze_alone(host, mounted, frozen, wait_until):
     """An attempt was killed and is made again: the first watchdog wakes up, does nothing, and ends."""
-    pid = frozen("t1", limit_s=0.5)["watchdog_pid"]
+    pid = frozen("t1", limit_s=4)["watchdog_pid"]
     frozen("t2", limit_s=30)
     assert len(host.calls("fsfreeze", "-u")) == 1  # the second attempt thaws what the first had frozen
     wait_until(lambda: not is_alive(pid), "the first watchdog has ended")
