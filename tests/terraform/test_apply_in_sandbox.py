@@ -201,7 +201,7 @@ def test_a_volume_of_another_zone_is_refused_by_the_plan(sandbox, tmp_path):
     root.write(subnet_ids=[subnets[0]["SubnetId"]])
 
     with pytest.raises(TerraformError, match=f"The data volume {root.volume_id} is in us-east-1a"):
-        root.plan(lock=False)
+        root.plan()
 
 
 def test_another_account_is_refused_by_the_provider(sandbox, tmp_path):
@@ -210,7 +210,7 @@ def test_another_account_is_refused_by_the_provider(sandbox, tmp_path):
     root.write(account_id="999999999999")
 
     with pytest.raises(TerraformError, match="AWS account ID not allowed: 012345678901"):
-        root.plan(lock=False)
+        root.plan()
 
 
 def test_a_state_in_s3_has_one_holder(sandbox, tmp_path):
