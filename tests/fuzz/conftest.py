@@ -16,7 +16,7 @@ from tests.fuzz.machine import Sequences
 from tests.fuzz.town import FuzzTown
 
 BUILD = Path(__file__).resolve().parents[2] / "build" / "hypothesis"
-RULES = 5
+RULES, RULES_OF_MAKE_TEST = 5, 4
 # what `make fuzz` asks for is no part of other test runs
 collect_ignore = [] if "RUNBOOK_FUZZ_SEED" in os.environ else ["test_many_sequences.py"]
 
@@ -44,17 +44,18 @@ def sequences(tmp_path_factory):
     towns.stop()
 
 
-def chosen(number, *, database=None, again=False):
+def chosen(number, *, rules=RULES_OF_MAKE_TEST, database=None, again=False):
     """Return Hypothesis's settings: nothing is shrunk, because a sequence is short and takes its time.
 
     Args:
         number: How many sequences.
+        rules: At most how many things happen in one, before it is brought to its end.
         database: Where those that failed are kept; None keeps nothing.
         again: Whether to begin with those that failed before.
     """
     return settings(
         max_examples=number,
-        stateful_step_count=int(os.environ.get("RUNBOOK_FUZZ_RULES", RULES)),
+        stateful_step_count=rules,
         phases=(Phase.explicit, *((Phase.reuse,) if again else ()), Phase.generate),
         database=database,
         deadline=None,

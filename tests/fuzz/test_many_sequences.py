@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.fuzz.conftest import database
+from tests.fuzz.conftest import RULES, database
 
 A_PART = 10
 SEQUENCES = int(os.environ["RUNBOOK_FUZZ_SEQUENCES"])
@@ -18,4 +18,5 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 def test_many_sequences_end_well(sequences, part):
     """As test_sequences.py; what failed is kept in build/hypothesis and is tried first the next time."""
     number = min(A_PART, SEQUENCES - part * A_PART)
-    sequences(number, SEED + part, database=database(), again=part == 0)
+    rules = int(os.environ.get("RUNBOOK_FUZZ_RULES", RULES))
+    sequences(number, SEED + part, rules=rules, database=database(), again=part == 0)

@@ -181,7 +181,6 @@ def test_notebooks_are_kept_with_their_outputs(migrated):
         assert {name for name in told if told[name] == "skipped"} == {i for i in steps if steps[i] == "skipped"}
 
 
-@with_both
 def test_a_look_for_drift_finds_nothing_and_holds_nothing(migrated, sandbox, parameters, tmp_path):
     """64 ends with 0 beside the service while somebody else holds the volume; it made no call that changes anything."""
     known = len(mutating_calls(sandbox))
