@@ -52,7 +52,7 @@ def is_steady(sandbox):
     return healthy and "has reached a steady state" in service["events"][0]["message"]
 
 
-@pytest.mark.thorough  # the crash matrix kills the same step and goes both ways in `make test`, without the command line
+@pytest.mark.thorough  # the crash matrix kills the same step in `make test`, without the command line
 def test_a_killed_cutover_resumes_and_rolls_back_without_loss(
     driver, start_sandbox, runbook, altered, keep_provider, wait_until
 ):
