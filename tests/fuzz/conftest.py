@@ -16,7 +16,7 @@ from tests.fuzz.machine import Sequences
 from tests.fuzz.town import FuzzTown
 
 BUILD = Path(__file__).resolve().parents[2] / "build" / "hypothesis"
-RULES, RULES_OF_MAKE_TEST = 5, 4
+RULES = 5
 # what `make fuzz` asks for is no part of other test runs
 collect_ignore = [] if "RUNBOOK_FUZZ_SEED" in os.environ else ["test_many_sequences.py"]
 
@@ -44,7 +44,7 @@ def sequences(tmp_path_factory):
     towns.stop()
 
 
-def chosen(number, *, rules=RULES_OF_MAKE_TEST, database=None, again=False):
+def chosen(number, *, rules=RULES, database=None, again=False):
     """Return Hypothesis's settings: nothing is shrunk, because a sequence is short and takes its time.
 
     Args:

@@ -15,7 +15,7 @@ from tests.running_provider import RunningProvider
 
 CONFIGURATION = Path(__file__).with_name("control_plane.tf")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(600)]
 
 
 class Folder:
