@@ -60,9 +60,8 @@ def check_service(facts: Facts) -> Sequence[Check]:
     """Return whether the service can have one writer only, and that one runs on the volume of the parameters.
 
     Args:
-        facts: Keys `service` (as `Ecs.describe_service`), `settings` (as `Estate.service_settings`), `volume` (of the
-            task definition, as ECS has it), `wanted` (`driver`, `volume_name`, `plugin_alias`, `placement`), `driver`,
-            `tasks`.
+        facts: Keys `service` (as `Ecs.describe_service`), `volume` (of the task definition, as ECS has it), `wanted`
+            (`driver`, `volume_name`, `plugin_alias`, `placement`), `driver`, `tasks`.
 
     Returns:
         The checks; one only when there is no service.
@@ -81,7 +80,7 @@ def check_service(facts: Facts) -> Sequence[Check]:
     running = [task for task in facts["tasks"] if task["last_status"] == "RUNNING"]
     return (
         exists,
-        *_check_counts(service, facts["settings"]),
+        *_check_counts(service),
         same(
             "one-task-running",
             1,
@@ -100,7 +99,7 @@ def check_service(facts: Facts) -> Sequence[Check]:
     )
 
 
-def _check_counts(service: Facts, settings: Facts) -> Sequence[Check]:
+def _check_counts(service: Facts) -> Sequence[Check]:
     fix, why = _NOTHING_BUT_TERRAFORM, _SECOND_WRITER
     return (
         same("desired-count", 1, service["desired_count"], "0 is an outage, more is a second writer",
@@ -108,10 +107,10 @@ def _check_counts(service: Facts, settings: Facts) -> Sequence[Check]:
         same("minimum-healthy-percent", 0, service["minimum_healthy_percent"], why, fix),
         same("maximum-percent", 100, service["maximum_percent"], why, fix),
         same("availability-zone-rebalancing", "DISABLED", service["availability_zone_rebalancing"], why, fix),
-        same("deployment-controller", "ECS", settings["controller"],
+        same("deployment-controller", "ECS", service["controller"],
               "another controller runs both revisions at once", fix),
-        same("deployment-strategy", "ROLLING", settings["strategy"], "blue/green runs both revisions at once", fix),
-        same("one-deployment", 1, settings["deployments"], "a deployment that does not end restarts the task",
+        same("deployment-strategy", "ROLLING", service["strategy"], "blue/green runs both revisions at once", fix),
+        same("one-deployment", 1, len(service["deployments"]), "a deployment that does not end restarts the task",
               "read the service's events; deploy the last good revision"),
     )  # fmt: skip
 

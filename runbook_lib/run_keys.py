@@ -68,7 +68,7 @@ class Keys:
     @cached_property
     def estate(self) -> Estate:
         """Settings of what is in service, for a look for drift."""
-        return Estate(self.aws, self.parameters.target.cluster_name, self.parameters.target.service_name)
+        return Estate(self.aws)
 
     @cached_property
     def backups(self) -> Backups:

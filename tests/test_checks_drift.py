@@ -29,8 +29,8 @@ ZONE = "attribute:ecs.availability-zone == us-east-1a"
 CLEAN = {
     "service": {
         "service": {"exists": True, "desired_count": 1, "minimum_healthy_percent": 0, "maximum_percent": 100,
-                    "availability_zone_rebalancing": "DISABLED", "task_definition_arn": ARN},
-        "settings": {"controller": "ECS", "strategy": "ROLLING", "deployments": 1},
+                    "availability_zone_rebalancing": "DISABLED", "task_definition_arn": ARN,
+                    "controller": "ECS", "strategy": "ROLLING", "deployments": [{}]},
         "tasks": [TASK],
         "volume": {"name": "wiki-data", "dockerVolumeConfiguration": PLUGIN},
         "driver": "rexray",
@@ -64,9 +64,9 @@ PLANTED = {
     "minimum-healthy-percent": ("service.service.minimum_healthy_percent", 100),
     "maximum-percent": ("service.service.maximum_percent", 200),
     "availability-zone-rebalancing": ("service.service.availability_zone_rebalancing", "ENABLED"),
-    "deployment-controller": ("service.settings.controller", "CODE_DEPLOY"),
-    "deployment-strategy": ("service.settings.strategy", "BLUE_GREEN"),
-    "one-deployment": ("service.settings.deployments", 2),
+    "deployment-controller": ("service.service.controller", "CODE_DEPLOY"),
+    "deployment-strategy": ("service.service.strategy", "BLUE_GREEN"),
+    "one-deployment": ("service.service.deployments", [{}, {}]),
     "one-task-running": ("service.tasks", [TASK, TASK]),
     "task-on-service-revision": ("service.tasks", [TASK | {"task_definition_arn": "wiki:6"}]),
     "placement-constraint": ("service.placement", []),

@@ -68,9 +68,9 @@ class Ecs:
         Returns:
             Keys `exists, status, desired_count, running_count, pending_count, minimum_healthy_percent,
             maximum_percent, availability_zone_rebalancing, rollout_state, failed_tasks, task_definition_arn,
-            controller, strategy, returns_by_itself` (whether the circuit breaker leads back), `deployments[] {status,
-            task_definition_arn, rollout_state, failed_tasks}, events[]` (newest five messages); only `exists` = False
-            when there is none.
+            controller, strategy, placement` (expressions of the constraints, sorted), `returns_by_itself` (whether the
+            circuit breaker leads back), `deployments[] {status, task_definition_arn, rollout_state, failed_tasks},
+            events[]` (newest five messages); only `exists` = False when there is none.
 
         Source: ECS DescribeClusters, DescribeServices.
         """
@@ -97,8 +97,9 @@ class Ecs:
             "rollout_state": primary.get("rolloutState", ""),
             "failed_tasks": primary.get("failedTasks", 0),
             "task_definition_arn": service.get("taskDefinition", ""),
-            "controller": service.get("deploymentController", {}).get("type", "ECS"),
-            "strategy": deployment.get("strategy", "ROLLING"),
+            "controller": service.get("deploymentController", {}).get("type") or "ECS",
+            "strategy": deployment.get("strategy") or "ROLLING",
+            "placement": sorted(one.get("expression", one["type"]) for one in service.get("placementConstraints", [])),
             "returns_by_itself": breaker.get("enable", False) and breaker.get("rollback", False),
             "deployments": [_deployment_facts(one) for one in service.get("deployments", [])],
             "events": [event["message"] for event in service.get("events", [])[:5]],
@@ -147,6 +148,21 @@ class Ecs:
         """
         definition = self._aws.call("ecs", "describe_task_definition", taskDefinition=arn)["taskDefinition"]
         return {key: value for key, value in definition.items() if key not in _REGISTERED_BY_US}
+
+    def newest_revision(self, arn: str) -> str:
+        """Return the newest ACTIVE revision of a task definition's family.
+
+        Args:
+            arn: Of any revision.
+
+        Returns:
+            Its ARN.
+
+        Source: ECS DescribeTaskDefinition, by the family alone.
+        """
+        family = arn.rpartition("/")[2].partition(":")[0]
+        answer = self._aws.call("ecs", "describe_task_definition", taskDefinition=family)
+        return str(answer["taskDefinition"]["taskDefinitionArn"])
 
     def tasks(self) -> list[dict[str, Any]]:
         """Return facts about the service's tasks that have not stopped.

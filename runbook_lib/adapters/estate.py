@@ -14,36 +14,14 @@ _EVERYBODY = {"0.0.0.0/0", "::/0"}
 
 
 class Estate:
-    """One cluster, the service in it, and the images of its hosts.
+    """The hosts of a service, their images and rules, and the snapshots of its volume.
 
     Args:
         aws: The session.
-        cluster_name: The cluster.
-        service_name: The service.
     """
 
-    def __init__(self, aws: Aws, cluster_name: str, service_name: str) -> None:
+    def __init__(self, aws: Aws) -> None:
         self._aws = aws
-        self._cluster = cluster_name
-        self._service = service_name
-
-    def service_settings(self) -> dict[str, Any]:
-        """Return the settings of the service that decide how many tasks run at once, and where.
-
-        Returns:
-            Keys `controller` (`ECS` when none is given), `strategy` (`ROLLING` when none is given), `placement`
-            (expressions of the placement constraints, sorted), `deployments` (how many).
-
-        Source: ECS DescribeServices.
-        """
-        answer = self._aws.call("ecs", "describe_services", cluster=self._cluster, services=[self._service])
-        service = answer["services"][0]
-        return {
-            "controller": service.get("deploymentController", {}).get("type") or "ECS",
-            "strategy": service.get("deploymentConfiguration", {}).get("strategy") or "ROLLING",
-            "placement": sorted(one.get("expression", one["type"]) for one in service.get("placementConstraints", [])),
-            "deployments": len(service.get("deployments", [])),
-        }
 
     def images_of(self, instance_ids: Sequence[str]) -> dict[str, dict[str, str]]:
         """Return the machine image of each instance, and when that was made.

@@ -45,7 +45,11 @@ _FORBIDDEN = {
 
 
 def _look_at_deployment(run: Run) -> dict[str, Any]:
-    """Return whether the service runs the image already, at rest, with no outage that this run has left open."""
+    """Return whether the service runs the image already, at rest, with no outage that this run has left open.
+
+    A revision that was registered and never used, or that failed, is Terraform's newest: then the image is deployed
+    once more, because the next apply would move the task to that revision.
+    """
     target, wanted = observe_task(run), wanted_image(run)
     service = target["service"]
     facts: dict[str, Any] = {"running_image": "", "running_digest": "", "deployed": False, "only_reads": False}
@@ -56,7 +60,8 @@ def _look_at_deployment(run: Run) -> dict[str, Any]:
     if not target["task"] or not facts["running_image"]:
         return facts
     digest = digest_on(run, target["instance_id"], facts["running_image"])
-    rests = service["rollout_state"] == "COMPLETED" and not open_outage_utc(run)
+    newest = run.ecs.newest_revision(service["task_definition_arn"]) == service["task_definition_arn"]
+    rests = newest and service["rollout_state"] == "COMPLETED" and not open_outage_utc(run)
     return facts | {"running_digest": digest, "deployed": rests and "@" in wanted and wanted == digest}
 
 

@@ -90,15 +90,13 @@ def look_at_service(run: Run) -> dict[str, Any]:
     definition = run.ecs.task_definition(service["task_definition_arn"])
     current, driver = volume_of(definition), driver_of(run)
     keep_mapping(run, definition, current)
-    settings = run.estate.service_settings()
     of_task = [one.get("expression", "") for one in definition.get("placementConstraints", [])]
     return {
         "service": service,
-        "settings": settings,
         "tasks": seen["tasks"],
         "volume": next(iter(definition.get("volumes", [])), {}),
         "driver": current["driver"],
-        "placement": sorted([*settings["placement"], *of_task]),
+        "placement": sorted([*service["placement"], *of_task]),
         "wanted": {
             "driver": run.parameters.storage.driver,
             "volume_name": driver.volume_name,
