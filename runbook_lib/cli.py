@@ -11,7 +11,16 @@ from typing import Any
 
 import click
 
-from runbook_lib import cli_approvals, cli_archive, cli_history, cli_lint, cli_reconcile, cli_recovery, cli_runs
+from runbook_lib import (
+    cli_approvals,
+    cli_archive,
+    cli_history,
+    cli_lint,
+    cli_log,
+    cli_reconcile,
+    cli_recovery,
+    cli_runs,
+)
 from runbook_lib import cli_output as output
 from runbook_lib.cli_sandbox import sandbox
 from runbook_lib.errors import ParameterError, RunbookError
@@ -64,6 +73,7 @@ for command in (command for room in _ROOMS for command in room.COMMANDS):
 @cli_runs.accept_option
 @cli_runs.take_over_option
 @cli_runs.break_glass_option
+@cli_log.option
 @cli_runs.directory_option
 @click.pass_context
 def run(  # noqa: PLR0917 - one per option
@@ -96,6 +106,7 @@ def run(  # noqa: PLR0917 - one per option
 @cli_runs.execute_option
 @cli_runs.reason_option
 @cli_runs.accept_option
+@cli_log.option
 @cli_runs.directory_option
 @click.pass_context
 def roll_back(  # noqa: PLR0917 - one per option
@@ -130,6 +141,7 @@ def roll_back(  # noqa: PLR0917 - one per option
 @cli_runs.reason_option
 @cli_runs.accept_option
 @cli_runs.break_glass_option
+@cli_log.option
 @cli_runs.directory_option
 @click.pass_context
 def resume(
@@ -153,7 +165,8 @@ def resume(
     executes = execute or bool(requested and requested.fields["execute"])
     names = notebooks_to_resume(journal.events(), execute=executes)
     if not names:
-        click.echo(f"{folder.name}: every notebook that was asked for has completed; nothing to resume")
+        text = f"{folder.name}: every notebook that was asked for has completed; nothing to resume"
+        cli_log.say(text, "nothing_to_resume", folder.name)
         return
     parameters_file = folder / "parameters.yaml"
     ctx.exit(
