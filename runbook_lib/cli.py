@@ -20,6 +20,7 @@ from runbook_lib import (
     cli_reconcile,
     cli_recovery,
     cli_runs,
+    cli_schedule,
 )
 from runbook_lib import cli_output as output
 from runbook_lib.cli_sandbox import sandbox
@@ -50,7 +51,7 @@ def main() -> None:
 
 
 main.add_command(sandbox)
-_ROOMS = (cli_approvals, cli_recovery, cli_history, cli_lint, cli_archive, cli_reconcile)
+_ROOMS = (cli_approvals, cli_recovery, cli_history, cli_lint, cli_archive, cli_reconcile, cli_schedule)
 for command in (command for room in _ROOMS for command in room.COMMANDS):
     main.add_command(command)
 
@@ -73,6 +74,12 @@ for command in (command for room in _ROOMS for command in room.COMMANDS):
 @cli_runs.accept_option
 @cli_runs.take_over_option
 @cli_runs.break_glass_option
+@click.option(
+    "--if-missed",
+    default="",
+    metavar="CRON",
+    help="Run only when these notebooks were not begun since this schedule was last due: '0 3 * * *'.",
+)
 @cli_log.option
 @cli_runs.directory_option
 @click.pass_context
@@ -86,6 +93,7 @@ def run(  # noqa: PLR0917 - one per option
     run_id: str,
     directory: Path,
     hold_before_cutover: bool,  # noqa: FBT001 - click passes options by name
+    if_missed: str,
     **terms: Any,
 ) -> None:
     """Run NOTEBOOKS in order: names, numbers, paths, or `all` for the migration from 00 to 45."""
@@ -93,6 +101,8 @@ def run(  # noqa: PLR0917 - one per option
         if not run_id:
             raise ParameterError(["-f/--parameters: expected a parameters file, because no --run-id was given"])
         parameters_file = cli_runs.folder_of(run_id, directory) / "parameters.yaml"
+    if if_missed and not cli_schedule.is_due(if_missed, notebooks, parameters_file, execute=execute):
+        return
     hold = {"phase": "requested", "how": "--hold-before-cutover", "reason": reason} if hold_before_cutover else None
     ctx.exit(
         cli_runs.run_notebooks(
