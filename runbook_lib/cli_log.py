@@ -67,16 +67,26 @@ class Log:
         self.show(Notice(event, level, at_utc, run_id, one_line(text), fields))
 
 
-def _use(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+def use(ctx: click.Context, form: str) -> None:
+    """Let a command speak to a log from now on.
+
+    Args:
+        ctx: The command's context.
+        form: As `Log`.
+    """
+    ctx.meta[_META] = Log(form)
+
+
+def _take(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
     if value is not None:
-        ctx.meta[_META] = Log(value)
+        use(ctx, value)
 
 
 option = click.option(
     "--log",
     type=click.Choice(("text", "json")),
     expose_value=False,
-    callback=_use,
+    callback=_take,
     is_eager=True,
     help="Log to standard error, one line for each thing that happens, and show nothing else: for schedules.",
 )

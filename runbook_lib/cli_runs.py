@@ -136,7 +136,21 @@ def _tell_of_killed(journal: Journal, repaired: Sequence[Repair]) -> None:
         write_report(journal)  # what became of it is in the journal, so the record is sealed anew
 
 
-def run_notebooks(
+def run_notebooks(notebooks: tuple[str, ...], file: Path, **terms: Any) -> int:
+    """Run notebooks as `run_to_the_end` does.
+
+    Args:
+        notebooks: As there.
+        file: As there.
+        **terms: As there.
+
+    Returns:
+        The exit code.
+    """
+    return run_to_the_end(notebooks, file, **terms).exit_code
+
+
+def run_to_the_end(
     notebooks: tuple[str, ...],
     file: Path,
     *,
@@ -147,7 +161,7 @@ def run_notebooks(
     take_over: str = "",
     break_glass: bool = False,
     hold: Mapping[str, Any] | None = None,
-) -> int:
+) -> RunOutcome:
     """Run notebooks in a run, write its report, show both.
 
     Args:
@@ -162,7 +176,7 @@ def run_notebooks(
         hold: Fields of a `hold` event to note first; none notes nothing.
 
     Returns:
-        The exit code.
+        How it ended.
     """
     from runbook_lib import parameters as parameter_file
     from runbook_lib.execute_names import ROLL_BACK, find_notebooks
@@ -191,7 +205,7 @@ def run_notebooks(
     if cli_log.current() is None:
         output.show_not_started(outcome.not_started)
         output.show_report(build_report(journal.events(), journal.run_id), str(path))
-    return outcome.exit_code
+    return outcome
 
 
 def _carry_out(notebooks: tuple[str, ...], parameters: Any, journal: Journal, **options: Any) -> RunOutcome:

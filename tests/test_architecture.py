@@ -70,6 +70,7 @@ HOMES = {
     "cryptography": {"adapters", "sandbox"},
     "moto": {"sandbox"},
     "click": {"cli"},
+    "jupyter_scheduler": {"cli"},
     "rich": {"cli"},
 }
 
