@@ -109,7 +109,7 @@ def test_a_job_runs_one_of_our_notebooks(job, start_sandbox, tmp_path):
     ("parameters", "said"),
     [
         ({"parameters_file": "x.yaml"}, "parameters_file: expected an absolute path"),
-        ({"parameters_file": "/x.yaml", "exceute": "True"}, "unknown parameter 'exceute'"),
+        ({"parameters_file": "/x.yaml", "executes": "True"}, "unknown parameter 'executes'"),
         ({"parameters_file": "/x.yaml", "execute": "yes"}, "execute is 'yes'; expected True or False"),
         ({"parameters_file": "/x.yaml", "execute": "1"}, "execute is 1; expected True or False"),
         ({"parameters_file": "/x.yaml", "reason": "7"}, "reason is 7; expected a text"),
