@@ -118,7 +118,7 @@ def test_nights_of_a_service(town, webhook):
 
     process = backup.start()
     for line in process.stderr:
-        if json.loads(line)["text"].startswith("begun: "):
+        if json.loads(line).get("step_id") == "create-backup":
             break
     process.send_signal(signal.SIGTERM)
     log = [json.loads(line) for line in process.communicate(timeout=100)[1].splitlines()]
