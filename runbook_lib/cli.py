@@ -163,11 +163,11 @@ def resume(
     directory: Path,
     **terms: Any,
 ) -> None:
-    """Go on with RUN_ID as it was begun: run the notebooks that were asked for and have not completed.
+    """Go on with RUN_ID as it was begun: run the notebooks that were asked for, or stopped half-way, and are not done.
 
     Each is a new attempt from its top; steps that are done are skipped. A run that executed goes on executing.
     """
-    from runbook_lib.execute import notebooks_to_resume
+    from runbook_lib.execute_resume import notebooks_to_resume
 
     folder = cli_runs.folder_of(run_id, directory)
     journal = cli_runs.repair(folder)
@@ -177,6 +177,9 @@ def resume(
     if not names:
         text = f"{folder.name}: every notebook that was asked for has completed; nothing to resume"
         cli_log.say(text, "nothing_to_resume", folder.name)
+        if not executes and (left := notebooks_to_resume(journal.events(), execute=True)):
+            text = f"planned only: {', '.join(left)}; `runbook resume {folder.name} --execute` carries it out"
+            cli_log.say(text, "planned_only", folder.name)
         return
     parameters_file = folder / "parameters.yaml"
     ctx.exit(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 
-from runbook_lib.errors import TakenBackError
+from runbook_lib.errors import HostCommandError, TakenBackError
 from runbook_lib.procedures import prepare_host, roll_out
 from runbook_lib.procedures.deploy_image import _check_way
 from runbook_lib.procedures.host_image import check_images, say_image
@@ -152,8 +153,9 @@ class Group:
 
 
 @pytest.mark.parametrize(("problem", "desired"), [("", [2]), ("no capacity.", [2, 1])], ids=["comes", "no capacity"])
-def test_a_launch_that_fails_is_taken_back(problem, desired):
+def test_a_launch_that_fails_is_taken_back(problem, desired, monkeypatch):
     """The group wants as many as before, and the error says that nothing has changed."""
+    monkeypatch.setattr(prepare_host, "_wait_until_ready", lambda _run: None)
     group = Group(problem)
     event = SimpleNamespace(at_utc="2026-01-02T00:00:00+00:00")
     run = SimpleNamespace(
@@ -169,3 +171,53 @@ def test_a_launch_that_fails_is_taken_back(problem, desired):
     else:
         prepare_host._launch(run, before)
     assert group.desired == desired
+
+
+class Boots:
+    """Hosts that say how they booted, and a group from which they can be removed."""
+
+    def __init__(self, statuses):
+        self.removed, self.now, self._statuses = [], 0.0, statuses
+
+    def remove(self, instance_id):
+        self.removed.append(instance_id)
+
+    def monotonic(self):
+        self.now += 60.0
+        return self.now
+
+    def host(self, instance_id):
+        return SimpleNamespace(run=lambda _script, **_arguments: self.read_boot(instance_id))
+
+    def read_boot(self, instance_id):
+        if instance_id not in self._statuses:
+            raise HostCommandError("read_boot", instance_id, "not online yet")
+        found = {"status": self._statuses[instance_id], "errors": "runcmd failed", "detail": ""}
+        return {"cloud_init": found, "boot_log": ["no such plugin"]}
+
+
+@pytest.mark.parametrize(
+    ("statuses", "ready_after", "removed", "said"),
+    [
+        ({"i-new": "running"}, 3, [], ""),
+        ({"i-new": "error"}, 99, ["i-new"], "runcmd failed; its log ends: no such plugin"),
+        ({"i-new": "done"}, 99, ["i-new"], "i-new did not become ready: no instance yet"),
+        ({}, 99, ["i-new"], "i-new did not become ready: no instance yet"),
+    ],
+    ids=["ready in time", "its boot failed", "too late", "never reachable"],
+)
+def test_a_host_that_does_not_become_ready_is_ended(monkeypatch, statuses, ready_after, removed, said):
+    """At once when its boot failed, else after a quarter of an hour; then nothing has changed."""
+    boots, looks = Boots(statuses), itertools.count(1)
+    facts = {"coming": ["i-new"], "boot": "no instance yet"}
+    monkeypatch.setattr(prepare_host, "_observe", lambda _run: facts | {"ready": next(looks) > ready_after})
+    monkeypatch.setattr(prepare_host, "_is_ready", lambda found: found["ready"])
+    clock = SimpleNamespace(monotonic=boots.monotonic, sleep=lambda _s: None)
+    run = SimpleNamespace(container_hosts=boots, clock=clock, host=boots.host)
+    if said:
+        with pytest.raises(TakenBackError, match=said) as caught:
+            prepare_host._wait_until_ready(run)
+        assert caught.value.changed == "no"
+    else:
+        prepare_host._wait_until_ready(run)
+    assert boots.removed == removed
