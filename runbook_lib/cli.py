@@ -17,6 +17,7 @@ from runbook_lib import (
     cli_history,
     cli_lint,
     cli_log,
+    cli_missed,
     cli_reconcile,
     cli_recovery,
     cli_runs,
@@ -101,7 +102,7 @@ def run(  # noqa: PLR0917 - one per option
         if not run_id:
             raise ParameterError(["-f/--parameters: expected a parameters file, because no --run-id was given"])
         parameters_file = cli_runs.folder_of(run_id, directory) / "parameters.yaml"
-    if if_missed and not cli_schedule.is_due(if_missed, notebooks, parameters_file, execute=execute):
+    if if_missed and not cli_missed.is_due(if_missed, notebooks, parameters_file, execute=execute):
         return
     hold = {"phase": "requested", "how": "--hold-before-cutover", "reason": reason} if hold_before_cutover else None
     ctx.exit(

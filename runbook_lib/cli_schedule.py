@@ -7,6 +7,7 @@ import getpass
 import os
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runbook_lib import cli_log, cli_runs
+from runbook_lib import cli_runs
 from runbook_lib.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
 
 _SPAN = re.compile(r"(\s*\d+\s*(us|ms|s|sec|second|m|min|minute|h|hr|hour|d|day|w|week)?s?)+", re.ASCII)
 _UNIT = re.compile(r"[A-Za-z0-9:_.@%\\-]+\.(service|target)")
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\$?")
 _STEM = re.compile(r"[A-Za-z0-9:_.-]+")
+_NAMES = (
+    ("on_failure", _UNIT, "a unit such as page@%n.service"),
+    ("user", _USER, "the name of a user"),
+    ("name", _STEM, "letters, digits and :_.- for a unit"),
+)
 _DEFAULT_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
@@ -152,15 +159,16 @@ def _problems(how: dict[str, Any], unit: str) -> Iterator[str]:
         except ValueError as error:
             yield f"--cron: {error}"
     for option in ("timeout", "random_delay"):
-        if how[option] and how[option] != "infinity" and not _SPAN.fullmatch(how[option]):
+        is_endless = how[option] == "infinity" and option == "timeout"
+        if how[option] and not is_endless and not _SPAN.fullmatch(how[option]):
             yield f"--{option.replace('_', '-')}: expected a time span such as 90s, 5min or 2h, got {how[option]!r}"
     if how["random_delay"] and not how["calendar"]:
         yield "--random-delay: expected --on-calendar too, because cron knows no such delay"
-    if how["on_failure"] and not _UNIT.fullmatch(how["on_failure"]):
-        yield f"--on-failure: expected a unit such as page@%n.service, got {how['on_failure']!r}"
-    if not _STEM.fullmatch(unit):
-        yield f"--name: expected letters, digits and :_.- for a unit, got {unit!r}"
-    texts = (*how["calendar"], how["cron"], how["reason"], how["user"], how["environment_file"])
+    for option, pattern, expected in _NAMES:
+        value = unit if option == "name" else how[option]
+        if value and not pattern.fullmatch(value):
+            yield f"--{option.replace('_', '-')}: expected {expected}, got {value!r}"
+    texts = (*how["calendar"], how["cron"], how["reason"], how["environment_file"])
     if not all(text.isprintable() for text in texts):
         yield "options: expected one line of printable text in each"
 
@@ -238,16 +246,23 @@ def _notes(made: Schedule, parameters: Parameters, *, execute: bool, notebooks: 
     heard = any("failed" in hook.events for hook in parameters.notifications.values())
     if not made.on_failure and not heard:
         yield "nobody is told of a failure: name a hook for `failed` in notifications, or --on-failure"
+    yield from _notes_on_file(made.environment_file)
     if made.cron and not heard:
         yield "cron forgets exit codes, sets no limit, and mails what the run logs where a mail system is set up"
+
+
+def _notes_on_file(name: str) -> Iterator[str]:
+    file = Path(name)
+    if name and not file.exists():
+        yield f"{name} is not there yet: make it with mode 600"
+    elif name and file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        yield f"{name} can be read by others than its owner: chmod 600"
 
 
 def _next_steps(made: Schedule, output: Path | None, files: Sequence[str]) -> Iterator[str]:
     """Yield what to do with the texts."""
     where = (lambda name: str(output / name)) if output else (lambda name: name)
     units = [where(name) for name in files if not name.endswith(".crontab")]
-    if made.environment_file:
-        yield f"{made.environment_file}: NAME=value lines, readable by who runs it alone (chmod 600)"
     if units and made.scope == "system":
         yield f"look at the units, then as root: install -m 644 {' '.join(units)} /etc/systemd/system/"
         yield f"systemctl daemon-reload && systemctl enable --now {made.unit}.timer"
@@ -258,40 +273,6 @@ def _next_steps(made: Schedule, output: Path | None, files: Sequence[str]) -> It
         yield "so that it runs while nobody is logged in: loginctl enable-linger"
     if made.cron:
         yield f"put the lines of {where(f'{made.unit}.crontab')} into the crontab of {made.user}: crontab -e"
-
-
-def is_due(if_missed: str, notebooks: Sequence[str], parameters_file: Path, *, execute: bool) -> bool:
-    """Return whether a run is due that a schedule missed, and say so when it is not.
-
-    Args:
-        if_missed: The schedule, as crontab(5) writes it.
-        notebooks: As `find_notebooks`.
-        parameters_file: The parameters.
-        execute: Whether they were to act.
-
-    Raises:
-        ParameterError: when the schedule is none.
-    """
-    from runbook_lib import parameters as parameter_file
-    from runbook_lib.adapters.clock import Clock
-    from runbook_lib.archive_due import begun_since
-    from runbook_lib.execute_names import find_notebooks, name_of
-    from runbook_lib.schedule_cron import parse
-
-    try:
-        cron = parse(if_missed)
-    except ValueError as error:
-        raise ParameterError([f"--if-missed: {error}"]) from None
-    parameters = parameter_file.load(parameters_file)
-    wanted = [name_of(path) for path in find_notebooks(notebooks)]
-    due = cron.last_due(Clock().now_utc().astimezone().replace(tzinfo=None))
-    if due is None:
-        raise ParameterError([f"--if-missed: {if_missed!r} is never due"])
-    directory = Path(parameters.archive.directory)
-    run_id = begun_since(directory, parameters.name, wanted, Clock.utc_of_local(due), execute=execute)
-    if run_id:
-        cli_log.say(f"nothing was missed since {due:%Y-%m-%d %H:%M}: {run_id} was begun then", "not_missed", run_id)
-    return not run_id
 
 
 COMMANDS = (schedule,)

@@ -116,11 +116,11 @@ class Notices:
         return "notebook_started", "info", f"{self._notebook}, attempt {fields['attempt']}", said
 
     def _step(self, fields: Mapping[str, Any]) -> _Said:
-        status, title = str(fields["status"]), str(fields["title"])
+        status, title = str(fields["status"]), str(fields.get("title") or fields.get("step_id", ""))
         said = {key: fields.get(key) for key in ("notebook", "step_id", "title", "status", "duration_s", "in_outage")}
         if status == "running":
             return "step", "info", f"begun: {title}", said
-        text = f"{status}: {title} ({seconds(fields['duration_s'])})"
+        text = f"{status}: {title} ({seconds(fields.get('duration_s'))})"
         if status == "failed":
             error = dict(fields.get("error") or {})
             said["error"] = error

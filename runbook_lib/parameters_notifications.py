@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
@@ -15,6 +16,11 @@ Told = Literal[
     "started", "waiting_for_approval", "holding", "outage_begun", "cut_over", "outage_ended", "failed", "finished"
 ]
 """What happens in a run that somebody may want to hear of; `outage_ended` is the end of an outage outside 30."""
+
+_SECRET_ADDRESS = re.compile(
+    r"https://(hooks\.slack\.com/|[\w.-]+\.webhook\.office\.com/|(www\.)?discord(app)?\.com/api/webhooks/)\S"
+)
+"""Addresses of chat systems: whoever knows one may write there."""
 
 
 class Hook(Section):
@@ -54,6 +60,9 @@ def broken_hooks(hooks: Mapping[str, Hook]) -> Iterator[str]:
             yield f"{where} has {'both' if hook.url else 'neither'}; rule: a command or a url. Fix: name one of them"
         if hook.command and hook.token:
             yield f"{where}.token is given; rule: only a webhook takes a token. Fix: remove it"
+        if hook.url and _SECRET_ADDRESS.match(hook.url):
+            fix = "put it into SSM Parameter Store or Secrets Manager, or a variable, and name the reference"
+            yield f"{where}.url (not shown) is itself a secret; rule: no parameter is a secret. Fix: {fix}"
         if not hook.events:
             yield f"{where}.events is empty; rule: at least one. Fix: name one, or remove the hook"
 

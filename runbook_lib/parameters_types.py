@@ -181,20 +181,21 @@ SecretReference = Annotated[
         "a reference to a secret: ssm:<parameter name>, or secretsmanager:<the secret's whole ARN>",
     ),
 ]
+_REFERENCE = (
+    r"env:[A-Za-z_][A-Za-z0-9_]*|ssm:/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*"
+    r"|secretsmanager:arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[\w/+=.@-]+(:[\w.-]*){0,3}"
+)
 KeptOut = Annotated[
     str,
     Rule(
-        r"env:[A-Za-z_][A-Za-z0-9_]*|ssm:/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*"
-        r"|secretsmanager:arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[\w/+=.@-]+(:[\w.-]*){0,3}",
+        _REFERENCE,
         "a reference to a secret: env:<variable>, ssm:<parameter name>, or secretsmanager:<the secret's whole ARN>",
     ),
 ]
 WebhookUrl = Annotated[
     str,
     Rule(
-        r"https?://[^\s/@]+(/\S*)?"
-        r"|env:[A-Za-z_][A-Za-z0-9_]*|ssm:/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*"
-        r"|secretsmanager:arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[\w/+=.@-]+(:[\w.-]*){0,3}",
+        rf"https?://[^\s/@]+(/\S*)?|{_REFERENCE}",
         "an https URL without user name and password, http on a loopback address only, or a reference to one: "
         "env:<variable>, ssm:<parameter name>, secretsmanager:<the secret's whole ARN>",
         lambda text: not text.startswith("http") or is_allowed_endpoint(text),

@@ -198,6 +198,7 @@ def test_only_who_asked_is_told(tell, webhook):
         ({"url": "https://x.example.com", "command": ["true"]}, "both; rule: a command or a url"),
         ({"command": ["true"], "token": "env:X"}, "only a webhook takes a token"),
         ({"url": "https://x.example.com", "token": TOKEN}, "a reference to a secret"),
+        ({"url": "https://hooks.slack.com/services/T0/B0/x"}, "url (not shown) is itself a secret"),
         ({"command": "true"}, "notifications.oncall.command"),
         ({"url": "https://x.example.com", "events": ["everything"]}, "notifications.oncall.events"),
         ({"url": "https://x.example.com", "events": []}, "events is empty"),

@@ -148,6 +148,8 @@ def test_systemd_accepts_the_units(file, environment_file, tmp_path, scope):
         (("--cron", "0 3 * *"), "expected five fields"),
         (("--cron", "0 25 * * *"), "hour: '25'; expected numbers from 0 to 23"),
         ((*NIGHTLY, "--timeout", "soon"), "--timeout: expected a time span"),
+        ((*NIGHTLY, "--random-delay", "infinity"), "--random-delay: expected a time span"),
+        ((*NIGHTLY, "--user", "a b"), "--user: expected the name of a user"),
         ((*NIGHTLY, "--on-failure", "page"), "--on-failure: expected a unit"),
         ((*NIGHTLY, "--name", "a/b"), "--name: expected letters"),
         ((*NIGHTLY, "--reason", "two\nlines"), "expected one line"),
@@ -191,6 +193,7 @@ def test_nothing_is_written_over(units, file, environment_file):
 
 def test_what_to_do_next_is_said(file, environment_file):
     """How to install, try and follow it, as root only where it must be; and what nobody would notice."""
+    environment_file.chmod(0o644)
     done = schedule(64, "-f", file, *NIGHTLY, "--environment-file", environment_file)
     for words in (
         "install -m 644",
@@ -200,12 +203,23 @@ def test_what_to_do_next_is_said(file, environment_file):
         "only plans",
     ):
         assert words in done.stderr
-    done = schedule(64, "-f", file, *NIGHTLY, "--environment-file", environment_file, "--scope", "user")
+    more = ("-f", file, *NIGHTLY, "--environment-file", environment_file.with_name("later.env"), "--scope", "user")
+    done = schedule(64, *more)
     assert ("enable-linger" in done.stderr, "as root" in done.stderr) == (True, False)
-    text = file.read_text("utf-8").replace("timeout_s: 25", "events: [started]")
-    file.write_text(text, "utf-8")
-    done = schedule(60, "-f", file, *NIGHTLY, "--environment-file", environment_file, "--execute")
-    assert "nobody is told of a failure" in done.stderr
+    assert "later.env is not there yet" in done.stderr
+    document = yaml.safe_load(file.read_text("utf-8"))
+    document["migration"]["notifications"]["oncall"]["events"] = ["started"]
+    window = {"opens_utc": "2026-01-01T00:00Z", "closes_utc": "2026-01-02T00:00Z"}
+    document["migration"]["policy"] |= {"approvals": 1, "change_window": window}
+    file.write_text(yaml.safe_dump(document), "utf-8")
+    done = schedule(60, *more, "--execute")
+    for words in (
+        "nobody is told of a failure",
+        "60_patch_hosts: each run stops for an approval, with exit code 6",
+        "policy.change_window is not looked at by any notebook",
+        "the lease excludes runs of this machine only",
+    ):
+        assert words in done.stderr
 
 
 def test_a_shell_reads_the_crontab_line_back(file, environment_file, tmp_path):
