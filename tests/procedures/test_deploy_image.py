@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from runbook_lib.errors import HostCommandError, TakenBackError
-from runbook_lib.procedures import prepare_host, roll_out
+from runbook_lib.procedures import deploy_image, prepare_host, roll_out
 from runbook_lib.procedures.deploy_image import _check_way
 from runbook_lib.procedures.host_image import check_images, say_image
 from runbook_lib.procedures.image_of_service import by_digest, only_reads, serving_image, with_image
@@ -132,6 +132,14 @@ def test_an_image_is_said_with_what_is_known_of_it():
     assert said == "ami-1 (al2023, 12 days old, agent 1.106.1, Docker 25.0.16, kernel 6.1)"
     unknown = dict.fromkeys(("name", "agent_version", "docker_version", "kernel"), "") | {"age_days": None}
     assert say_image({"ami_id": "ami-2", **unknown}) == "ami-2 (nothing known of it)"
+
+
+def test_the_snapshot_is_waited_for_in_the_words_of_this_notebook():
+    """What a plan has not made yet does not fail it: the check names the step here that makes it."""
+    step = next(one for one in deploy_image.STEPS if one.step_id == "complete-snapshot-before-deployment")
+    (check,) = step.check({"snapshot": None})
+    assert (check.passed, check.needs) == (False, "create-snapshot-before-deployment")
+    assert check.fix == "run 61_deploy_image from the top"
 
 
 class Group:
