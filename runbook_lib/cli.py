@@ -11,7 +11,18 @@ from typing import Any
 
 import click
 
-from runbook_lib import cli_approvals, cli_archive, cli_history, cli_lint, cli_reconcile, cli_recovery, cli_runs
+from runbook_lib import (
+    cli_approvals,
+    cli_archive,
+    cli_history,
+    cli_lint,
+    cli_log,
+    cli_missed,
+    cli_reconcile,
+    cli_recovery,
+    cli_runs,
+    cli_schedule,
+)
 from runbook_lib import cli_output as output
 from runbook_lib.cli_sandbox import sandbox
 from runbook_lib.errors import ParameterError, RunbookError
@@ -41,7 +52,7 @@ def main() -> None:
 
 
 main.add_command(sandbox)
-_ROOMS = (cli_approvals, cli_recovery, cli_history, cli_lint, cli_archive, cli_reconcile)
+_ROOMS = (cli_approvals, cli_recovery, cli_history, cli_lint, cli_archive, cli_reconcile, cli_schedule)
 for command in (command for room in _ROOMS for command in room.COMMANDS):
     main.add_command(command)
 
@@ -64,6 +75,13 @@ for command in (command for room in _ROOMS for command in room.COMMANDS):
 @cli_runs.accept_option
 @cli_runs.take_over_option
 @cli_runs.break_glass_option
+@click.option(
+    "--if-missed",
+    default="",
+    metavar="CRON",
+    help="Run only when these notebooks were not begun since this schedule was last due: '0 3 * * *'.",
+)
+@cli_log.option
 @cli_runs.directory_option
 @click.pass_context
 def run(  # noqa: PLR0917 - one per option
@@ -76,6 +94,7 @@ def run(  # noqa: PLR0917 - one per option
     run_id: str,
     directory: Path,
     hold_before_cutover: bool,  # noqa: FBT001 - click passes options by name
+    if_missed: str,
     **terms: Any,
 ) -> None:
     """Run NOTEBOOKS in order: names, numbers, paths, or `all` for the migration from 00 to 45."""
@@ -83,6 +102,8 @@ def run(  # noqa: PLR0917 - one per option
         if not run_id:
             raise ParameterError(["-f/--parameters: expected a parameters file, because no --run-id was given"])
         parameters_file = cli_runs.folder_of(run_id, directory) / "parameters.yaml"
+    if if_missed and not cli_missed.is_due(if_missed, notebooks, parameters_file, execute=execute):
+        return
     hold = {"phase": "requested", "how": "--hold-before-cutover", "reason": reason} if hold_before_cutover else None
     ctx.exit(
         cli_runs.run_notebooks(
@@ -96,6 +117,7 @@ def run(  # noqa: PLR0917 - one per option
 @cli_runs.execute_option
 @cli_runs.reason_option
 @cli_runs.accept_option
+@cli_log.option
 @cli_runs.directory_option
 @click.pass_context
 def roll_back(  # noqa: PLR0917 - one per option
@@ -130,6 +152,7 @@ def roll_back(  # noqa: PLR0917 - one per option
 @cli_runs.reason_option
 @cli_runs.accept_option
 @cli_runs.break_glass_option
+@cli_log.option
 @cli_runs.directory_option
 @click.pass_context
 def resume(
@@ -153,9 +176,11 @@ def resume(
     executes = execute or bool(requested and requested.fields["execute"])
     names = notebooks_to_resume(journal.events(), execute=executes)
     if not names:
-        click.echo(f"{folder.name}: every notebook that was asked for has completed; nothing to resume")
+        text = f"{folder.name}: every notebook that was asked for has completed; nothing to resume"
+        cli_log.say(text, "nothing_to_resume", folder.name)
         if not executes and (left := notebooks_to_resume(journal.events(), execute=True)):
-            click.echo(f"planned only: {', '.join(left)}; `runbook resume {folder.name} --execute` carries it out")
+            text = f"planned only: {', '.join(left)}; `runbook resume {folder.name} --execute` carries it out"
+            cli_log.say(text, "planned_only", folder.name)
         return
     parameters_file = folder / "parameters.yaml"
     ctx.exit(

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from runbook_lib import cli_log
 from runbook_lib.errors import RunbookError
 from runbook_lib.model import Event
 from runbook_lib.scrub import SECRETS
@@ -106,7 +107,7 @@ def progress() -> Iterator[Progress]:
     Yields:
         What takes the events.
     """
-    if not sys.stdout.isatty():
+    if cli_log.current() is not None or not sys.stdout.isatty():
         yield Progress()
         return
     from rich.console import Console
@@ -170,7 +171,11 @@ def show_error(error: RunbookError) -> None:
     Args:
         error: The error.
     """
-    click.echo(f"{click.style('error', fg='red', bold=True)} {SECRETS.text(str(error))}", err=True)
+    log = cli_log.current()
+    if log is None:
+        click.echo(f"{click.style('error', fg='red', bold=True)} {SECRETS.text(str(error))}", err=True)
+        return
+    log.say("error", str(error), "error", exit_code=error.exit_code, kind=type(error).__name__)
 
 
 def show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from runbook_lib import cli_log, cli_s3
 from runbook_lib import cli_output as output
-from runbook_lib import cli_s3
 from runbook_lib.errors import JournalError, ParameterError
 
 if TYPE_CHECKING:
+    from runbook_lib.execute import RunOutcome
     from runbook_lib.journal import Journal
+    from runbook_lib.run_repair import Repair
 
 directory_option = click.option(
     "-d",
@@ -103,14 +105,52 @@ def repair(folder: Path, *, only_looks: bool = False) -> Journal:
     except OSError as error:
         if not only_looks:
             raise
-        click.echo(f"the record of a killed attempt cannot be put right here: {error}", err=True)
+        cli_log.warn("not repaired", f"the record of a killed attempt cannot be put right here: {error}")
         return journal
     for one in repaired:
-        click.echo(f"{click.style('repaired', fg='yellow', bold=True)}  {one.sentence()}", err=True)
+        cli_log.warn("repaired", one.sentence(), run_id=journal.run_id)
+    if repaired:
+        _tell_of_killed(journal, repaired)
     return journal
 
 
-def run_notebooks(
+def _tell_of_killed(journal: Journal, repaired: Sequence[Repair]) -> None:
+    """Tell the run's hooks of attempts that could not do so themselves, because they were killed."""
+    from runbook_lib import parameters as parameter_file
+    from runbook_lib.notices import of_repair
+    from runbook_lib.report import write_report
+    from runbook_lib.run_notify import Hooks
+
+    try:
+        parameters = parameter_file.load(journal.folder / "parameters.yaml")
+    except ParameterError:  # of another release, for which nobody can tell whom it would have told
+        return
+    opened = journal.last("run-opened")
+    with Hooks(parameters, journal, cli_log.complaint(journal.run_id)) as hooks:
+        for one in repaired:
+            ended = journal.last("notebook-finished", notebook=one.notebook, attempt=one.attempt)
+            if ended is not None:
+                fields = opened.fields if opened else {}
+                hooks.send(of_repair(journal.run_id, fields, journal.folder, ended, one.sentence()))
+    if hooks.sent:
+        write_report(journal)  # what became of it is in the journal, so the record is sealed anew
+
+
+def run_notebooks(notebooks: tuple[str, ...], file: Path, **terms: Any) -> int:
+    """Run notebooks as `run_to_the_end` does.
+
+    Args:
+        notebooks: As there.
+        file: As there.
+        **terms: As there.
+
+    Returns:
+        The exit code.
+    """
+    return run_to_the_end(notebooks, file, **terms).exit_code
+
+
+def run_to_the_end(
     notebooks: tuple[str, ...],
     file: Path,
     *,
@@ -121,7 +161,7 @@ def run_notebooks(
     take_over: str = "",
     break_glass: bool = False,
     hold: Mapping[str, Any] | None = None,
-) -> int:
+) -> RunOutcome:
     """Run notebooks in a run, write its report, show both.
 
     Args:
@@ -136,10 +176,9 @@ def run_notebooks(
         hold: Fields of a `hold` event to note first; none notes nothing.
 
     Returns:
-        The exit code.
+        How it ended.
     """
     from runbook_lib import parameters as parameter_file
-    from runbook_lib.execute import execute_notebooks
     from runbook_lib.execute_names import ROLL_BACK, find_notebooks
     from runbook_lib.report import build_report, write_report
     from runbook_lib.run_attempt import note_runner
@@ -147,25 +186,37 @@ def run_notebooks(
     from runbook_lib.run_secrets import protect
 
     _refuse_silent_break_glass(reason, asked=break_glass)
+    if run_id:
+        repair(folder_of(run_id, Path(parameter_file.load(file).archive.directory)))
     paths = find_notebooks(notebooks)  # a name that fits nothing is refused before there is a run
     terms = Terms(accept_changes=accept_changes, way_back=[path.stem for path in paths] == [ROLL_BACK])
     protect(parameters := parameter_file.load(file), way_back=terms.way_back)
     journal = create_run(parameters, reason=reason, execute=execute, run_id=run_id, terms=terms, notebooks=paths)
     _take_over(parameters, journal, take_over)
     _note_wishes(journal, reason, hold, break_glass=break_glass)
-    click.echo(f"run {journal.run_id} {'executes' if execute else 'plans only; nothing will change'}")
+    if cli_log.current() is None:  # the log has its own first line
+        click.echo(f"run {journal.run_id} {'executes' if execute else 'plans only; nothing will change'}")
     _show_changes(journal)
     note_runner(journal)
-    with output.progress() as progress:
-        outcome = execute_notebooks(
-            notebooks, parameters_file=file, journal=journal, execute=execute, reason=reason, on_event=progress.show
-        )
+    outcome = _carry_out(notebooks, parameters, journal, parameters_file=file, execute=execute, reason=reason)
     repair(journal.folder)  # attempts on other machines, which are over now that this one began and ended
     path = write_report(journal)
     cli_s3.copy_to_bucket(parameters, journal)
-    output.show_not_started(outcome.not_started)
-    output.show_report(build_report(journal.events(), journal.run_id), str(path))
-    return outcome.exit_code
+    if cli_log.current() is None:
+        output.show_not_started(outcome.not_started)
+        output.show_report(build_report(journal.events(), journal.run_id), str(path))
+    return outcome
+
+
+def _carry_out(notebooks: tuple[str, ...], parameters: Any, journal: Journal, **options: Any) -> RunOutcome:
+    """Run the notebooks and tell whoever listens: the terminal or the log, and the hooks."""
+    from runbook_lib.execute import execute_notebooks
+    from runbook_lib.run_notify import Hooks
+
+    complain = cli_log.complaint(journal.run_id)
+    with Hooks(parameters, journal, complain) as hooks, output.progress() as progress:
+        hear = cli_log.listener(journal, progress, hooks)
+        return execute_notebooks(notebooks, journal=journal, on_event=hear, **options)
 
 
 def _take_over(parameters: Any, journal: Journal, reason: str) -> None:
@@ -177,7 +228,8 @@ def _take_over(parameters: Any, journal: Journal, reason: str) -> None:
     fields = lease_of(parameters, journal.run_id).take_over(reason)
     journal.append("lease", **fields)
     previous = fields["previous"]
-    click.echo(f"took the lease over from run {previous['run_id']}" if previous else "nobody held the volume")
+    text = f"took the lease over from run {previous['run_id']}" if previous else "nobody held the volume"
+    cli_log.say(text, "taken_over", journal.run_id)
 
 
 def _refuse_silent_break_glass(reason: str, *, asked: bool) -> None:
@@ -201,7 +253,7 @@ def _note_wishes(journal: Journal, reason: str, hold: Mapping[str, Any] | None, 
         return
     journal.append("break-glass", phase="requested", operator=operator(), reason=reason, **runner_fields(os.getpid()))
     text = "approvals that the policy wants are passed over where they are missing; it stands in the record"
-    click.echo(f"{click.style('BREAK GLASS', fg='red', bold=True)}  {text}: {reason}", err=True)
+    cli_log.warn("BREAK GLASS", f"{text}: {reason}", colour="red", run_id=journal.run_id)
 
 
 def _show_changes(journal: Journal) -> None:
@@ -211,7 +263,6 @@ def _show_changes(journal: Journal) -> None:
         return
     for change in changes.fields["changes"]:
         text = f"{change['what']} changed: was {change['before'][:12] or 'not recorded'}, is {change['now'][:12]}"
-        click.echo(f"{click.style('changed', fg='yellow', bold=True)}  {text}", err=True)
-    click.echo(
-        f"         accepted {changes.fields['accepted']}: {changes.fields['reason'] or 'it is recorded'}", err=True
-    )
+        cli_log.warn("changed", text, run_id=journal.run_id)
+    text = f"accepted {changes.fields['accepted']}: {changes.fields['reason'] or 'it is recorded'}"
+    cli_log.warn("changed", text, run_id=journal.run_id)

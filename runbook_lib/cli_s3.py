@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runbook_lib import cli_log
 from runbook_lib.errors import ParameterError, RunbookError
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ def copy_to_bucket(parameters: Any, journal: Journal) -> None:
     if not parameters.archive.copy_records:
         return
     try:
-        click.echo(copied(parameters, journal))
+        cli_log.say(copied(parameters, journal), "record_copied", journal.run_id)
     except RunbookError as error:
-        click.echo(f"{click.style('not copied', fg='red', bold=True)}  {error}", err=True)
-        click.echo(f"            `runbook archive {journal.run_id}` copies what is missing", err=True)
+        text = f"{error}\n            `runbook archive {journal.run_id}` copies what is missing"
+        cli_log.warn("not copied", text, colour="red", run_id=journal.run_id)
 
 
 def copied(parameters: Any, journal: Journal) -> str:

@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,8 @@ def execute_notebooks(
     _refuse_unknown_parameters(paths, values)
     outcomes: list[NotebookOutcome] = []
     with Stop() as stop, _following(journal, on_event):
-        journal.append("notebooks-requested", notebooks=[name_of(path, folder) for path in paths], execute=execute)
+        begun, names = journal.now(), [name_of(path, folder) for path in paths]
+        journal.append("notebooks-requested", notebooks=names, execute=execute)
         for path in paths:
             outcomes.append(_execute_notebook(path, values, journal, stop, cell_timeout_s))
             if outcomes[-1].status != COMPLETED:
@@ -129,7 +131,22 @@ def execute_notebooks(
         not_started = tuple(path.stem for path in paths[len(outcomes) :])
         if ended.exit_code == ApprovalError.exit_code and _is_asked_anew(journal):
             outcomes.append(_plan_for_approval(paths[len(outcomes) - 1], values, journal, stop, cell_timeout_s))
+        _note_end(journal, ended, not_started, begun)
     return RunOutcome(journal.run_id, ended.exit_code, tuple(outcomes), not_started)
+
+
+def _note_end(journal: Journal, ended: NotebookOutcome, not_started: Sequence[str], begun: datetime) -> None:
+    """Note how the command ended: with its last notebook, which is the only one that can have failed."""
+    finished = journal.last("notebook-finished", notebook=ended.notebook, attempt=ended.attempt)
+    journal.append(
+        "notebooks-ended",
+        notebook=ended.notebook,
+        status=ended.status,
+        exit_code=ended.exit_code,
+        error=finished.fields.get("error", {}) if finished else {},
+        not_started=list(not_started),
+        duration_s=round((journal.now() - begun).total_seconds(), 3),
+    )
 
 
 def _refuse_unknown_parameters(paths: Sequence[Path], values: Mapping[str, Any]) -> None:

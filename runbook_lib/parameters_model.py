@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from runbook_lib import parameters_types as kind
+from runbook_lib.parameters_notifications import Hook
 from runbook_lib.parameters_policy import Policy
 from runbook_lib.parameters_section import Section
 from runbook_lib.parameters_types import ListOf
@@ -287,6 +288,8 @@ class Parameters(Section):
     """What the organisation demands of the change."""
     archive: Archive = Archive()
     """Where the records of runs are kept."""
+    notifications: dict[kind.Name, Hook] = Field(default={})
+    """By name: who is told when a run starts, waits, fails or ends."""
 
 
 class ParametersFile(Section):

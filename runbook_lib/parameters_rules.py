@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from runbook_lib import parameters_model as model
+from runbook_lib.parameters_notifications import broken_hooks
 
 SECRET_NAME = re.compile(
     r"pass(word|wd|phrase)?$|passw|secret|token|api_?key|private|credential|(^|_)key$|(^|_)pwd", re.IGNORECASE
@@ -250,6 +251,7 @@ _RULES: tuple[tuple[set[str], Callable[[Sections], Iterator[str]]], ...] = (
     ({"aws", "target"}, _accounts),
     ({"policy"}, _window),
     ({"storage", "policy"}, _rehearsal),
+    ({"notifications"}, lambda sections: broken_hooks(sections["notifications"])),
 )
 
 _T_SIZES_MIB = {

@@ -55,8 +55,12 @@ class Rule:
         return {**handler(schema), "pattern": f"^(?:{self.pattern})$"}
 
 
-def _is_allowed_endpoint(text: str) -> bool:
-    """Return whether an endpoint is encrypted, or on this machine."""
+def is_allowed_endpoint(text: str) -> bool:
+    """Return whether an address is encrypted, or on this machine.
+
+    Args:
+        text: A URL.
+    """
     try:
         host = urlsplit(text).hostname or ""
     except ValueError:
@@ -166,7 +170,7 @@ UrlPath = Annotated[str, Rule(r"/\S*", "the path of a URL, starting with /")]
 Url = Annotated[str, Rule(r"https?://[^\s/@]+(/\S*)?", "an http or https URL without user name and password")]
 EndpointUrl = Annotated[
     str,
-    Rule(r"https?://[^\s/@]+/?", "an https URL, or http on a loopback address for the sandbox", _is_allowed_endpoint),
+    Rule(r"https?://[^\s/@]+/?", "an https URL, or http on a loopback address for the sandbox", is_allowed_endpoint),
 ]
 EnvironmentName = Annotated[str, Rule(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")]
 SecretReference = Annotated[
@@ -177,14 +181,27 @@ SecretReference = Annotated[
         "a reference to a secret: ssm:<parameter name>, or secretsmanager:<the secret's whole ARN>",
     ),
 ]
+_REFERENCE = (
+    r"env:[A-Za-z_][A-Za-z0-9_]*|ssm:/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*"
+    r"|secretsmanager:arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[\w/+=.@-]+(:[\w.-]*){0,3}"
+)
 KeptOut = Annotated[
     str,
     Rule(
-        r"env:[A-Za-z_][A-Za-z0-9_]*|ssm:/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*"
-        r"|secretsmanager:arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[\w/+=.@-]+(:[\w.-]*){0,3}",
+        _REFERENCE,
         "a reference to a secret: env:<variable>, ssm:<parameter name>, or secretsmanager:<the secret's whole ARN>",
     ),
 ]
+WebhookUrl = Annotated[
+    str,
+    Rule(
+        rf"https?://[^\s/@]+(/\S*)?|{_REFERENCE}",
+        "an https URL without user name and password, http on a loopback address only, or a reference to one: "
+        "env:<variable>, ssm:<parameter name>, secretsmanager:<the secret's whole ARN>",
+        lambda text: not text.startswith("http") or is_allowed_endpoint(text),
+    ),
+]
+Argument = Annotated[str, Rule(r"[^\0]+", "a program or an argument, not empty")]
 Bucket = Annotated[str, Rule(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "an S3 bucket name")]
 ObjectKey = Annotated[str, Rule(r"[^/\s][^\s]*", "an S3 object key that does not start with /")]
 UtcTime = Annotated[

@@ -12,6 +12,8 @@ from runbook_lib.report_status import attempts
 RUNNING = "running"
 """What a run is called whose process lives: no state in its record, which nobody has finished."""
 
+_AT_REST = {"run-closed", "notebook-finished", "notebooks-ended", "notification"}
+
 
 class Process(NamedTuple):
     """A process that the journal names.
@@ -43,7 +45,7 @@ def open_processes(events: Sequence[Event]) -> tuple[Process, ...]:
 
 def _naming(events: Sequence[Event]) -> Iterator[Event]:
     """Yield the events that name them, each with the process as its fields."""
-    at_rest = not events or events[-1].kind in {"run-closed", "notebook-finished"}
+    at_rest = not events or events[-1].kind in _AT_REST
     newest = next((one for one in attempts(events)[-1:] if one.status == "open"), None) if not at_rest else None
     runner = next((event for event in reversed(events) if event.kind == "runner"), None)
     if runner is not None and ((newest is not None and "notebook" in newest.fields) or _has_more(events, runner.seq)):

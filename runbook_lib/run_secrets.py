@@ -10,6 +10,7 @@ from runbook_lib.adapters.secrets import SecretError, resolve
 from runbook_lib.errors import JournalError
 from runbook_lib.journal import Journal
 from runbook_lib.parameters import Parameters
+from runbook_lib.parameters_notifications import references
 from runbook_lib.run_lease import open_session
 from runbook_lib.scrub import SECRETS, SHORTEST, guard_kernel
 
@@ -33,7 +34,8 @@ def protect(parameters: Parameters, *, way_back: bool = False) -> dict[str, str]
         The memory of this process, and what its kernel shows.
     """
     guard_kernel()
-    wanted = dict.fromkeys((*parameters.archive.secrets, *sorted(parameters.target.secret_references.values())))
+    of_target, of_hooks = sorted(parameters.target.secret_references.values()), references(parameters.notifications)
+    wanted = dict.fromkeys((*parameters.archive.secrets, *of_target, *of_hooks))
     session = cache(lambda: open_session(parameters, "", attempts=2, read_timeout_s=5))
     outcomes = {reference: _keep_out(reference, session) for reference in wanted}
     left = [f"{name}: {outcomes[name]}" for name in parameters.archive.secrets if outcomes[name] != _RESOLVED]

@@ -36,18 +36,20 @@ MAY_IMPORT = {
     "history": {"model", "journal", "archive", "report", "parameters"},
     "lint": {"model", "journal", "report", "parameters", "approval"},
     "reconcile": {"model"},
+    "notices": {"model", "report"},  # what the log and the hooks tell of a run follows from its events alone
+    "schedule": {"model"},
     "procedures": {
         "steps", "storage", "checks", "planfile", "manifest", "compose", "render", "model", "parameters", "scrub",
         "archive",  # 64_check_drift verifies the last record; the archive imports no procedure
     },
     "lease": {"scrub"},  # who may hold a volume: it is handed its clock and its bucket, so it needs no pipe
-    "run": {"scrub", "adapters", "steps", "journal", "lease", "report", "parameters", "model", "approval"},
+    "run": {"scrub", "adapters", "steps", "journal", "lease", "report", "parameters", "model", "approval", "notices"},
     "engine": {"journal", "model", "report", "scrub"},  # plain Papermill has nobody else who writes the report
     "execute": {"engine", "journal", "parameters", "model"},
     "sandbox": {"model"},
     "cli": {
         "execute", "run", "report", "archive", "history", "lint", "approval", "sandbox", "parameters", "model",
-        "journal", "adapters", "lease", "scrub", "reconcile",
+        "journal", "adapters", "lease", "scrub", "reconcile", "notices", "schedule",
     },
 }  # fmt: skip
 
@@ -68,6 +70,7 @@ HOMES = {
     "cryptography": {"adapters", "sandbox"},
     "moto": {"sandbox"},
     "click": {"cli"},
+    "jupyter_scheduler": {"cli"},
     "rich": {"cli"},
 }
 

@@ -47,3 +47,15 @@ class Clock:
             ValueError: when the text is no such time.
         """
         return datetime.fromisoformat(text)
+
+    @staticmethod
+    def utc_of_local(local: datetime) -> datetime:
+        """Return a local time as UTC.
+
+        Args:
+            local: A time of this machine's time zone, without a time zone.
+
+        Returns:
+            A timezone-aware datetime.
+        """
+        return local.astimezone(UTC)
