@@ -132,6 +132,24 @@ def execute_notebooks(
     return RunOutcome(journal.run_id, ended.exit_code, tuple(outcomes), not_started)
 
 
+def prepare_notebook(path: Path, output: Path, values: Mapping[str, Any]) -> None:
+    """Write a notebook with its parameters injected, as `papermill --prepare-only` does, for a person to run.
+
+    Args:
+        path: The notebook.
+        output: The copy.
+        values: The parameters.
+
+    Raises:
+        ParameterError: when the notebook does not declare one of them; nothing was written.
+
+    Changes:
+        The copy.
+    """
+    _refuse_unknown_parameters([path], values)
+    papermill.execute_notebook(path, output, dict(values), prepare_only=True, progress_bar=False, kernel_name="python3")
+
+
 def notebooks_to_resume(events: Sequence[Event], *, execute: bool) -> list[str]:
     """Return which of the notebooks that were last asked for have not completed since.
 

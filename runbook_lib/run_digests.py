@@ -18,6 +18,8 @@ from typing import Any
 _PACKAGE = Path(__file__).resolve().parent
 _TERRAFORM = _PACKAGE.parent / "terraform"
 _NOTEBOOKS = _PACKAGE.parent / "notebooks"
+_START_PAGE = "start_here"
+"""It has no step, so what a person writes into it changes no run."""
 _NOT_THE_LIBRARY = {"__pycache__", ".terraform", "sandbox", "tests"}
 _LEFT_OUT = {".terraform.lock.hcl", "terraform.tfstate"}
 
@@ -112,7 +114,7 @@ def notebook_digests(others: Iterable[Path] = ()) -> dict[str, str]:
     Returns:
         Digest by name without `.ipynb`; one that lies elsewhere by its path.
     """
-    own = {path.stem: path for path in sorted(_NOTEBOOKS.glob("*.ipynb"))} if _NOTEBOOKS.is_dir() else {}
+    own = {path.stem: path for path in sorted(_NOTEBOOKS.glob("*.ipynb")) if path.stem != _START_PAGE}
     elsewhere = {str(path): path for path in others if path.resolve().parent != _NOTEBOOKS}
     return {name: notebook_digest(path) for name, path in (own | elsewhere).items()}
 

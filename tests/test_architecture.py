@@ -43,6 +43,9 @@ MAY_IMPORT = {
     "lease": {"scrub"},  # who may hold a volume: it is handed its clock and its bucket, so it needs no pipe
     "run": {"scrub", "adapters", "steps", "journal", "lease", "report", "parameters", "model", "approval"},
     "engine": {"journal", "model", "report", "scrub"},  # plain Papermill has nobody else who writes the report
+    "form": {"model", "parameters"},
+    "widgets": {"form", "model", "parameters", "run"},  # the run knows how an account is asked
+    "lab": {"execute", "parameters", "run"},
     "execute": {"engine", "journal", "parameters", "model"},
     "sandbox": {"model"},
     "cli": {
