@@ -154,7 +154,13 @@ class Form:
         Returns:
             The choices; none when AWS could not be asked.
         """
-        return self.choices.of(field.source, self._text(("source", "instance_id")), self._text(("volume", "volume_id")))
+        is_balancer = "load_balancer" in field.keys  # which needs two Availability Zones
+        return self.choices.of(
+            field.source,
+            instance_id=self._text(("source", "instance_id")),
+            volume_id="" if is_balancer else self._text(("volume", "volume_id")),
+            vpc_id=self._text(("target", "vpc_id")),
+        )
 
     def _text(self, keys: Keys) -> str:
         return str(self.shown(_field(keys)) or "")

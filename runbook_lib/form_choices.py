@@ -31,13 +31,14 @@ class Choices:
     found: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     why_not: str = ""
 
-    def of(self, source: str, instance_id: str, volume_id: str) -> list[Choice]:
+    def of(self, source: str, *, instance_id: str = "", volume_id: str = "", vpc_id: str = "") -> list[Choice]:
         """Return what can be chosen.
 
         Args:
             source: `instances`, `volumes`, `vpcs` or `subnets`.
             instance_id: The source host that is chosen now.
-            volume_id: The volume that is chosen now; subnets are those of its Availability Zone, where it is known.
+            volume_id: The volume that is chosen now: subnets are those of its Availability Zone; "" for any.
+            vpc_id: The VPC that is chosen now: subnets are those of it, where the account has it.
 
         Returns:
             The choices, what fits best first.
@@ -46,6 +47,8 @@ class Choices:
         zone = next((str(one["zone"]) for one in self.found.get("volumes", ()) if one["id"] == volume_id), "")
         if source == "subnets" and zone:
             facts = [one for one in facts if one["zone"] == zone]
+        if source == "subnets" and vpc_id in {one["id"] for one in self.found.get("vpcs", ())}:
+            facts = [one for one in facts if one["vpc_id"] == vpc_id]
         if source == "volumes":
             facts = sorted(facts, key=lambda one: (one["instance_id"] != instance_id, one["is_root"], one["id"]))
         return [Choice(str(one["id"]), _LABELS[source](one)) for one in facts]

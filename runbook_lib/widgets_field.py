@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
@@ -14,6 +15,11 @@ from runbook_lib.form_fields import Field
 from runbook_lib.form_table import hint
 
 _OTHER = ""
+
+
+def _with_code(text: str) -> str:
+    """Return plain text as HTML, what stands between backquotes as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 class Row:
@@ -33,7 +39,7 @@ class Row:
         self.typed: Any = self._make_typed()
         self.chosen: Any = self._make_chosen()
         self.error = ipywidgets.HTML()
-        about = ipywidgets.HTML(f'<div class="runbook-hint">{escape(hint(field))}</div>')
+        about = ipywidgets.HTML(f'<div class="runbook-hint">{_with_code(hint(field))}</div>')
         inputs = [widget for widget in (self.chosen, self.typed) if widget is not None]
         self.box = ipywidgets.VBox([*inputs, about, self.error]).add_class("runbook-field")
         for widget in inputs:
