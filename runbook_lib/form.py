@@ -101,6 +101,8 @@ class Form:
         Changes:
             The text of the form. A choice takes out what belongs to the other choices.
         """
+        if isinstance(entered, str) and entered == self.as_text(field):
+            return
         value = _typed(field, entered)
         if value == (self.shown(field) if field.kind != "list" else self.shown(field) or None):
             return
