@@ -16,6 +16,21 @@
 
   const shared = async name => (await Object.values(scope[name])[0].get())();
 
+  // A notebook draws its cells after it is ready: try until the heading can be seen.
+  const scrollTo = async (opened, fragment) => {
+    const name = fragment.slice(1);
+    for (let tries = 0; tries < 20; tries++) {
+      opened.setFragment(fragment);
+      await new Promise(resolve => setTimeout(resolve, 250));
+      const heading = opened.node.querySelector(`[id="${name}"], [data-jupyter-id="${name}"]`);
+      const top = heading ? heading.getBoundingClientRect().top : Infinity;
+      const page = opened.node.getBoundingClientRect();
+      if (top >= page.top && top < page.bottom) {
+        return;
+      }
+    }
+  };
+
   const plugin = (ILauncher, icons) => ({
     id: 'runbooks:launcher',
     description: 'Adds the category Runbooks to the launcher.',
@@ -30,11 +45,9 @@
           icon: icons[tile.icon],
           execute: async () => {
             const opened = await app.commands.execute('docmanager:open', { path: tile.path, factory: tile.factory });
-            if (opened && opened.context) {
+            if (tile.fragment && opened) {
               await opened.context.ready;
-            }
-            if (tile.fragment && opened && opened.setFragment) {
-              opened.setFragment(tile.fragment);
+              await scrollTo(opened, tile.fragment);
             }
             return opened;
           }
