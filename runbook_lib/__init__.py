@@ -173,8 +173,9 @@ def __getattr__(name: str) -> Any:
     if name in _VERBS:
         steps = importlib.import_module("runbook_lib.steps")
         procedure = importlib.import_module(f"runbook_lib.procedures.{_VERBS[name]}")
-        step = next(step for step in procedure.STEPS if step.step_id == name.replace("_", "-"))
-        return steps.verb(step)
+        ids = [step.step_id for step in procedure.STEPS]
+        place = ids.index(name.replace("_", "-"))
+        return steps.verb(procedure.STEPS[place], ids[:place])
     raise AttributeError(f"module 'runbook_lib' has no name {name!r}; the verbs are {', '.join(sorted(_VERBS))}")
 
 
