@@ -11,7 +11,16 @@ from typing import Any
 
 import click
 
-from runbook_lib import cli_approvals, cli_archive, cli_history, cli_lint, cli_reconcile, cli_recovery, cli_runs
+from runbook_lib import (
+    cli_approvals,
+    cli_archive,
+    cli_history,
+    cli_lint,
+    cli_parameters,
+    cli_reconcile,
+    cli_recovery,
+    cli_runs,
+)
 from runbook_lib import cli_output as output
 from runbook_lib.cli_sandbox import sandbox
 from runbook_lib.errors import ParameterError, RunbookError
@@ -41,7 +50,7 @@ def main() -> None:
 
 
 main.add_command(sandbox)
-_ROOMS = (cli_approvals, cli_recovery, cli_history, cli_lint, cli_archive, cli_reconcile)
+_ROOMS = (cli_approvals, cli_recovery, cli_history, cli_lint, cli_archive, cli_reconcile, cli_parameters)
 for command in (command for room in _ROOMS for command in room.COMMANDS):
     main.add_command(command)
 

@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "sandbox": {"model"},
     "cli": {
         "execute", "run", "report", "archive", "history", "lint", "approval", "sandbox", "parameters", "model",
-        "journal", "adapters", "lease", "scrub", "reconcile",
+        "journal", "adapters", "lease", "scrub", "reconcile", "form",
     },
 }  # fmt: skip
 
