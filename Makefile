@@ -34,9 +34,10 @@ fuzz: $(READY) ## SEQUENCES=500 random ones of runs, kills, faults and operators
 check: $(READY) ## format, lint, types, notebooks, Terraform
 	$(BIN)/python scripts/check
 
-lab: $(READY) ## JupyterLab on the notebooks, with the sandbox up
+lab: $(READY) ## JupyterLab on the notebooks, with the sandbox up; Ctrl-C ends both
 	@$(BIN)/runbook sandbox up --latency $(LATENCY)
-	@trap '$(BIN)/runbook sandbox down' EXIT; $(BIN)/jupyter lab --notebook-dir notebooks --ip 127.0.0.1
+	@trap '$(BIN)/runbook sandbox down' EXIT; trap : INT TERM; \
+	  JUPYTER_PATH=$(CURDIR)/lab JUPYTER_CONFIG_PATH=$(CURDIR)/lab $(BIN)/jupyter lab $(LAB_OPTIONS)
 
 set-up: $(READY)
 

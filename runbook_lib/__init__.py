@@ -1,7 +1,8 @@
 """Runbooks that move a docker-compose service with its EBS volume onto Amazon ECS.
 
-Notebooks use nothing but the names of this module: `open_run`, one verb per step, `close_run`; and `history` and
-`plot_history` to look at what was run. They are looked up when first used, so that importing the package stays quick.
+Notebooks use nothing but the names of this module: `open_run`, one verb per step, `close_run`; to begin,
+`parameters_form` and `prepare_notebooks`; to look at what was run, `history` and `plot_history`. They are looked up
+when first used, so that importing the package stays quick.
 """
 
 from __future__ import annotations
@@ -153,7 +154,14 @@ _PROCEDURES = {
     "force_detach": ("force_detach_volume",),
 }
 _VERBS = {verb: procedure for procedure, verbs in _PROCEDURES.items() for verb in verbs}
-_OTHERS = {"open_run": "run", "close_run": "run", "history": "history_table", "plot_history": "history_plot"}
+_OTHERS = {
+    "open_run": "run",
+    "close_run": "run",
+    "history": "history_table",
+    "plot_history": "history_plot",
+    "parameters_form": "widgets",
+    "prepare_notebooks": "lab_prepare",
+}
 
 __all__ = [*sorted(_OTHERS), *sorted(_VERBS)]  # noqa: PLE0604 - the verbs are the steps' names
 
@@ -165,8 +173,9 @@ def __getattr__(name: str) -> Any:
     if name in _VERBS:
         steps = importlib.import_module("runbook_lib.steps")
         procedure = importlib.import_module(f"runbook_lib.procedures.{_VERBS[name]}")
-        step = next(step for step in procedure.STEPS if step.step_id == name.replace("_", "-"))
-        return steps.verb(step)
+        ids = [step.step_id for step in procedure.STEPS]
+        place = ids.index(name.replace("_", "-"))
+        return steps.verb(procedure.STEPS[place], ids[:place])
     raise AttributeError(f"module 'runbook_lib' has no name {name!r}; the verbs are {', '.join(sorted(_VERBS))}")
 
 

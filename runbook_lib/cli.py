@@ -18,6 +18,7 @@ from runbook_lib import (
     cli_lint,
     cli_log,
     cli_missed,
+    cli_parameters,
     cli_reconcile,
     cli_recovery,
     cli_runs,
@@ -52,7 +53,7 @@ def main() -> None:
 
 
 main.add_command(sandbox)
-_ROOMS = (cli_approvals, cli_recovery, cli_history, cli_lint, cli_archive, cli_reconcile, cli_schedule)
+_ROOMS = (cli_approvals, cli_recovery, cli_history, cli_lint, cli_archive, cli_reconcile, cli_parameters, cli_schedule)
 for command in (command for room in _ROOMS for command in room.COMMANDS):
     main.add_command(command)
 

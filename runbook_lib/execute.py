@@ -149,6 +149,24 @@ def _note_end(journal: Journal, ended: NotebookOutcome, not_started: Sequence[st
     )
 
 
+def prepare_notebook(path: Path, output: Path, values: Mapping[str, Any]) -> None:
+    """Write a notebook with its parameters injected, as `papermill --prepare-only` does, for a person to run.
+
+    Args:
+        path: The notebook.
+        output: The copy.
+        values: The parameters.
+
+    Raises:
+        ParameterError: when the notebook does not declare one of them; nothing was written.
+
+    Changes:
+        The copy.
+    """
+    _refuse_unknown_parameters([path], values)
+    papermill.execute_notebook(path, output, dict(values), prepare_only=True, progress_bar=False, kernel_name="python3")
+
+
 def _refuse_unknown_parameters(paths: Sequence[Path], values: Mapping[str, Any]) -> None:
     """Refuse what Papermill only warns of: a value for a parameter that the notebook does not have."""
     problems = []

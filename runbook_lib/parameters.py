@@ -6,7 +6,6 @@ rule and fix. Values are never converted: an id that YAML or Papermill turned in
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -16,11 +15,13 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from runbook_lib.errors import ParameterError
+from runbook_lib.parameters_keys import nearest
 from runbook_lib.parameters_model import Parameters, ParametersFile
+from runbook_lib.parameters_problem import Problem, of_rule
 from runbook_lib.parameters_rules import broken_rules, secret_in, secrets_in
 from runbook_lib.parameters_yaml import Document, dotted, read_yaml, write_yaml
 
-__all__ = ["Parameters", "digest", "dump", "load", "read_yaml", "schema", "secret_in"]
+__all__ = ["Parameters", "check_text", "digest", "dump", "find", "load", "read_yaml", "schema", "secret_in"]
 
 KEY = "migration"
 _EXAMPLE = "parameters/example.yaml"
@@ -41,7 +42,7 @@ def load(parameters_file: str | Path, migration: Mapping[str, Any] | None = None
     Raises:
         ParameterError: when anything is wrong; carries every problem.
     """
-    file = _find(Path(parameters_file))
+    file = find(Path(parameters_file))
     if migration:
         document, name = Document({KEY: _plain(migration)}), "injected parameters"
     else:
@@ -52,6 +53,25 @@ def load(parameters_file: str | Path, migration: Mapping[str, Any] | None = None
         fix = "give parameters_file too, which may be empty, so that relative paths have a folder"
         raise ParameterError([f"parameters_file: {file.parent} is no folder. Fix: {fix}"])
     return _validate(document, name, file.parent)
+
+
+def check_text(text: str, file: Path) -> Parameters:
+    """Return the parameters that a file with this text would give; as `load`, before anything is written.
+
+    Args:
+        text: The text of a parameters file.
+        file: Absolute path of the file it is for.
+
+    Returns:
+        The parameters.
+
+    Raises:
+        ParameterError: when anything is wrong; each of its problems is a `Problem` where it is about a key.
+    """
+    document = read_yaml(text, str(file))
+    if document.problems:
+        raise ParameterError(document.problems)
+    return _validate(document, str(file), file.parent)
 
 
 def dump(parameters: Parameters) -> str:
@@ -83,10 +103,16 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **ParametersFile.model_json_schema()}
 
 
-def _find(file: Path) -> Path:
+def find(file: Path) -> Path:
     """Return where the file is: as given, or as a notebook in `notebooks/` would find it.
 
     Papermill runs kernels in the caller's folder, where the notebooks' `../parameters/...` leads nowhere.
+
+    Args:
+        file: A parameters file.
+
+    Returns:
+        Its absolute path; the file need not exist.
     """
     seen_from_notebooks = Path("notebooks") / file
     return (seen_from_notebooks if not file.exists() and seen_from_notebooks.exists() else file).resolve()
@@ -120,7 +146,7 @@ def _validate(document: Document, name: str, base: Path) -> Parameters:
     except ValidationError as error:
         problems = [_explain(dict(item), document, name) for item in error.errors() if not _follows(item, error)]
     sections = dict(found) if found else _valid_sections(migration)
-    problems += [f"{name}: {problem}" for problem in broken_rules(sections)]
+    problems += [of_rule(name, problem) for problem in broken_rules(sections)]
     problems += _literal_secrets(data, document, name)
     if problems or found is None:
         raise ParameterError(problems)
@@ -159,8 +185,11 @@ def _literal_secrets(data: Any, document: Document, name: str) -> list[str]:
     names = frozenset(item for given in waived if isinstance(given, list) for item in given if isinstance(item, str))
     fix = "put it into SSM Parameter Store or Secrets Manager and give a reference to it in target.secrets"
     return [
-        f"{_where(document, name, path)}: {dotted(path)}: {reason}; rule: no parameter is a secret, because Papermill "
-        f"stores parameters in clear text. Fix: {fix}"
+        Problem(
+            f"{_where(document, name, path)}: {dotted(path)}: {reason}; rule: no parameter is a secret, because "
+            f"Papermill stores parameters in clear text. Fix: {fix}",
+            path,
+        )
         for path, reason in secrets_in(data, (), names)
     ]
 
@@ -198,15 +227,19 @@ def _follows(item: Any, error: ValidationError) -> bool:
     return item["type"] == "too_short" and bool(inside)
 
 
-def _explain(error: dict[str, Any], document: Document, name: str) -> str:
+def _explain(error: dict[str, Any], document: Document, name: str) -> Problem:
     """Return one problem of form: where, which key, what was found, the rule and the fix."""
     path = _real_path(error["loc"], document.data)
+    return Problem(_explanation(error, document, name, path), path)
+
+
+def _explanation(error: dict[str, Any], document: Document, name: str, path: tuple[str | int, ...]) -> str:
     prefix = f"{_where(document, name, path)}: {dotted(path) or 'the file'}"
     match error["type"]:
         case "missing":
             return f"{prefix} is missing. Fix: add it; parameters/README.md describes every key"
         case "extra_forbidden":
-            return f"{prefix}: unknown key. Fix: {_nearest(path)}"
+            return f"{prefix}: unknown key. Fix: {nearest(path)}"
         case "string_type":
             return f"{prefix} is {_changed(error['input'], document, path)}"
         case "rule":
@@ -247,34 +280,3 @@ def _real_path(location: tuple[str | int, ...], data: Any) -> tuple[str | int, .
             continue
         path.append(part)
     return tuple(path)
-
-
-def _nearest(path: tuple[str | int, ...]) -> str:
-    """Return what to do about an unknown key: the nearest known ones, wherever they belong."""
-    known = {key: [full for full in paths if full != dotted(path)] for key, paths in _keys(ParametersFile).items()}
-    known = {key: paths for key, paths in known.items() if paths}
-    near = difflib.get_close_matches(str(path[-1]), list(known), n=1, cutoff=0.6)
-    beside = difflib.get_close_matches(
-        dotted(path), [full for paths in known.values() for full in paths], n=1, cutoff=0.6
-    )
-    best = beside[0] if beside and beside[0].rpartition(".")[2] in near else known[near[0]][0] if near else ""
-    return f"remove it, or did you mean {best}?" if best else "remove it; parameters/README.md lists every key"
-
-
-def _keys(model: type[BaseModel], prefix: str = "") -> dict[str, list[str]]:
-    """Return every key of a section and below, with the full paths it stands at."""
-    found: dict[str, list[str]] = {}
-    for name, field in model.model_fields.items():
-        full = f"{prefix}.{name}".removeprefix(".")
-        found.setdefault(name, []).append(full)
-        for inner in _models(field.annotation):
-            for key, paths in _keys(inner, full).items():
-                found.setdefault(key, []).extend(paths)
-    return found
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    """Return the sections that an annotation holds: itself, or the members of a union."""
-    if isinstance(annotation, type):
-        return [annotation] if issubclass(annotation, BaseModel) else []
-    return [inner for part in getattr(annotation, "__args__", ()) for inner in _models(part)]

@@ -111,7 +111,7 @@ def dotted(path: Path) -> str:
     return text.removeprefix(".")
 
 
-class _Dumper(yaml.SafeDumper):
+class Dumper(yaml.SafeDumper):
     """Writes text in quotes wherever any YAML version could read something else into it."""
 
 
@@ -121,7 +121,7 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if safe else '"')
 
 
-_Dumper.add_representer(str, _represent_text)
+Dumper.add_representer(str, _represent_text)
 
 
 def write_yaml(data: Mapping[str, Any]) -> str:
@@ -133,4 +133,4 @@ def write_yaml(data: Mapping[str, Any]) -> str:
     Returns:
         YAML text, keys in the given order.
     """
-    return yaml.dump(dict(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+    return yaml.dump(dict(data), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=1000)

@@ -110,9 +110,10 @@ def notebook_digests(others: Iterable[Path] = ()) -> dict[str, str]:
         others: Notebooks that lie elsewhere.
 
     Returns:
-        Digest by name without `.ipynb`; one that lies elsewhere by its path.
+        Digest by name without `.ipynb`; one that lies elsewhere by its path. The start page and copies of it have no
+        number: they have no step, so what a person writes there changes no run.
     """
-    own = {path.stem: path for path in sorted(_NOTEBOOKS.glob("*.ipynb"))} if _NOTEBOOKS.is_dir() else {}
+    own = {path.stem: path for path in sorted(_NOTEBOOKS.glob("[0-9]*.ipynb"))}
     elsewhere = {str(path): path for path in others if path.resolve().parent != _NOTEBOOKS}
     return {name: notebook_digest(path) for name, path in (own | elsewhere).items()}
 

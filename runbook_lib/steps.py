@@ -21,6 +21,7 @@ from runbook_lib.errors import (
     VerificationError,
 )
 from runbook_lib.model import Check, Facts, StepStatus
+from runbook_lib.steps_order import refuse_out_of_order
 from runbook_lib.steps_result import StepResult
 
 if TYPE_CHECKING:
@@ -262,17 +263,19 @@ class _Performance:
         self.run.journal.append("step", **fields)
 
 
-def verb(step: Step) -> Callable[[Run], StepResult]:
+def verb(step: Step, earlier: Sequence[str] = ()) -> Callable[[Run], StepResult]:
     """Return the public function that performs a step.
 
     Args:
         step: The step.
+        earlier: Ids of the steps before it in its notebook; it is refused until they ended well in the run.
 
     Returns:
         A function of the run, named and documented after the step.
     """
 
     def perform_step(run: Run) -> StepResult:
+        refuse_out_of_order(step, earlier, run.journal, planned_counts=not run.execute)
         return perform(step, run)
 
     perform_step.__name__ = perform_step.__qualname__ = step.step_id.replace("-", "_")

@@ -45,11 +45,14 @@ MAY_IMPORT = {
     "lease": {"scrub"},  # who may hold a volume: it is handed its clock and its bucket, so it needs no pipe
     "run": {"scrub", "adapters", "steps", "journal", "lease", "report", "parameters", "model", "approval", "notices"},
     "engine": {"journal", "model", "report", "scrub"},  # plain Papermill has nobody else who writes the report
+    "form": {"model", "parameters"},
+    "widgets": {"form", "model", "parameters", "run"},  # the run knows how an account is asked
+    "lab": {"execute", "parameters", "run"},
     "execute": {"engine", "journal", "parameters", "model"},
     "sandbox": {"model"},
     "cli": {
         "execute", "run", "report", "archive", "history", "lint", "approval", "sandbox", "parameters", "model",
-        "journal", "adapters", "lease", "scrub", "reconcile", "notices", "schedule",
+        "journal", "adapters", "lease", "scrub", "reconcile", "notices", "schedule", "form",
     },
 }  # fmt: skip
 

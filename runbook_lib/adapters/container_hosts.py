@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from runbook_lib.adapters.aws import Aws
+from runbook_lib.errors import AwsError
 
 
 class ContainerHosts:
@@ -50,11 +51,17 @@ class ContainerHosts:
         Returns:
             AMI id.
 
+        Raises:
+            AwsError: when there is no such group, or it has no launch template.
+
         Source: EC2 DescribeLaunchTemplateVersions.
         """
         group = self._describe(group_name)
         policy = group.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {}).get("LaunchTemplateSpecification")
         template = group.get("LaunchTemplate") or policy
+        if template is None:
+            text = f"expected the Auto Scaling group {group_name} with a launch template, found none"
+            raise AwsError("DescribeAutoScalingGroups", "NoLaunchTemplate", text)
         answer = self._aws.call(
             "ec2",
             "describe_launch_template_versions",

@@ -36,7 +36,7 @@ def changing_steps(notebook):
 
 def cases(*notebooks):
     """Return (notebook, step id) of every changing step of these notebooks; without any, of all there are."""
-    every = notebooks or sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+    every = notebooks or sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
     return [(notebook, step_id) for notebook in every for step_id in changing_steps(notebook)]
 
 

@@ -55,7 +55,7 @@ ELSEWHERE = {
 
 def checking_steps():
     """Return every step of every procedure that checks something."""
-    names = [path.stem.split("_", 1)[1] for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
+    names = [path.stem.split("_", 1)[1] for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))]
     procedures = [importlib.import_module(f"runbook_lib.procedures.{name}") for name in (*names, "force_detach")]
     return [step for procedure in procedures for step in procedure.STEPS if step.check is not no_checks]
 

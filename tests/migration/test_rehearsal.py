@@ -13,7 +13,13 @@ import yaml
 
 import runbook_lib
 from runbook_lib.errors import CheckError, VerificationError
-from runbook_lib.procedures import cut_over_volume, provision_target, rehearse_on_clone
+from runbook_lib.procedures import (
+    cut_over_volume,
+    inspect_source,
+    provision_target,
+    rehearse_on_clone,
+    snapshot_volume,
+)
 from runbook_lib.steps import perform
 from tests import nursery
 from tests.conftest import RunningSandbox
@@ -21,7 +27,7 @@ from tests.migration.conftest import RUNBOOK, mutating_calls, report_of
 from tests.world_picture import unchanged
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(600)]
-NEEDED = ("inspect_filesystem", "map_container", "create_hot_snapshot", "complete_hot_snapshot")
+NEEDED = ("inspect-filesystem", "map-container", "create-hot-snapshot", "complete-hot-snapshot")
 CHECK, TAG = "check-rehearsal", "runbook-rehearsal"
 rehearsed = pytest.mark.drivers("rexray")
 """host_mount knows the data volume only, and cannot mount a clone beside it."""
@@ -63,8 +69,9 @@ def opened(file, run_id=""):
 def begun(sandbox, folder, **policy):
     """Open a run that has what a rehearsal and a cutover need."""
     with opened(write_parameters(sandbox, folder, **policy)) as run:
-        for verb in NEEDED:
-            getattr(runbook_lib, verb)(run)
+        for step in (*inspect_source.STEPS, *provision_target.STEPS, *snapshot_volume.STEPS):
+            if step.step_id in NEEDED:
+                perform(step, run)
         yield run
 
 

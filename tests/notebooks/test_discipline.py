@@ -12,7 +12,7 @@ import pytest
 import runbook_lib
 
 ROOT = Path(__file__).resolve().parents[2]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 PARAMETERS = """parameters_file: str = "../parameters/sandbox.yaml"  # YAML file, used when migration is empty
 migration: dict = {}  # the resolved mapping; Papermill injects it with -f
 run_id: str = ""  # continue this run; empty opens a new one
