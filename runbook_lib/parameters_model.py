@@ -13,6 +13,7 @@ from runbook_lib import parameters_types as kind
 from runbook_lib.parameters_policy import Policy
 from runbook_lib.parameters_section import Section
 from runbook_lib.parameters_types import ListOf
+from runbook_lib.parameters_volume import Volume
 
 
 class Aws(Section):
@@ -47,17 +48,6 @@ class Source(Section):
     """Compose service to move."""
     url: kind.Url
     """How clients reach the service on the source; the outage is measured by asking it."""
-
-
-class Volume(Section):
-    """The data volume."""
-
-    volume_id: kind.VolumeId
-    """EBS volume that moves from the source to the target."""
-    mount_path: kind.AbsolutePath
-    """Where the volume's filesystem is mounted on the source host."""
-    sub_path: kind.RelativePath = ""
-    """Folder of the volume that the service uses; empty when it uses the filesystem's root."""
 
 
 class HealthCheck(Section):

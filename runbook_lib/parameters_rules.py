@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from runbook_lib import parameters_model as model
+from runbook_lib.parameters_volume import volume_problems
 
 SECRET_NAME = re.compile(
     r"pass(word|wd|phrase)?$|passw|secret|token|api_?key|private|credential|(^|_)key$|(^|_)pwd", re.IGNORECASE
@@ -245,6 +246,7 @@ _RULES: tuple[tuple[set[str], Callable[[Sections], Iterator[str]]], ...] = (
     ({"target"}, _exposure),
     ({"target"}, _memory),
     ({"target"}, _variables),
+    ({"volume"}, lambda sections: volume_problems(sections["volume"])),
     ({"archive"}, _copies),
     ({"storage"}, _storage),
     ({"aws", "target"}, _accounts),

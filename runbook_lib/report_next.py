@@ -31,7 +31,8 @@ _REVIEW = "Something was done without the approval that the policy wants: somebo
 _FORMER_AGAIN = {
     PATCH: "Or go back to the former machine image: the same notebook, with its id in target.ami_id.",
     DEPLOY: "Or go back to the former image: the same notebook, with its digest in target.image.",
-    RESIZE: "Or go back to the former instance type: the same notebook, with it in target.instance_types.",
+    RESIZE: "Or go back to the former instance type, volume type, IOPS and throughput: the same notebook, with these. "
+    "From a size of the volume there is no way back: EBS makes none smaller.",
 }
 _MEND = "Mend what each finding says; then look again."
 _FORMER = "Or go back to the former driver: the same notebooks, with the parameters that name it."

@@ -185,12 +185,12 @@ def say_move(facts: Facts) -> str:
     """Return what becomes of the hosts, in a few words.
 
     Args:
-        facts: Keys `size` (as `choose_host_size`), `sizes` (as `observe_types`), `former`.
+        facts: Keys `host` (as `choose_host_size`), `sizes` (as `observe_types`), `former`.
 
     Returns:
         A sentence.
     """
-    former, wanted = facts["size"]["former_instance_type"], " or ".join(facts["size"]["instance_types"])
+    former, wanted = facts["host"]["former_instance_type"], " or ".join(facts["host"]["instance_types"])
     if not facts["former"]:
         return f"The host is a {former or 'host of no known type'}, as it shall be."
     sizes = "; ".join(

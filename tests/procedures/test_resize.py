@@ -1,0 +1,143 @@
+"""Which instance types a task fits on; what a modification and a growth that fail leave, and what they say."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from runbook_lib.errors import AwsError, HostCommandError, TakenBackError
+from runbook_lib.procedures import grow_volume, resize
+from runbook_lib.procedures.grow_volume import GROW_FILESYSTEM, MODIFY_VOLUME
+from runbook_lib.procedures.host_size import check_types, say_move
+
+GIB = 1 << 30
+MEDIUM = {"instance_type": "t3.medium", "architectures": ["x86_64"], "hypervisor": "nitro", "nvme": "required",
+          "vcpus": 2, "memory_mib": 4096, "max_volumes": 27}  # fmt: skip
+SIZES = {"wanted": [MEDIUM], "unknown": [], "not_offered": [], "zone": "us-east-1a", "architecture": "x86_64",
+         "cpu_units": 256, "memory_mib": 512}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("one", "sizes", "check_id"),
+    [
+        ({}, {}, ""),
+        ({"hypervisor": "", "nvme": "supported"}, {}, ""),
+        ({"max_volumes": None}, {}, ""),
+        ({}, {"unknown": ["zz.large"], "not_offered": ["zz.large"]}, "instance-type-offered"),
+        ({}, {"not_offered": ["t3.medium"]}, "instance-type-offered"),
+        ({"architectures": ["arm64"]}, {}, "instance-type-architecture"),
+        ({"hypervisor": "xen"}, {}, "instance-type-nvme"),
+        ({"nvme": "unsupported"}, {}, "instance-type-nvme"),
+        ({"max_volumes": 2}, {}, "instance-type-takes-volumes"),
+        ({}, {"memory_mib": 3700}, "instance-type-memory-fits"),
+        ({}, {"cpu_units": 2049}, "instance-type-cpu-fits"),
+    ],
+)
+def test_every_wanted_type_must_take_the_task(one, sizes, check_id):
+    """Offered, of the architecture, with NVMe, with attachments, memory and CPU; bare metal has no hypervisor."""
+    checks = check_types({"sizes": SIZES | {"wanted": [MEDIUM, MEDIUM | one]} | sizes})
+    assert [check.check_id for check in checks if not check.passed] == ([check_id] if check_id else [])
+
+
+def test_the_plan_names_both_types():
+    """Who approves reads what is there, what comes, and that it costs an outage."""
+    host = {"former_instance_type": "t3.small", "instance_types": ["t3.medium", "t3.large"]}
+    text = say_move({"host": host, "sizes": SIZES, "former": ["i-1"]})
+    assert "The host is a t3.small and shall be a t3.medium or t3.large" in text
+    assert "one short outage" in text
+    assert "as it shall be" in say_move({"host": host, "sizes": SIZES, "former": []})
+
+
+def modification(state, **target):
+    """Return facts of a modification."""
+    return {"state": state, "progress": 0, "message": "", "started_utc": "then", "target": target}
+
+
+class Modifying:
+    """A run that modifies a volume: what EBS answers, and what was asked of it."""
+
+    def __init__(self, *states, error=None):
+        self.states, self.error, self.asked = list(states), error, []
+        self.modifications = SimpleNamespace(modify=self._modify, newest=self._newest)
+        self.clock = SimpleNamespace(monotonic=lambda: 0.0, sleep=lambda _seconds: None)
+
+    def _modify(self, volume_id, changes):
+        self.asked.append((volume_id, dict(changes)))
+        if self.error:
+            raise self.error
+
+    def _newest(self, _volume_id):
+        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
+
+    def act(self, newest):
+        """Modify the size to 9 GiB, the newest modification being this one at first."""
+        before = {"volume": {"volume_id": "vol-1"}, "changes": {"size_gib": 9}, "modification": newest}
+        MODIFY_VOLUME.act(self, before)
+
+
+def test_a_modification_is_waited_for():
+    """Asked for once; done when it is optimizing."""
+    run = Modifying(modification("modifying", size_gib=9), modification("optimizing", size_gib=9))
+    run.act(modification(""))
+    assert run.asked == [("vol-1", {"size_gib": 9})]
+
+
+def test_an_interrupted_attempts_modification_is_only_waited_for():
+    """A second call would be refused: the first is under way."""
+    run = Modifying(modification("optimizing", size_gib=9))
+    run.act(modification("modifying", size_gib=9))
+    assert run.asked == []
+
+
+def test_a_lost_answer_is_no_failure():
+    """The call was carried out, its repetition is refused: what is under way is what was asked for."""
+    refused = AwsError("ModifyVolume", "IncorrectModificationState", "MODIFYING")
+    Modifying(modification("optimizing", size_gib=9), error=refused).act(modification(""))
+
+
+@pytest.mark.parametrize(
+    ("states", "error", "word"),
+    [
+        ([modification("completed", size_gib=8)], "VolumeModificationRateExceeded", "four in 24 hours"),
+        ([modification("optimizing", size_gib=8)], "IncorrectModificationState", "optimizing"),
+        ([modification("modifying", size_gib=9), modification("failed", size_gib=9)], "", "the modification failed"),
+    ],
+    ids=["too often", "too soon", "failed"],
+)
+def test_a_volume_that_was_not_modified_is_as_it_was(states, error, word):
+    """Refused or failed: nothing has changed, and the message says when it can be tried again."""
+    run = Modifying(*states, error=AwsError("ModifyVolume", error, "no") if error else None)
+    with pytest.raises(TakenBackError, match=word) as raised:
+        run.act(modification(""))
+    assert raised.value.changed == "no"
+
+
+def test_a_filesystem_that_did_not_grow_is_told_with_its_size(monkeypatch):
+    """The volume keeps its size, which is said, and that there is no way back from it."""
+    seen = {"filesystem_uuid": "u", "device_bytes": 9 * GIB, "filesystem_bytes": 8 * GIB}
+    monkeypatch.setattr(grow_volume, "measure", lambda _run, _volume: seen)
+
+    def fail(script, **_arguments):
+        raise HostCommandError(script, "i-1", "resize2fs ended with 1: No space left on device")
+
+    run = SimpleNamespace(
+        keep_evidence=lambda *_evidence: None,
+        host=lambda _instance_id: SimpleNamespace(run=fail),
+        clock=SimpleNamespace(monotonic=lambda: 0.0),
+    )
+    before = {
+        "volume": {"volume_id": "vol-1", "holder": "i-1"},
+        "wanted": {"size_gib": 9},
+        "filesystem": seen,
+    }
+    with pytest.raises(TakenBackError, match=f"{8 * GIB} bytes of {9 * GIB}.*EBS never makes") as raised:
+        GROW_FILESYSTEM.act(run, before)
+    assert (raised.value.changed, "No space left" in str(raised.value)) == ("yes", True)
+
+
+def test_every_need_is_a_step_of_the_notebook():
+    """A check that waits for a step waits for one of this notebook, so that a plan is not refused by it."""
+    ids = {step.step_id for step in resize.STEPS}
+    assert set(resize.MOVE.ids.values()) <= ids
+    assert set(resize.MOVE.needs.values()) <= ids
