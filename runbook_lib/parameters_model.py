@@ -84,6 +84,17 @@ class LoadBalancer(Section):
     """Certificate; with it the listener speaks HTTPS."""
 
 
+class Autoscaling(Section):
+    """How many tasks somebody would like at a time; refused for a service with a data volume, by 62_resize."""
+
+    min_tasks: int = Field(default=1, ge=1, le=1000)
+    """Least number of tasks."""
+    max_tasks: int = Field(ge=1, le=1000)
+    """Greatest number of tasks."""
+    target_cpu_percent: int = Field(default=60, ge=10, le=90)
+    """CPU load of a task that the number follows."""
+
+
 class OtherContainer(Section):
     """What replaces a compose service's values where it moves together with `source.service`."""
 
@@ -113,7 +124,9 @@ class Target(Section):
     service_name: kind.Name
     """ECS service to make."""
     instance_types: Annotated[tuple[kind.InstanceType, ...], ListOf] = Field(min_length=1)
-    """x86_64 instance types in order of preference; several help when one has no capacity."""
+    """x86_64 instance types in order of preference; several help when one has no capacity. 62_resize moves there."""
+    autoscaling: Autoscaling | None = None
+    """Tasks beside the first one. A volume has one writer, so 62_resize refuses it and says why."""
     image: kind.ImageReference | None = None
     """Image to run instead of the compose file's, and the one that 61_deploy_image deploys; pin it by digest."""
     deployment: Literal["stop_then_start", "overlap", "blue_green"] = "stop_then_start"

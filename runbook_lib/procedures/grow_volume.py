@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 NOTEBOOK = "62_resize"
 MODIFY_ID, SNAPSHOT_ID, MANIFEST_ID = "modify-volume", "create-snapshot-before-resize", "take-manifest-before-resize"
 BEFORE_GROWTH, AFTER_GROWTH = "manifest-before-growth", "manifest-after-growth"
-_MODIFIES_S, _DEVICE_S, _GROWS_S, _POLL_S = 6 * 3600.0, 60.0, 3600, 1.0
+_MODIFIES_S, _DEVICE_S, _GROWS_S, _UNHEARD_S, _POLL_S = 6 * 3600.0, 60.0, 3600, 10.0, 1.0
 
 
 def take_manifests(run: Run, before: Facts) -> None:
@@ -62,7 +62,7 @@ def _modify(run: Run, before: Facts) -> None:
             run.modifications.modify(volume_id, changes)
         except AwsError as error:
             newest = run.modifications.newest(volume_id)
-            if not is_own(newest, changes):  # else a call was repeated whose answer was lost
+            if not _was_taken(before, newest):  # else a call was repeated whose answer was lost
                 raise TakenBackError(
                     f"EBS took no modification ({error}); the volume is as it was. Its last one: "
                     f"{say_modification(newest)}. EBS takes the next only when the last is completed, and four in 24 "
@@ -78,6 +78,12 @@ def _modify(run: Run, before: Facts) -> None:
             f"the modification failed: {say_modification(newest)}. The volume has what it had, nothing was grown, and "
             "the service runs on. Run again, or ask AWS why"
         )
+
+
+def _was_taken(before: Facts, newest: Facts) -> bool:
+    """Return whether EBS has begun the modification although its answer was an error, or none."""
+    later = newest["started_utc"] != before["modification"]["started_utc"]
+    return later and all(newest["target"].get(key) == value for key, value in before["changes"].items())
 
 
 def _verify_modified(_before: Facts, after: Facts) -> Sequence[Check]:
@@ -140,20 +146,30 @@ def _grow(run: Run, before: Facts) -> None:
         known = measure(run, volume) or {}
     names = {"volume_id": volume["volume_id"], "filesystem_uuid": known.get("filesystem_uuid", "")}
     try:
-        run.keep_evidence(
-            "grown-filesystem",
-            run.host(volume["holder"]).run(
-                "grow_filesystem", timeout_s=_GROWS_S + 60, device_bytes=device_bytes, limit_s=_GROWS_S, **names
-            ),
+        grown = run.host(volume["holder"]).run(
+            "grow_filesystem", timeout_s=_GROWS_S + 60, device_bytes=device_bytes, limit_s=_GROWS_S, **names
         )
+        run.keep_evidence("grown-filesystem", grown)
     except HostCommandError as error:
-        now = measure(run, volume) or {}
+        now = _measure_again(run, volume, wait_s=0 if error.details else _UNHEARD_S)
+        if is_filled(now):
+            return  # only the answer was lost
         raise TakenBackError(
-            f"the filesystem did not grow: {error}. It has {now.get('filesystem_bytes', 'unknown')} bytes of "
+            f"the filesystem has not grown: {error}. It has {now.get('filesystem_bytes', 'unknown')} bytes of "
             f"{now.get('device_bytes', 'unknown')}; the volume keeps its new size ({NO_WAY_BACK}), and the service "
             "runs on. Mend what the message names, and run again",
             changed="yes",
         ) from error
+
+
+def _measure_again(run: Run, volume: Facts, *, wait_s: float) -> dict[str, Any]:
+    """Return the sizes after an error; where the script told nothing of itself, it may still be at work."""
+    deadline = run.clock.monotonic() + wait_s
+    now = measure(run, volume) or {}
+    while not is_filled(now) and run.clock.monotonic() < deadline:
+        run.clock.sleep(_POLL_S)
+        now = measure(run, volume) or {}
+    return now
 
 
 def _verify_growth(before: Facts, after: Facts) -> Sequence[Check]:

@@ -26,6 +26,7 @@ from runbook_lib.procedures.host_size import check_types, choose_host_size, obse
 from runbook_lib.procedures.move_host import LAUNCH, PROVISION, REMOVE, HostMove, move_steps
 from runbook_lib.procedures.snapshot_volume import COMPLETE_HOT_SNAPSHOT, CREATE_HOT_SNAPSHOT
 from runbook_lib.procedures.storage_drivers import is_settled
+from runbook_lib.procedures.task_count import check_scaling, observe_scaling
 from runbook_lib.procedures.volume_size import check_size, has_wanted_size, observe_size, say_size
 from runbook_lib.steps import Step
 
@@ -73,11 +74,16 @@ def _observe(run: Run) -> dict[str, Any]:
     """Return what runs, what shall run, and whether the task may move; the wanted types are noted first, once."""
     host = choose_host_size(run)
     facts = look(run)
-    return facts | {"host": host, "sizes": observe_types(run, facts), "size": observe_size(run)}
+    return facts | {
+        "host": host,
+        "sizes": observe_types(run, facts),
+        "size": observe_size(run),
+        "scaling": observe_scaling(run, facts),
+    }
 
 
 def _is_done(facts: Facts) -> bool:
-    return is_settled(facts) and has_wanted_size(facts["size"])
+    return is_settled(facts) and has_wanted_size(facts["size"]) and not facts["scaling"]["asked"]
 
 
 def _check(facts: Facts) -> Sequence[Check]:
@@ -91,6 +97,7 @@ def _check(facts: Facts) -> Sequence[Check]:
             why="its manifest and its rollback point speak of that other move",
             fix="run 62_resize without --run-id",
         ),
+        check_scaling(facts["scaling"]),
         *check_size(facts["size"]),
         *check_types(facts),
         *check_change(facts),

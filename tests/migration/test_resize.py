@@ -152,6 +152,14 @@ def test_the_host_is_resized_and_resized_back(service, wait_until):
     service.serves_every_write(wait_until)
 
 
+def test_a_second_task_is_refused_with_the_reason(service):
+    """The container writes to the volume: exit 3, it is named, and nothing was changed."""
+    with unchanged(service.sandbox):
+        ended, _ = service.run("62", autoscaling={"max_tasks": 3})
+    assert ended.exit_code == 3, ended.output
+    assert "guestbook writes to the volume: a second task would be a second writer" in flat(ended)
+
+
 def test_a_volume_is_never_made_smaller(service):
     """Exit 3, with the reason, and nothing was changed."""
     with unchanged(service.sandbox):
@@ -198,7 +206,7 @@ def test_a_filesystem_that_does_not_grow_is_told_and_grows_later(service, wait_u
     ended, folder = service.run("62", volume={"size_gib": size + 1})
     service.mend()
     assert ended.exit_code == 4, ended.output
-    assert "the filesystem did not grow" in flat(ended)
+    assert "the filesystem has not grown" in flat(ended)
     assert "Changed: yes" in flat(ended)
     assert service.volume() == (size + 1, kind, iops, filesystem)
     service.serves_every_write(wait_until)

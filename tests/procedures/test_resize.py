@@ -7,9 +7,11 @@ from types import SimpleNamespace
 import pytest
 
 from runbook_lib.errors import AwsError, HostCommandError, TakenBackError
+from runbook_lib.parameters_model import Autoscaling
 from runbook_lib.procedures import grow_volume, resize
 from runbook_lib.procedures.grow_volume import GROW_FILESYSTEM, MODIFY_VOLUME
 from runbook_lib.procedures.host_size import check_types, say_move
+from runbook_lib.procedures.task_count import check_scaling, observe_scaling
 
 GIB = 1 << 30
 MEDIUM = {"instance_type": "t3.medium", "architectures": ["x86_64"], "hypervisor": "nitro", "nvme": "required",
@@ -49,9 +51,9 @@ def test_the_plan_names_both_types():
     assert "as it shall be" in say_move({"host": host, "sizes": SIZES, "former": []})
 
 
-def modification(state, **target):
+def modification(state, started="now", **target):
     """Return facts of a modification."""
-    return {"state": state, "progress": 0, "message": "", "started_utc": "then", "target": target}
+    return {"state": state, "progress": 0, "message": "", "started_utc": started, "target": target}
 
 
 class Modifying:
@@ -91,25 +93,27 @@ def test_an_interrupted_attempts_modification_is_only_waited_for():
 
 
 def test_a_lost_answer_is_no_failure():
-    """The call was carried out, its repetition is refused: what is under way is what was asked for."""
+    """The call was carried out, its repetition is refused: what is under way, or over, is what was asked for."""
     refused = AwsError("ModifyVolume", "IncorrectModificationState", "MODIFYING")
-    Modifying(modification("optimizing", size_gib=9), error=refused).act(modification(""))
+    for state in ("optimizing", "completed"):
+        Modifying(modification(state, size_gib=9), error=refused).act(modification("", started=""))
 
 
 @pytest.mark.parametrize(
     ("states", "error", "word"),
     [
         ([modification("completed", size_gib=8)], "VolumeModificationRateExceeded", "four in 24 hours"),
+        ([modification("completed", "before", size_gib=9)], "VolumeModificationRateExceeded", "no modification"),
         ([modification("optimizing", size_gib=8)], "IncorrectModificationState", "optimizing"),
         ([modification("modifying", size_gib=9), modification("failed", size_gib=9)], "", "the modification failed"),
     ],
-    ids=["too often", "too soon", "failed"],
+    ids=["too often", "an earlier one of the same", "too soon", "failed"],
 )
 def test_a_volume_that_was_not_modified_is_as_it_was(states, error, word):
     """Refused or failed: nothing has changed, and the message says when it can be tried again."""
     run = Modifying(*states, error=AwsError("ModifyVolume", error, "no") if error else None)
     with pytest.raises(TakenBackError, match=word) as raised:
-        run.act(modification(""))
+        run.act(modification("completed", "before"))
     assert raised.value.changed == "no"
 
 
@@ -119,7 +123,7 @@ def test_a_filesystem_that_did_not_grow_is_told_with_its_size(monkeypatch):
     monkeypatch.setattr(grow_volume, "measure", lambda _run, _volume: seen)
 
     def fail(script, **_arguments):
-        raise HostCommandError(script, "i-1", "resize2fs ended with 1: No space left on device")
+        raise HostCommandError(script, "i-1", "resize2fs ended with 1: No space left on device", {"exit_code": 1})
 
     run = SimpleNamespace(
         keep_evidence=lambda *_evidence: None,
@@ -141,3 +145,34 @@ def test_every_need_is_a_step_of_the_notebook():
     ids = {step.step_id for step in resize.STEPS}
     assert set(resize.MOVE.ids.values()) <= ids
     assert set(resize.MOVE.needs.values()) <= ids
+
+
+def definition(name, *, read_only):
+    """Return a container that mounts the volume."""
+    return {"name": name, "mountPoints": [{"sourceVolume": "data", "containerPath": "/data", "readOnly": read_only}]}
+
+
+@pytest.mark.parametrize(
+    ("containers", "wanted", "why"),
+    [
+        ([definition("app", read_only=False), definition("backup", read_only=True)], 3, "app writes to the volume"),
+        (
+            [definition("app", read_only=True), {"name": "sidecar"}],
+            3,
+            "only read the volume, but it is attached to one",
+        ),
+        ([definition("app", read_only=False)], None, ""),
+    ],
+    ids=["a writer", "readers only", "not asked for"],
+)
+def test_more_tasks_are_refused_with_the_reason(containers, wanted, why):
+    """The one that writes is named; who only reads cannot be elsewhere either; without the wish nothing is refused."""
+    scaling = Autoscaling(max_tasks=wanted) if wanted else None
+    run = SimpleNamespace(
+        parameters=SimpleNamespace(target=SimpleNamespace(autoscaling=scaling)),
+        evidence=lambda _name: {"container_definitions": containers},
+    )
+    check = check_scaling(observe_scaling(run, {"current": {"driver": "rexray"}, "volume_name": "data"}))
+    assert check.passed is (wanted is None)
+    assert why in check.why
+    assert ("1 to 3 tasks" in check.observed) is (wanted is not None)
