@@ -232,6 +232,23 @@ def test_what_the_type_does_not_take_is_refused(account: Any, error_of: Any, wan
     assert error_of(lambda: _modification(account, volume_id)) == "InvalidVolumeModification.NotFound"
 
 
+def test_a_filesystem_that_does_not_grow_is_a_fault_that_can_be_switched_on(
+    account: Any, hosts: dict[str, str], add_fault: Any
+) -> None:
+    """With the fault on resize2fs ends with an error and changes nothing; off, it grows the filesystem."""
+    instance_id = account.booted(hosts["us-east-1a"])
+    volume_id = account.mounted(instance_id, "/dev/sdo", "/srv/grown")
+    account.ec2.modify_volume(VolumeId=volume_id, Size=4)
+    assert _ended(account, volume_id) == "completed"
+    fault = add_fault("grow-error", target=volume_id)
+    call = {"argv": ["resize2fs", "/dev/sdo"]}
+    failed = account.sandbox.control("POST", f"/_sandbox/hosts/{instance_id}/call", call)
+    assert (failed["exit_code"], "No space left" in failed["stderr"]) == (1, True)
+    assert str(2 << 18) in account.on_host(instance_id, "dumpe2fs", "-h", "/dev/sdo")["stdout"]
+    account.sandbox.control("DELETE", f"/_sandbox/faults/{fault['number']}")
+    assert str(4 << 18) in account.on_host(instance_id, "resize2fs", "/dev/sdo")["stdout"]
+
+
 def test_the_status_of_a_volume_can_be_asked(account: Any) -> None:
     """DescribeVolumeStatus says ok for a volume that is there."""
     volume_id = account.available()
