@@ -95,7 +95,7 @@ def test_a_plan_changes_nothing(service):
         ended, folder = service.run("62", execute=False, instance_types=[LARGER], volume={"size_gib": size + 1})
     assert ended.exit_code == 0, ended.output
     assert statuses(folder) <= {"planned", "skipped"}
-    text = (folder / "report.md").read_text("utf-8")
+    text = (folder / "journal.jsonl").read_text("utf-8")
     assert f"The host is a {FORMER} and shall be a {LARGER}" in text
     assert f"size_gib {size} to {size + 1}" in text
     assert "There is no way back from a size" in text
