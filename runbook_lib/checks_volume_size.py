@@ -107,7 +107,8 @@ def check_modification(facts: Facts) -> Sequence[Check]:
     """Return whether EBS takes the modification, now, and whether the filesystem can follow.
 
     Args:
-        facts: Keys `volume`, `wanted`, `changes`, `modification`, `filesystem`.
+        facts: Keys `volume`, `wanted`, `changes`, `modification`, `filesystem`, `larger` (whether volume or
+            filesystem are still to become larger).
 
     Returns:
         Six checks; those of a modification pass when nothing is to be modified.
@@ -165,7 +166,7 @@ def _check_filesystem(facts: Facts) -> Check:
     found = (filesystem or {}).get("error") or (filesystem or {}).get("fstype") or "no host has the volume mounted"
     return Check(
         "filesystem-grows-online",
-        passed=not facts["grows"] or found in GROWN_ONLINE,
+        passed=not facts["larger"] or found in GROWN_ONLINE,
         expected="ext2, ext3, ext4 or XFS on the whole device, mounted on the task's host",
         observed=found,
         why="a larger volume is of no use to a filesystem that cannot follow while it is in use",

@@ -24,7 +24,7 @@ def modification(state, **target):
     return NEVER | {"state": state, "progress": 50, "started_utc": "2026-11-30T01:00:00+00:00", "target": target}
 
 
-def failed(volume=None, newest=NEVER, filesystem=None, *, grows=False, **wanted):
+def failed(volume=None, newest=NEVER, filesystem=None, *, larger=False, **wanted):
     """Return the checks that fail when the volume shall have some values, by id."""
     known, asked = VOLUME | (volume or {}), NOTHING | wanted
     facts = {
@@ -33,7 +33,7 @@ def failed(volume=None, newest=NEVER, filesystem=None, *, grows=False, **wanted)
         "changes": changes_of(known, asked),
         "modification": newest,
         "filesystem": filesystem,
-        "grows": grows,
+        "larger": larger,
     }
     return {check.check_id: check for check in check_modification(facts) if not check.passed}
 
@@ -101,7 +101,7 @@ def test_nothing_to_modify_waits_for_nothing():
 )  # fmt: skip
 def test_only_a_filesystem_that_can_follow_gets_a_larger_volume(filesystem, passes):
     """A larger volume below one that stays small is refused before it is paid for."""
-    assert ("filesystem-grows-online" in failed(filesystem=filesystem, grows=True, size_gib=9)) is not passes
+    assert ("filesystem-grows-online" in failed(filesystem=filesystem, larger=True, size_gib=9)) is not passes
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,8 @@ def observe_size(run: Run) -> dict[str, Any]:
     Returns:
         Keys `asked` (whether the parameters say anything of it), `volume` (as `observe_volume`), `wanted, changes` (as
         `changes_of`), `modification` (as `VolumeModifications.newest`), `filesystem` (as host script `measure_volume`,
-        key `error`, or None), `grows` (whether volume or filesystem are to become larger, or this run has begun that).
+        key `error`, or None), `larger` (whether volume or filesystem are still to become larger), `grows` (the same, or
+        this run has begun it).
 
     Changes:
         Evidence `volume-size`, once, when anything is asked.
@@ -67,7 +68,7 @@ def observe_size(run: Run) -> dict[str, Any]:
     changes = changes_of(volume, wanted)
     facts: dict[str, Any] = {"asked": asked, "volume": volume, "wanted": wanted, "changes": changes}
     if not asked:
-        return facts | {"modification": nothing, "filesystem": None, "grows": False}
+        return facts | {"modification": nothing, "filesystem": None, "larger": False, "grows": False}
     if run.journal.last("evidence", name=FORMER) is None:
         run.keep_evidence(FORMER, {key: volume[key] for key in KEYS})
     filesystem = measure(run, volume) if wanted["size_gib"] is not None else None
@@ -77,6 +78,7 @@ def observe_size(run: Run) -> dict[str, Any]:
     return facts | {
         "modification": run.modifications.newest(volume["volume_id"]),
         "filesystem": filesystem,
+        "larger": larger,
         "grows": larger or has_begun_to_grow(run),
     }
 
@@ -120,7 +122,7 @@ def has_wanted_size(facts: Facts) -> bool:
     Returns:
         True when volume and filesystem are as they shall be.
     """
-    return not facts["changes"] and (not facts["grows"] or is_filled(facts["filesystem"]))
+    return not facts["changes"] and not facts["larger"]
 
 
 def check_size(facts: Facts) -> Sequence[Check]:
@@ -149,7 +151,7 @@ def say_size(facts: Facts) -> str:
         return "The volume stays as it is."
     said = ", ".join(f"{key} {volume[key]} to {value}" for key, value in changes.items()) or "the filesystem only"
     last = f" It was last modified: {say_modification(facts['modification'])}; EBS takes four in 24 hours."
-    back = f" There is no way back from a size: {NO_WAY_BACK}." if facts["grows"] else ""
+    back = f" There is no way back from a size: {NO_WAY_BACK}." if facts["larger"] else ""
     return f"The volume changes without an outage: {said}.{last}{back}"
 
 

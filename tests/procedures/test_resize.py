@@ -8,7 +8,8 @@ import pytest
 
 from runbook_lib.errors import AwsError, HostCommandError, TakenBackError
 from runbook_lib.parameters_model import Autoscaling
-from runbook_lib.procedures import grow_volume, resize
+from runbook_lib.parameters_volume import Volume
+from runbook_lib.procedures import grow_volume, resize, volume_size
 from runbook_lib.procedures.grow_volume import GROW_FILESYSTEM, MODIFY_VOLUME
 from runbook_lib.procedures.host_size import check_types, say_move
 from runbook_lib.procedures.task_count import check_scaling, observe_scaling
@@ -138,6 +139,21 @@ def test_a_filesystem_that_did_not_grow_is_told_with_its_size(monkeypatch):
     with pytest.raises(TakenBackError, match=f"{8 * GIB} bytes of {9 * GIB}.*EBS never makes") as raised:
         GROW_FILESYSTEM.act(run, before)
     assert (raised.value.changed, "No space left" in str(raised.value)) == ("yes", True)
+
+
+def test_a_volume_that_nobody_holds_is_not_measured_and_not_held_against_the_move(monkeypatch):
+    """Resumed between two hosts: the growth is over, nobody could measure it, and the check lets the move go on."""
+    known = {"volume_id": "vol-1", "holder": "", "size_gib": 9, "volume_type": "gp3", "iops": 3000,
+             "throughput_mibps": 125}  # fmt: skip
+    monkeypatch.setattr(volume_size, "observe_volume", lambda _run: known)
+    run = SimpleNamespace(
+        parameters=SimpleNamespace(volume=Volume(volume_id="vol-0123456789abcdef0", mount_path="/srv", size_gib=9)),
+        journal=SimpleNamespace(last=lambda *_kind, **_match: object()),
+        modifications=SimpleNamespace(newest=lambda _volume_id: modification("optimizing", size_gib=9)),
+    )
+    facts = volume_size.observe_size(run)
+    assert (facts["grows"], facts["larger"], volume_size.has_wanted_size(facts)) == (True, False, True)
+    assert [check.check_id for check in volume_size.check_size(facts) if not check.passed] == []
 
 
 def test_every_need_is_a_step_of_the_notebook():
