@@ -28,7 +28,7 @@ from runbook_lib.procedures.volume_size import (
     say_size,
     wanted_bytes,
 )
-from runbook_lib.steps import Step
+from runbook_lib.steps import Step, only_wait
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
@@ -288,6 +288,10 @@ VERIFY_GROWTH = Step(
     "Verify that the files are as before the growth",
     _observe_data,
     lambda _facts: "Compare sentinel and manifest inside the container with those from before the growth.",
+    only_wait,  # for a task that is just coming up
     is_done=lambda facts: not facts["due"],
-    check=_check_data,
+    verify=lambda _before, after: _check_data(after),
+    hopeless=lambda facts: "the task runs, and its files are not as they were" if facts["comparison"] else "",
+    timeout_s=120,
+    waits_for="the service's task runs",
 )

@@ -10,7 +10,7 @@ from runbook_lib.errors import AwsError, HostCommandError, TakenBackError
 from runbook_lib.parameters_model import Autoscaling
 from runbook_lib.parameters_volume import Volume
 from runbook_lib.procedures import grow_volume, resize, volume_size
-from runbook_lib.procedures.grow_volume import GROW_FILESYSTEM, MODIFY_VOLUME
+from runbook_lib.procedures.grow_volume import GROW_FILESYSTEM, MODIFY_VOLUME, VERIFY_GROWTH
 from runbook_lib.procedures.host_size import check_types, say_move
 from runbook_lib.procedures.task_count import check_scaling, observe_scaling
 
@@ -154,6 +154,26 @@ def test_a_volume_that_nobody_holds_is_not_measured_and_not_held_against_the_mov
     facts = volume_size.observe_size(run)
     assert (facts["grows"], facts["larger"], volume_size.has_wanted_size(facts)) == (True, False, True)
     assert [check.check_id for check in volume_size.check_size(facts) if not check.passed] == []
+
+
+@pytest.mark.parametrize(
+    ("comparison", "sentinel", "failed"),
+    [
+        ({"identical": True}, "s" * 64, []),
+        ({"identical": False, "changed": [["a", ["sha256"]]]}, "s" * 64, ["manifest-identical"]),
+        ({"identical": True}, "t" * 64, ["sentinel-present"]),
+        (None, "", ["sentinel-present", "manifest-identical"]),
+    ],
+    ids=["as before", "a byte differs", "another sentinel", "not compared"],
+)
+def test_the_files_are_as_before_the_growth_or_the_run_ends(comparison, sentinel, failed):
+    """What differs is no success, and once it was compared nobody waits for it to become better."""
+    known = {"missing": [], "added": [], "changed": [], "removed_since_start_count": 0, "removed_since_start": [],
+             "may_remove": 10}  # fmt: skip
+    seen = None if comparison is None else known | comparison
+    facts = {"due": True, "comparison": seen, "sentinel_sha256": sentinel, "expected_sentinel_sha256": "s" * 64}
+    assert [check.check_id for check in VERIFY_GROWTH.verify(facts, facts) if not check.passed] == failed
+    assert bool(VERIFY_GROWTH.hopeless(facts)) is (comparison is not None)
 
 
 def test_every_need_is_a_step_of_the_notebook():
