@@ -14,6 +14,7 @@ from runbook_lib.parameters_notifications import Hook
 from runbook_lib.parameters_policy import Policy
 from runbook_lib.parameters_section import Section
 from runbook_lib.parameters_types import ListOf
+from runbook_lib.parameters_volume import Volume
 
 
 class Aws(Section):
@@ -50,17 +51,6 @@ class Source(Section):
     """How clients reach the service on the source; the outage is measured by asking it."""
 
 
-class Volume(Section):
-    """The data volume."""
-
-    volume_id: kind.VolumeId
-    """EBS volume that moves from the source to the target."""
-    mount_path: kind.AbsolutePath
-    """Where the volume's filesystem is mounted on the source host."""
-    sub_path: kind.RelativePath = ""
-    """Folder of the volume that the service uses; empty when it uses the filesystem's root."""
-
-
 class HealthCheck(Section):
     """How a load balancer, and the verification without one, finds out that the service serves."""
 
@@ -95,6 +85,17 @@ class LoadBalancer(Section):
     """Certificate; with it the listener speaks HTTPS."""
 
 
+class Autoscaling(Section):
+    """How many tasks somebody would like at a time; refused for a service with a data volume, by 62_resize."""
+
+    min_tasks: int = Field(default=1, ge=1, le=1000)
+    """Least number of tasks."""
+    max_tasks: int = Field(ge=1, le=1000)
+    """Greatest number of tasks."""
+    target_cpu_percent: int = Field(default=60, ge=10, le=90)
+    """CPU load of a task that the number follows."""
+
+
 class OtherContainer(Section):
     """What replaces a compose service's values where it moves together with `source.service`."""
 
@@ -124,7 +125,9 @@ class Target(Section):
     service_name: kind.Name
     """ECS service to make."""
     instance_types: Annotated[tuple[kind.InstanceType, ...], ListOf] = Field(min_length=1)
-    """x86_64 instance types in order of preference; several help when one has no capacity."""
+    """x86_64 instance types in order of preference; several help when one has no capacity. 62_resize moves there."""
+    autoscaling: Autoscaling | None = None
+    """Tasks beside the first one. A volume has one writer, so 62_resize refuses it and says why."""
     image: kind.ImageReference | None = None
     """Image to run instead of the compose file's, and the one that 61_deploy_image deploys; pin it by digest."""
     deployment: Literal["stop_then_start", "overlap", "blue_green"] = "stop_then_start"

@@ -20,6 +20,7 @@ Gated = Literal[
     "50_retire_source",
     "60_patch_hosts",
     "61_deploy_image",
+    "62_resize",
     "63_back_up_volume",
     "65_prepare_storage_driver",
     "66_change_storage_driver",
@@ -32,6 +33,7 @@ DEFAULT_GATED: tuple[Gated, ...] = (
     "50_retire_source",
     "60_patch_hosts",
     "61_deploy_image",
+    "62_resize",
     "65_prepare_storage_driver",
     "66_change_storage_driver",
 )

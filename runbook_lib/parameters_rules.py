@@ -11,6 +11,7 @@ from typing import Any
 
 from runbook_lib import parameters_model as model
 from runbook_lib.parameters_notifications import broken_hooks
+from runbook_lib.parameters_volume import volume_problems
 
 SECRET_NAME = re.compile(
     r"pass(word|wd|phrase)?$|passw|secret|token|api_?key|private|credential|(^|_)key$|(^|_)pwd", re.IGNORECASE
@@ -246,6 +247,7 @@ _RULES: tuple[tuple[set[str], Callable[[Sections], Iterator[str]]], ...] = (
     ({"target"}, _exposure),
     ({"target"}, _memory),
     ({"target"}, _variables),
+    ({"volume"}, lambda sections: volume_problems(sections["volume"])),
     ({"archive"}, _copies),
     ({"storage"}, _storage),
     ({"aws", "target"}, _accounts),

@@ -15,6 +15,7 @@ from runbook_lib.report_status import (
     LOOK,
     PATCH,
     PREPARE,
+    RESIZE,
     RETIRE,
     ROLL_BACK,
     VERIFY,
@@ -30,6 +31,8 @@ _REVIEW = "Something was done without the approval that the policy wants: somebo
 _FORMER_AGAIN = {
     PATCH: "Or go back to the former machine image: the same notebook, with its id in target.ami_id.",
     DEPLOY: "Or go back to the former image: the same notebook, with its digest in target.image.",
+    RESIZE: "Or go back to the former instance type, volume type, IOPS and throughput: the same notebook, with these. "
+    "From a size of the volume there is no way back: EBS makes none smaller.",
 }
 _MEND = "Mend what each finding says; then look again."
 _FORMER = "Or go back to the former driver: the same notebooks, with the parameters that name it."
@@ -101,7 +104,7 @@ def _after_success(run_id: str, in_run: str, acted: set[str], way_back: list[tup
         ]
     if not acted:
         return [("It is so already; nothing was changed.", f"runbook verify runs/{run_id}")]
-    if {CHANGE, PATCH, DEPLOY} & acted:
+    if {CHANGE, PATCH, DEPLOY, RESIZE} & acted:
         proved = VERIFY in acted or CHANGE not in acted  # the others prove the data themselves
         return way_back if proved else [(_PROVE, f"runbook run {VERIFY} {in_run} --execute"), *way_back]
     if PREPARE in acted:

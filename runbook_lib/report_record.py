@@ -24,7 +24,7 @@ from runbook_lib.report_status import (
     step_records,
 )
 
-_SOURCE_PHASES = ("before", "hot")
+_SOURCE_PHASES = ("before", "before-growth", "hot")
 _CONTROL = "negative-control"  # the same comparison on an empty directory: it must find everything missing
 
 # what a page may rely on, whatever release wrote the event

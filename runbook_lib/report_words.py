@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runbook_lib.model import EvidenceGrade, RunStatus
-from runbook_lib.report_status import CHANGE, CUT_OVER, DEPLOY, PATCH
+from runbook_lib.report_status import CHANGE, CUT_OVER, DEPLOY, PATCH, RESIZE
 
 Report = Mapping[str, Any]
 
@@ -22,6 +22,7 @@ _MOVED = {
     CHANGE: ("Storage driver changed", "Changed"),
     PATCH: ("Hosts patched", "Patched"),
     DEPLOY: ("Image deployed", "Deployed"),
+    RESIZE: ("Resized", "Resized"),
     CUT_OVER: ("Migrated", "Cut over"),
 }
 """Notebook that stops the service and starts it again → what is so afterwards, verified and not."""
@@ -199,7 +200,7 @@ def _succeeded(report: Report) -> Headline:
     if any(step["notebook"] == CUT_OVER and step["executed"] for step in report["steps"]):
         acted.add(CUT_OVER)
     moved = next((name for name in _MOVED if name in acted), "")
-    if not moved:
+    if not moved or (moved == RESIZE and not report["outages"] and report["data"]["identical"] is None):
         done = ", ".join(dict.fromkeys(step["notebook"] for step in report["steps"] if step["executed"]))
         return Headline("Succeeded.", "good", f"Done so far: {done}. {_outage(report) or _UP}")
     identical, budget_s, outage_s = report["data"]["identical"], report["outage_budget_s"], report["outage_s"]
@@ -265,7 +266,8 @@ def _data(report: Report) -> str:
         for verb in _OWN
         if done[f"{verb}_since_start_count"]
     ]
-    own = f", apart from {' and '.join(did)} by the service since it started again" if did else ""
+    since = "since it started again" if report["outages"] else "meanwhile"
+    own = f", apart from {' and '.join(did)} by the service {since}" if did else ""
     return f"{what} identical before and after{own}." if data["identical"] else f"{what}: NOT identical afterwards."
 
 

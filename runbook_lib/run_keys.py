@@ -14,8 +14,10 @@ from runbook_lib.adapters.ec2 import Ec2
 from runbook_lib.adapters.ecs import Ecs
 from runbook_lib.adapters.estate import Estate
 from runbook_lib.adapters.host import Host
+from runbook_lib.adapters.instance_types import InstanceTypes
 from runbook_lib.adapters.rehearsal import RehearsalApi
 from runbook_lib.adapters.terraform import Terraform
+from runbook_lib.adapters.volume_modifications import VolumeModifications
 from runbook_lib.journal import Journal
 from runbook_lib.parameters import Parameters
 from runbook_lib.run_lease import open_session
@@ -54,6 +56,16 @@ class Keys:
     def ebs(self) -> Ebs:
         """Volumes and snapshots."""
         return Ebs(self.aws)
+
+    @cached_property
+    def instance_types(self) -> InstanceTypes:
+        """What kinds of hosts there are."""
+        return InstanceTypes(self.aws)
+
+    @cached_property
+    def modifications(self) -> VolumeModifications:
+        """Size, type and performance of volumes, for `62_resize` alone."""
+        return VolumeModifications(self.aws)
 
     @cached_property
     def break_glass(self) -> BreakGlass:

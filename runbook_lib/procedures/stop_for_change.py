@@ -24,8 +24,8 @@ from runbook_lib.steps import Step
 if TYPE_CHECKING:
     from runbook_lib.run import Run
 
-STOP_ID, STOP_FOR_PATCH_ID = "stop-service-for-change", "stop-service-for-patch"
-STOP_IDS = (STOP_ID, STOP_FOR_PATCH_ID)
+STOP_ID = "stop-service-for-change"
+STOP_IDS = (STOP_ID, "stop-service-for-patch", "stop-service-for-resize")
 """The steps that end with a stopped service and a volume that is still held where it was."""
 
 

@@ -1,12 +1,14 @@
 """Which storage driver and which hosts the service runs on now, read from its task definition and hosts. Reads only.
 
 The parameters say which driver it shall be; what it is they never say. Shared by 65 and 66, which leave the hosts of
-another driver, and by 60, which leaves those of another machine image: they are the former hosts.
+another driver, by 60, which leaves those of another machine image, and by 62, which leaves those of another instance
+type: they are the former hosts.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.model import Facts
@@ -22,9 +24,11 @@ CHANGE = "storage-driver"
 """Evidence: the revision that the service shall use, and the group that launches its hosts."""
 PATCH = "host-image"
 """Evidence of a run that patches hosts: the machine image that they shall have, and the one that they had."""
+SIZE = "host-size"
+"""Evidence of a run that changes their size: the instance types that they may have, and the one that they had."""
 
 _STORAGE = "runbook.storage"  # set by modules/ecs_cluster when a host joins
-_AMI = "ecs.ami-id"  # set by the ECS agent
+_AMI, _TYPE = "ecs.ami-id", "ecs.instance-type"  # set by the ECS agent
 _GATE_IMAGE = "amazon/amazon-ecs-pause:0.1.0"
 
 
@@ -95,30 +99,37 @@ def observe_hosts(run: Run) -> list[dict[str, Any]]:
         run: The open run.
 
     Returns:
-        Keys `instance_id, container_instance_arn, status, agent_connected, storage, ami_id, agent_version,
-        docker_version`.
+        Keys `instance_id, container_instance_arn, status, agent_connected, storage, ami_id, instance_type,
+        agent_version, docker_version`.
     """
     keys = ("instance_id", "container_instance_arn", "status", "agent_connected", "agent_version", "docker_version")
+    named = {"storage": _STORAGE, "ami_id": _AMI, "instance_type": _TYPE}
     return [
-        {key: one[key] for key in keys}
-        | {"storage": one["attributes"].get(_STORAGE) or "", "ami_id": one["attributes"].get(_AMI) or ""}
+        {key: one[key] for key in keys} | {key: one["attributes"].get(name) or "" for key, name in named.items()}
         for one in run.ecs.container_instances()
     ]
 
 
-def former_hosts(run: Run, hosts: list[dict[str, Any]], image: str) -> list[str]:
-    """Return the container instances that the service shall leave: another driver, or another machine image.
+def former_hosts(run: Run, hosts: list[dict[str, Any]], image: str, types: Sequence[str] = ()) -> list[str]:
+    """Return the container instances that the service shall leave: another driver, machine image or instance type.
 
     Args:
         run: The open run.
         hosts: As `observe_hosts`.
         image: As `wanted_image`.
+        types: As `wanted_types`.
 
     Returns:
         Their instance ids.
     """
     wanted = run.parameters.storage.driver
-    return [h["instance_id"] for h in hosts if h["storage"] != wanted or (image and h["ami_id"] != image)]
+    return [
+        host["instance_id"]
+        for host in hosts
+        if host["storage"] != wanted
+        or (image and host["ami_id"] != image)
+        or (types and host["instance_type"] not in types)
+    ]
 
 
 def observe_drivers(run: Run) -> dict[str, Any]:
@@ -129,15 +140,16 @@ def observe_drivers(run: Run) -> dict[str, Any]:
 
     Returns:
         Keys `service, current` (as `volume_of`), `wanted` (driver of the parameters), `revision` (as
-        `wanted_revision`), `image` (as `wanted_image`), `changed` (whether the service uses the revision; in a run that
-        patches hosts, whether the volume has left the former ones), `hosts` (as `observe_hosts`), `former` (instance
-        ids), `beside` (whether the service runs on another host than these, and this run never stopped it), `volume`,
-        `tasks` (ARNs).
+        `wanted_revision`), `image` (as `wanted_image`), `types` (as `wanted_types`), `changed` (whether the service
+        uses the revision; in a run that replaces hosts, whether the volume has left the former ones), `hosts` (as
+        `observe_hosts`), `former` (instance ids), `beside` (whether the service runs on another host than these, and
+        this run never stopped it), `volume`, `tasks` (ARNs).
     """
     seen = together(
         service=run.ecs.describe_service, hosts=lambda: observe_hosts(run), volume=lambda: observe_volume(run)
     )
-    service, wanted, image = seen["service"], run.parameters.storage.driver, wanted_image(run)
+    service, wanted = seen["service"], run.parameters.storage.driver
+    image, types = wanted_image(run), wanted_types(run)
     current, tasks, revision = volume_of({}), [], wanted_revision(run)
     if service["exists"]:
         current = volume_of(run.ecs.task_definition(service["task_definition_arn"]))
@@ -148,11 +160,13 @@ def observe_drivers(run: Run) -> dict[str, Any]:
         "wanted": wanted,
         "revision": revision,
         "image": image,
-        "former": former_hosts(run, seen["hosts"], image),
+        "types": types,
+        "former": former_hosts(run, seen["hosts"], image, types),
         "tasks": tasks,
     }
-    served_elsewhere = bool(image) and _is_served_elsewhere(facts)
-    moved = served_elsewhere or _has_left(run, facts) if image else service.get("task_definition_arn") == revision
+    replaces = bool(image or types)
+    served_elsewhere = replaces and _is_served_elsewhere(facts)
+    moved = served_elsewhere or _has_left(run, facts) if replaces else service.get("task_definition_arn") == revision
     beside = served_elsewhere and run.journal.last("outage") is None
     return facts | {"changed": current["driver"] == wanted and moved, "beside": beside}
 
@@ -224,6 +238,18 @@ def wanted_image(run: Run) -> str:
         The AMI id, "" in a run that leaves the image of the hosts as it is.
     """
     return str(run.evidence(PATCH)["ami_id"]) if run.journal.last("evidence", name=PATCH) else ""
+
+
+def wanted_types(run: Run) -> list[str]:
+    """Return the instance types that the hosts may have.
+
+    Args:
+        run: The open run.
+
+    Returns:
+        Preferred first; none in a run that leaves the size of the hosts as it is.
+    """
+    return list(run.evidence(SIZE)["instance_types"]) if run.journal.last("evidence", name=SIZE) else []
 
 
 def wanted_revision(run: Run) -> str:

@@ -73,6 +73,9 @@ KINDS = (
     FaultKind("wrong-az", "AttachVolume answers InvalidVolume.ZoneMismatch", VOLUME, "attachments"),
     FaultKind("capacity", "a launch answers InsufficientInstanceCapacity", INSTANCE_TYPE, "launches"),
     FaultKind("snapshot-error", "a new snapshot ends in the state error", VOLUME, "snapshots"),
+    FaultKind("modification-error", "ModifyVolume ends failed, and the volume is as it was", VOLUME, "modifications"),
+    FaultKind("long-optimizing", "a modified volume stays optimizing, so that it cannot be modified again", VOLUME),
+    FaultKind("grow-error", "resize2fs and xfs_growfs end with an error and change nothing", VOLUME, "attempts"),
     FaultKind("read-error", "the volume plugin cannot read a volume's device when it probes it", VOLUME, "probes"),
     FaultKind("copy-unsupported", "CopyVolumes answers InvalidAction, as in a region without it", "", "calls"),
     FaultKind(

@@ -34,6 +34,8 @@ def connect(faults: Faults, world: World, patched: Patched) -> None:
     world.strikes = faults.strikes
     patched.volumes.stuck.append(lambda volume_id, event: faults.strikes("stuck-detach", volume_id, occasion=event))
     patched.volumes.refusals.append(partial(_wrong_zone, faults))
+    patched.modifications.failing.append(partial(faults.strikes, "modification-error"))
+    patched.modifications.lasting.append(partial(faults.is_on, "long-optimizing"))
     patched.snapshots.failing.append(partial(faults.strikes, "snapshot-error"))
     patched.commands.held.append(lambda instance_id, event: faults.strikes("ssm-timeout", instance_id, occasion=event))
     patched.instances.refusals.append(partial(_no_capacity, faults))

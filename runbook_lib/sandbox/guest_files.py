@@ -17,6 +17,7 @@ PACKAGE = "sandbox_guest"
 HOST_COMMANDS = (
     "docker", "findmnt", "lsblk", "blkid", "mount", "umount", "sync", "blockdev", "systemctl", "cloud-init", "aws",
     "mountpoint", "true", "false", "shutdown", "e2fsck", "xfs_repair", "chattr", "lsattr", "fsfreeze",
+    "resize2fs", "xfs_growfs", "dumpe2fs", "xfs_info",
 )  # fmt: skip
 CONTAINER_PROGRAMS = ("sh", "curl", "test", "[", "sleep", "cat", "echo", "true", "false")
 

@@ -37,7 +37,7 @@ class Mount:
         fstype: Its filesystem.
         options: As findmnt shows them.
         volume_id: The EBS volume, "" for the root disk.
-        size_bytes: Of the volume.
+        size_bytes: Of the filesystem.
     """
 
     source: str
@@ -181,6 +181,14 @@ class MountTable:
                 raise MountError(f"mount: {target}: mount point not mounted or bad option.")
             self._mounts[self._mounts.index(mount)] = replace(mount, options=options)
             self.write()
+
+    def set_size(self, volume_id: str, size_bytes: int) -> None:
+        """Give the mounts of a volume the size to which its filesystem has grown."""
+        with self._lock:
+            own = self.of_volume(volume_id)
+            self._mounts = [replace(one, size_bytes=size_bytes) if one in own else one for one in self._mounts]
+            if own:
+                self.write()
 
     def write(self) -> None:
         """Write the view and the files that stand for /proc/mounts and /proc/self/mountinfo."""

@@ -105,7 +105,7 @@ class RexRayDisk:
             raise EngineError("the device vanished")
         stored = disk.stored
         options = "rw,relatime,nouuid" if stored.fstype == "xfs" else "rw,relatime"
-        mount = Mount(disk.path, target, stored.files, stored.fstype, options, volume_id, stored.size_gib * GIB)
+        mount = Mount(disk.path, target, stored.files, stored.fstype, options, volume_id, stored.fs_gib * GIB)
         self._host.mounts.add(mount)
 
     def _prepare_root(self, target: str) -> None:

@@ -36,6 +36,7 @@ class StoredVolume:
     Args:
         volume_id: Its EC2 id.
         size_gib: Its size.
+        fs_gib: The size of its filesystem, which grows by a command on a host only.
         fstype: Filesystem on the disk itself, "" when it is blank or something else is on it.
         fs_uuid: Of that filesystem.
         pttype: Partition table, "" when there is none.
@@ -58,6 +59,7 @@ class StoredVolume:
     layer: str = ""
     inner: Identity = field(default_factory=Identity)
     device: Path = Path()
+    fs_gib: int = 0
 
 
 class VolumeStore:
@@ -140,13 +142,20 @@ class VolumeStore:
             layer=notes["layer"],
             inner=inner,
             device=folder / "device",
+            fs_gib=int(notes.get("fs_gib", notes["size_gib"])),
         )
 
     def resize(self, volume_id: str, size_gib: int) -> None:
-        """Give a volume another size; its filesystem keeps its files."""
+        """Give a volume another size; its filesystem keeps its files, and its own size."""
         with self._lock:
             notes = json.loads((self._existing(volume_id) / "volume.json").read_text(encoding="utf-8"))
-            self._note(volume_id, {**notes, "size_gib": size_gib})
+            self._note(volume_id, {"fs_gib": notes["size_gib"], **notes, "size_gib": size_gib})
+
+    def grow(self, volume_id: str) -> None:
+        """Let a volume's filesystem fill the volume, as resize2fs and xfs_growfs do."""
+        with self._lock:
+            notes = json.loads((self._existing(volume_id) / "volume.json").read_text(encoding="utf-8"))
+            self._note(volume_id, {**notes, "fs_gib": notes["size_gib"]})
 
     def format(
         self, volume_id: str, fstype: str, *, fs_uuid: str = "", label: str = "", layer: str = ""

@@ -42,7 +42,7 @@ from runbook_lib.steps import Step, perform
 
 READS = re.compile(r"^(describe|get|list|batch_get|lookup|head)_")  # operations as `Aws.call` names them
 NUMBER = re.compile(r"^\d+_")
-PREPARING = ("provision-storage-driver", "provision-host-image", "register-image")
+PREPARING = ("provision-storage-driver", "provision-host-image", "provision-instance-type", "register-image")
 INTO_APPLY_S = 4.0  # long enough that Terraform has begun with the first resources
 
 

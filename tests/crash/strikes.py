@@ -18,7 +18,7 @@ PROVISION, SNAPSHOT, REHEARSAL = "10_provision_target", "20_snapshot_volume", "2
 CUTOVER, PERSISTENCE, ADOPTION = "30_cut_over_volume", "40_verify_persistence", "45_adopt_volume"
 RETIREMENT, WAY_BACK = "50_retire_source", "90_roll_back"
 PREPARATION, CHANGE = "65_prepare_storage_driver", "66_change_storage_driver"
-PATCH, DEPLOYMENT = "60_patch_hosts", "61_deploy_image"
+PATCH, DEPLOYMENT, RESIZE = "60_patch_hosts", "61_deploy_image", "62_resize"
 BACKUP = "63_back_up_volume"
 FIRST_IN_OUTAGE = "stop-source-service"
 AFTER_FORCED_DETACH = CHECK_FILESYSTEM.step_id
@@ -73,8 +73,9 @@ IN_A_ROW = cases(PROVISION, ADOPTION)
 CHANGES = cases(PREPARATION, CHANGE)
 """Struck one after the other in a change of the storage driver, there and back; taken back by the reverse run."""
 
-PATCHES, DEPLOYMENTS = cases(PATCH), cases(DEPLOYMENT)
-"""As those of a change of the storage driver: to a newer machine image or container image, and back to the former."""
+PATCHES, DEPLOYMENTS, RESIZES = cases(PATCH), cases(DEPLOYMENT), cases(RESIZE)
+"""As those of a change of the storage driver: to a newer machine image or container image, or to another instance type
+and more IOPS on a larger volume; and back to the former, but for the volume's size."""
 BACKUPS = cases(BACKUP)
 """Struck one after the other in one run that backs the volume up; there is nothing to take back."""
 

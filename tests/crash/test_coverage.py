@@ -19,6 +19,7 @@ from tests.crash.strikes import (
     IN_A_ROW,
     PATCHES,
     PROVISION,
+    RESIZES,
     WAY_BACK,
     WAYS_BACK,
     cases,
@@ -39,7 +40,7 @@ def modules_with_strikes(kind):
 
 def test_every_changing_step_is_struck_and_run_again():
     """A new step, or a new notebook, that no case covers fails here."""
-    covered = [*GOING_ON, *IN_A_ROW, *FORCED, *CHANGES, *PATCHES, *DEPLOYMENTS, *BACKUPS]
+    covered = [*GOING_ON, *IN_A_ROW, *FORCED, *CHANGES, *PATCHES, *DEPLOYMENTS, *RESIZES, *BACKUPS]
     assert sorted(covered) == sorted(cases())
 
 
@@ -51,12 +52,13 @@ def test_every_changing_step_before_the_way_back_is_struck_and_rolled_back():
         *CHANGES,
         *PATCHES,
         *DEPLOYMENTS,
+        *RESIZES,
         *(case for case in IN_A_ROW if case[0] == PROVISION),
     ]
     assert sorted(covered) == sorted(case for case in cases() if case[0] not in {WAY_BACK, BACKUP})
 
 
-@pytest.mark.parametrize("kind", ["struck", "change_struck", "patch_struck", "deployment_struck"])
+@pytest.mark.parametrize("kind", ["struck", "change_struck", "patch_struck", "deployment_struck", "resize_struck"])
 def test_the_modules_divide_the_strikes_among_them(kind):
     """Each strike is in one module, none is forgotten: of the migration, and of every change after it."""
     found = modules_with_strikes(kind)

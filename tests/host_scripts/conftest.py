@@ -24,7 +24,7 @@ LOADER = (
     'sys.exit(n["answer"](main,base64.b64decode(sys.argv[2]).decode()))'
 )
 PROGRAMS = ("docker", "findmnt", "lsblk", "blkid", "mount", "umount", "blockdev", "sync", "cloud-init", "systemctl",
-            "fsfreeze")  # fmt: skip
+            "fsfreeze", "dumpe2fs", "resize2fs", "xfs_info", "xfs_growfs")  # fmt: skip
 
 
 class HostDouble:

@@ -88,6 +88,35 @@ def fsfreeze(state, arguments):
     return 0, ""
 
 
+def dumpe2fs(state, arguments):
+    """Answer dumpe2fs -h DEVICE."""
+    lines = {"Filesystem features": "has_journal", "Block count": state["blocks"], "Block size": 4096}
+    text = "".join(f"{name + ':':<26}{value}\n" for name, value in lines.items())
+    return (0, text) if arguments[0] == "-h" else (UNEXPECTED, "")
+
+
+def xfs_info(state, arguments):
+    """Answer xfs_info PATH."""
+    return 0, (
+        "meta-data=/dev/nvme1n1    isize=512    agcount=4, agsize=131072 blks\n"
+        f"data     =                       bsize=4096   blocks={state['blocks']}, imaxpct=25\n"
+        "log      =internal log           bsize=4096   blocks=16384, version=2\n"
+    )
+
+
+def resize2fs(state, arguments):
+    """Answer resize2fs DEVICE: the filesystem fills the device, or `grow_fails`."""
+    if state.get("grow_fails"):
+        return 1, "No space left on device"
+    state["blocks"] = state["devices"][-1]["size"] // 4096
+    return 0, ""
+
+
+def xfs_growfs(state, arguments):
+    """Answer xfs_growfs -d PATH."""
+    return resize2fs(state, arguments) if arguments[0] == "-d" else (UNEXPECTED, "")
+
+
 def systemctl(state, arguments):
     """Answer systemctl is-active UNIT."""
     return (0, "active\n") if arguments[0] == "is-active" else (UNEXPECTED, "")

@@ -175,34 +175,37 @@ def test_every_need_of_a_change_is_a_step_of_it():
 
 
 class PatchingRun:
-    """A run that patches hosts, as far as it is asked which of them are former and whether the volume has left them."""
+    """A run that patches or resizes hosts, as far as it is asked which are former and whether the volume left them."""
 
-    def __init__(self, monkeypatch, *, hosts, holder, desired=0, tasks=(), copied=False, stopped=True):
+    def __init__(self, monkeypatch, wanted, *, hosts, holder, desired=0, tasks=(), copied=False, stopped=True):
         definition = {"containerDefinitions": [CONTAINER], "volumes": [PLUGIN]}
         service = {"exists": True, "desired_count": desired, "task_definition_arn": "arn:2"}
         instances = [
             {"instance_id": one, "container_instance_arn": f"arn:{one}", "status": status, "agent_connected": True,
              "agent_version": "1", "docker_version": "2",
-             "attributes": {"runbook.storage": "rexray", "ecs.ami-id": image}}
-            for one, (image, status) in hosts.items()
+             "attributes": {"runbook.storage": "rexray", "ecs.ami-id": kind, "ecs.instance-type": kind}}
+            for one, (kind, status) in hosts.items()
         ]  # fmt: skip
         self.ecs = SimpleNamespace(
             describe_service=lambda: service, container_instances=lambda: instances,
             task_definition=lambda _arn: definition, tasks=lambda: [{"task_arn": one} for one in tasks],
         )  # fmt: skip
         self.parameters = SimpleNamespace(storage=SimpleNamespace(driver="rexray"))
-        known = {"evidence", "outage"} if stopped else {"evidence"}
-        self.journal = SimpleNamespace(last=lambda kind, **_match: object() if kind in known else None)
+        known = {"storage-driver", wanted, *(["outage"] if stopped else [])}
+        self.journal = SimpleNamespace(last=lambda kind, name="", **_: object() if (name or kind) in known else None)
         volume = {"volume_id": "vol-1", "holder": holder, "on_source": False, "tags": {}}
         monkeypatch.setattr(storage_drivers, "observe_volume", lambda _run: volume)
         monkeypatch.setattr(storage_drivers, "rollback_points", lambda _run: [{"is_current": True}] if copied else [])
 
     @staticmethod
     def evidence(name):
-        return {"ami_id": "ami-new"} if name == storage_drivers.PATCH else {"task_definition_arn": "arn:2"}
+        return {
+            storage_drivers.PATCH: {"ami_id": "new"},
+            storage_drivers.SIZE: {"instance_types": ["best", "new"]},
+        }.get(name, {"task_definition_arn": "arn:2"})
 
 
-OLD, NEW, DRAINED = ("ami-old", "ACTIVE"), ("ami-new", "ACTIVE"), ("ami-old", "DRAINING")
+OLD, NEW, DRAINED = ("old", "ACTIVE"), ("new", "ACTIVE"), ("old", "DRAINING")
 
 
 @pytest.mark.parametrize(
@@ -224,8 +227,12 @@ OLD, NEW, DRAINED = ("ami-old", "ACTIVE"), ("ami-new", "ACTIVE"), ("ami-old", "D
     ],
     ids=["serves", "stopped", "let go", "copied", "not drained", "not let go", "started", "over", "only prepared"],
 )
-def test_a_patch_has_moved_the_volume_when_no_former_host_may_have_it(monkeypatch, facts, changed, settled):
-    """Drained, let go and copied by this run, or served elsewhere; over with no former host, or one merely beside."""
-    seen = storage_drivers.observe_drivers(PatchingRun(monkeypatch, **facts))
+@pytest.mark.parametrize("wanted", [storage_drivers.PATCH, storage_drivers.SIZE])
+def test_hosts_are_left_when_no_former_one_may_have_the_volume(monkeypatch, facts, changed, settled, wanted):
+    """Drained, let go and copied by this run, or served elsewhere; over with no former host, or one merely beside.
+
+    A host is former by its machine image in a patch, by its instance type in a resize; any type of the list will do.
+    """
+    seen = storage_drivers.observe_drivers(PatchingRun(monkeypatch, wanted, **facts))
     assert seen["former"] == [one for one in facts["hosts"] if one == "i-old"]
     assert (bool(seen["changed"]), is_settled(seen)) == (changed, settled)

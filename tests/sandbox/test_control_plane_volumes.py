@@ -159,20 +159,94 @@ def test_a_stuck_detach_is_a_fault_that_can_be_switched_on(account: Any, hosts: 
     account.wait_for_volume(volume_id, "available")
 
 
-def test_a_modification_takes_its_time_and_never_shrinks(account: Any, error_of: Any) -> None:
-    """ModifyVolume goes through modifying to completed, one at a time, and refuses a smaller size."""
+def _modification(account: Any, volume_id: str) -> dict[str, Any]:
+    (newest,) = account.ec2.describe_volumes_modifications(VolumeIds=[volume_id])["VolumesModifications"]
+    return newest
+
+
+def _ended(account: Any, volume_id: str) -> str:
+    """Wait until a modification has ended; return its state."""
+    ended = {"completed", "failed"}
+    account.wait_until(lambda: _modification(account, volume_id)["ModificationState"] in ended, "it has ended")
+    return _modification(account, volume_id)["ModificationState"]
+
+
+def test_the_new_values_hold_from_optimizing_on(account: Any, error_of: Any) -> None:
+    """While it is modifying the volume has its former size, from optimizing on the new one; no other may follow."""
     volume_id = account.available()
-    modify = account.ec2.modify_volume
-    assert error_of(lambda: modify(VolumeId=volume_id, Size=1)) == "InvalidParameterValue"
-    assert modify(VolumeId=volume_id, Size=4)["VolumeModification"]["ModificationState"] == "modifying"
-    assert error_of(lambda: modify(VolumeId=volume_id, Size=5)) == "IncorrectModificationState"
-
-    def state() -> str:
-        answer = account.ec2.describe_volumes_modifications(VolumeIds=[volume_id])
-        return answer["VolumesModifications"][-1]["ModificationState"]
-
-    account.wait_until(lambda: state() == "completed", "the modification is completed")
+    fault = account.sandbox.control("POST", "/_sandbox/faults", {"name": "long-optimizing", "target": volume_id})
+    begun = account.ec2.modify_volume(VolumeId=volume_id, Size=4)["VolumeModification"]
+    assert (begun["ModificationState"], account.volume(volume_id)["Size"]) == ("modifying", 2)
+    optimizing = lambda: _modification(account, volume_id)["ModificationState"] == "optimizing"  # noqa: E731
+    account.wait_until(optimizing, "it is optimizing")
     assert account.volume(volume_id)["Size"] == 4
+    assert error_of(lambda: account.ec2.modify_volume(VolumeId=volume_id, Size=5)) == "IncorrectModificationState"
+    account.sandbox.control("DELETE", f"/_sandbox/faults/{fault['number']}")
+    assert _ended(account, volume_id) == "completed"
+
+
+def test_a_modification_that_fails_leaves_the_volume(account: Any) -> None:
+    """With the fault on it ends failed, with a message, and the volume has what it had."""
+    volume_id = account.available()
+    fault = {"name": "modification-error", "target": volume_id, "times": 1}
+    account.sandbox.control("POST", "/_sandbox/faults", fault)
+    account.ec2.modify_volume(VolumeId=volume_id, Size=4)
+    assert _ended(account, volume_id) == "failed"
+    assert "keeps its original values" in _modification(account, volume_id)["StatusMessage"]
+    assert account.volume(volume_id)["Size"] == 2
+
+
+def test_a_volume_is_modified_four_times_and_no_fifth(account: Any, error_of: Any) -> None:
+    """Within the window the fifth is refused by the rate, whatever it asks for; the newest alone is told of."""
+    volume_id = account.available()
+    for size in range(3, 7):
+        account.ec2.modify_volume(VolumeId=volume_id, Size=size)
+        assert _ended(account, volume_id) == "completed"
+    assert error_of(lambda: account.ec2.modify_volume(VolumeId=volume_id, Size=7)) == "VolumeModificationRateExceeded"
+    assert (_modification(account, volume_id)["OriginalSize"], account.volume(volume_id)["Size"]) == (5, 6)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code"),
+    [
+        ({"Size": 1}, "InvalidParameterValue"),
+        ({"VolumeType": "st1"}, "InvalidParameterValue"),
+        ({"VolumeType": "gp2", "Iops": 3000}, "InvalidParameterCombination"),
+        ({"VolumeType": "io1", "Throughput": 200, "Size": 100}, "InvalidParameterCombination"),
+        ({"VolumeType": "gp3", "Iops": 3001, "Size": 7}, ""),
+        ({"VolumeType": "gp3", "Iops": 5000}, "InvalidParameterValue"),
+        ({"VolumeType": "gp3", "Throughput": 800}, "InvalidParameterValue"),
+        ({"VolumeType": "banana"}, "UnknownVolumeType"),
+        ({}, "InvalidParameterValue"),
+    ],
+    ids=["smaller", "too small for the type", "iops of gp2", "throughput of io1", "iops that fit", "iops for its size",
+         "throughput for its iops", "no type", "nothing"],
+)  # fmt: skip
+def test_what_the_type_does_not_take_is_refused(account: Any, error_of: Any, wanted: dict, code: str) -> None:
+    """Size, IOPS and throughput have bounds that depend on the type and on one another."""
+    volume_id = account.available()
+    if not code:
+        assert account.ec2.modify_volume(VolumeId=volume_id, **wanted)["VolumeModification"]["TargetIops"] == 3001
+        return
+    assert error_of(lambda: account.ec2.modify_volume(VolumeId=volume_id, **wanted)) == code
+    assert error_of(lambda: _modification(account, volume_id)) == "InvalidVolumeModification.NotFound"
+
+
+def test_a_filesystem_that_does_not_grow_is_a_fault_that_can_be_switched_on(
+    account: Any, hosts: dict[str, str], add_fault: Any
+) -> None:
+    """With the fault on resize2fs ends with an error and changes nothing; off, it grows the filesystem."""
+    instance_id = account.booted(hosts["us-east-1a"])
+    volume_id = account.mounted(instance_id, "/dev/sdo", "/srv/grown")
+    account.ec2.modify_volume(VolumeId=volume_id, Size=4)
+    assert _ended(account, volume_id) == "completed"
+    fault = add_fault("grow-error", target=volume_id)
+    call = {"argv": ["resize2fs", "/dev/sdo"]}
+    failed = account.sandbox.control("POST", f"/_sandbox/hosts/{instance_id}/call", call)
+    assert (failed["exit_code"], "No space left" in failed["stderr"]) == (1, True)
+    assert str(2 << 18) in account.on_host(instance_id, "dumpe2fs", "-h", "/dev/sdo")["stdout"]
+    account.sandbox.control("DELETE", f"/_sandbox/faults/{fault['number']}")
+    assert str(4 << 18) in account.on_host(instance_id, "resize2fs", "/dev/sdo")["stdout"]
 
 
 def test_the_status_of_a_volume_can_be_asked(account: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from runbook_lib.sandbox.commands import attributes, aws, block, checkers, docker, freezing, mounting, system
+from runbook_lib.sandbox.commands import attributes, aws, block, checkers, docker, freezing, growing, mounting, system
 from runbook_lib.sandbox.commands.call import Call, Command, failed, printed
 from runbook_lib.sandbox.commands.options import UsageError
 from runbook_lib.sandbox.processes import CommandResult
@@ -43,6 +43,10 @@ def _commands() -> Mapping[str, Command]:
         "blockdev": block.blockdev,
         "e2fsck": checkers.e2fsck,
         "xfs_repair": checkers.xfs_repair,
+        "resize2fs": growing.resize2fs,
+        "xfs_growfs": growing.xfs_growfs,
+        "dumpe2fs": growing.dumpe2fs,
+        "xfs_info": growing.xfs_info,
         "sync": block.sync,
         "fsfreeze": freezing.fsfreeze,
         "systemctl": system.systemctl,

@@ -90,7 +90,7 @@ def mount_device(host: Host, source: str, target: str, options: str = "", fstype
         if twin is not None:  # Source: XFS refuses a second filesystem with the UUID of a mounted one
             raise MountError(f"mount: {target}:{_bad_superblock(path)}")
     stored = disk.stored
-    entry = Mount(path, place, stored.files, identity.fstype, _shown(options), disk.volume_id, stored.size_gib * GIB)
+    entry = Mount(path, place, stored.files, identity.fstype, _shown(options), disk.volume_id, stored.fs_gib * GIB)
     host.mounts.add(entry)
     return entry
 

@@ -19,6 +19,7 @@ from runbook_lib.sandbox.patches import (
     cloudtrail,
     ec2_instances,
     ec2_launch_templates,
+    ec2_modifications,
     ec2_refusals,
     ec2_snapshots,
     ec2_volume_calls,
@@ -32,6 +33,7 @@ from runbook_lib.sandbox.patches import (
 )
 from runbook_lib.sandbox.patches.autoscaling import GroupRules
 from runbook_lib.sandbox.patches.ec2_instances import Instances
+from runbook_lib.sandbox.patches.ec2_modifications import Modifications
 from runbook_lib.sandbox.patches.ec2_snapshots import Snapshots
 from runbook_lib.sandbox.patches.ec2_volumes import Volumes
 from runbook_lib.sandbox.patches.ssm import Commands
@@ -48,6 +50,7 @@ class Patched:
     Args:
         volumes: Of EBS volumes.
         snapshots: Of EBS snapshots.
+        modifications: Of ModifyVolume.
         instances: Of EC2 instances.
         groups: Of Auto Scaling groups.
         commands: Of SSM Run Command.
@@ -55,6 +58,7 @@ class Patched:
 
     volumes: Volumes
     snapshots: Snapshots
+    modifications: Modifications
     instances: Instances
     groups: GroupRules
     commands: Commands
@@ -83,7 +87,8 @@ def apply(world: World, transitions: Transitions, calls: CallLog) -> Patched:
     machine_images.register()
     volumes = ec2_volumes.apply(world, transitions)
     snapshots = ec2_snapshots.apply(world, transitions)
-    ec2_volume_calls.apply(world)
+    ec2_volume_calls.apply()
+    modifications = ec2_modifications.apply(world, transitions)
     ec2_launch_templates.apply()
     ec2_refusals.apply()
     instances = ec2_instances.apply(world, volumes, transitions)
@@ -96,4 +101,4 @@ def apply(world: World, transitions: Transitions, calls: CallLog) -> Patched:
     ecs.apply(world)
     cloudtrail.apply(calls, world.latency.trail_s)
     once.apply()
-    return Patched(volumes, snapshots, instances, groups, commands)
+    return Patched(volumes, snapshots, modifications, instances, groups, commands)

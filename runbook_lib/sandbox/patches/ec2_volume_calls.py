@@ -1,6 +1,6 @@
-"""Volume calls that moto lacks or answers wrongly: Force of DetachVolume, DescribeVolumeStatus, ModifyVolume.
+"""Volume calls that moto lacks or answers wrongly: Force of DetachVolume, DescribeVolumeStatus, unknown filters.
 
-Source: EC2 API reference, the pages of these calls; "Request modifications to your EBS volumes".
+Source: EC2 API reference, the pages of these calls.
 """
 
 from __future__ import annotations
@@ -8,57 +8,22 @@ from __future__ import annotations
 from typing import Any
 
 from moto.core.responses import ActionResult
-from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import core
-from moto.ec2.models.elastic_block_store import EBSBackend, VolumeModification
 from moto.ec2.responses import EC2Response
 
 from runbook_lib.sandbox.backends import operations
-from runbook_lib.sandbox.world import World
-
-_PERCENT = 100
 
 
-def apply(world: World) -> None:
+def apply() -> None:
     """Put the calls into moto.
 
     Changes:
-        Methods of moto's EC2 response class and of its volume modifications.
+        Methods of moto's EC2 response class.
     """
-
-    def elapsed(modification: Any) -> float:
-        """Return how much of a modification is done, between 0 and 1."""
-        duration_s = world.latency.modify_s
-        passed_s = (utcnow() - modification.start_time).total_seconds()
-        return 1.0 if duration_s <= 0 else min(1.0, passed_s / duration_s)
-
-    # Source: a modification goes through modifying, optimizing, completed; the new size works from optimizing on.
-    VolumeModification.modification_state = property(lambda one: _modification_state(elapsed(one)))
-    VolumeModification.progress = property(lambda one: int(elapsed(one) * _PERCENT))
     # Source: AWS refuses a filter it does not know; moto breaks on it.
     core.FilterNotImplementedError = _unknown_filter
-    original = EBSBackend.modify_volume
-
-    def modify_volume(response: Any) -> Any:
-        volume = response.ec2_backend.get_volume(response._get_param("VolumeId"))
-        _refuse_modification(volume, response._get_param("Size"))
-        wanted = [
-            response._get_param(name) for name in ("Size", "VolumeType", "Iops", "Throughput", "MultiAttachEnabled")
-        ]
-        response.error_on_dryrun()
-        original(response.ec2_backend, volume.id, *wanted)
-        world.volumes.resize(volume.id, int(volume.size))
-        if volume.attachment:
-            volume.attachment.instance.block_device_mapping[volume.attachment.device].size = volume.size
-        return ActionResult({"VolumeModification": volume.modifications[-1]})
-
-    operations(
-        EC2Response,
-        modify_volume=modify_volume,
-        detach_volume=_detach_volume,
-        describe_volume_status=_describe_volume_status,
-    )
+    operations(EC2Response, detach_volume=_detach_volume, describe_volume_status=_describe_volume_status)
 
 
 def _unknown_filter(name: str, _method: str | None) -> EC2ClientError:
@@ -110,20 +75,3 @@ def _describe_volume_status(response: Any) -> Any:
 def _status_details(status: str) -> list[tuple[str, str]]:
     enabled = "passed" if status == "ok" else "insufficient-data"
     return [("io-enabled", enabled), ("io-performance", "not-applicable")]
-
-
-def _modification_state(done: float) -> str:
-    if done >= 1:
-        return "completed"
-    return "optimizing" if done >= 1 / 2 else "modifying"
-
-
-def _refuse_modification(volume: Any, size: Any) -> None:
-    if volume.modifications and volume.modifications[-1].modification_state != "completed":
-        message = f"Volume {volume.id} is already being modified"
-        raise EC2ClientError("IncorrectModificationState", message)
-    if size and int(size) < volume.size:
-        message = f"New size cannot be smaller than existing size ({volume.size} GiB)"
-        raise EC2ClientError("InvalidParameterValue", message)
-    if volume.status not in {"available", "in-use"}:
-        raise EC2ClientError("IncorrectState", f"Volume '{volume.id}' is in the '{volume.status}' state.")

@@ -21,7 +21,7 @@ from runbook_lib.sandbox.transitions import Transitions
 from runbook_lib.sandbox.world import World
 
 _DEVICE_NAME = re.compile(r"(/dev/)?(sd[a-z][0-9]*|xvd[a-z][a-z]?)")
-_GP3_THROUGHPUT = 125
+_GP3_THROUGHPUT, _GP3_IOPS = 125, 3000
 _ATTACHMENTS = 27
 """Source: "Amazon EBS volume limits": a small Nitro instance has 28 attachments, one of them its network interface."""
 _PAUSE_S = 0.05
@@ -61,8 +61,8 @@ class Volumes:
     def begin(self, volume: Any, snapshot_id: str | None) -> None:
         """Let a new volume be ``creating``, then ``available``, with the files of a snapshot or blank."""
         volume.sandbox_state = "creating"
-        if volume.volume_type == "gp3" and not volume.throughput:
-            volume.throughput = _GP3_THROUGHPUT
+        if volume.volume_type == "gp3":  # every gp3 volume has both; moto keeps only what was given
+            volume.throughput, volume.iops = volume.throughput or _GP3_THROUGHPUT, volume.iops or _GP3_IOPS
 
         def finish() -> None:
             self._world.volumes.create(volume.id, int(volume.size), snapshot_id)

@@ -1,0 +1,214 @@
+"""Which instance types a task fits on; what a modification and a growth that fail leave, and what they say."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from runbook_lib.errors import AwsError, HostCommandError, TakenBackError
+from runbook_lib.parameters_model import Autoscaling
+from runbook_lib.parameters_volume import Volume
+from runbook_lib.procedures import grow_volume, resize, volume_size
+from runbook_lib.procedures.grow_volume import GROW_FILESYSTEM, MODIFY_VOLUME, VERIFY_GROWTH
+from runbook_lib.procedures.host_size import check_types, say_move
+from runbook_lib.procedures.task_count import check_scaling, observe_scaling
+
+GIB = 1 << 30
+MEDIUM = {"instance_type": "t3.medium", "architectures": ["x86_64"], "hypervisor": "nitro", "nvme": "required",
+          "vcpus": 2, "memory_mib": 4096, "max_volumes": 27}  # fmt: skip
+SIZES = {"wanted": [MEDIUM], "unknown": [], "not_offered": [], "zone": "us-east-1a", "architecture": "x86_64",
+         "cpu_units": 256, "memory_mib": 512}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("one", "sizes", "check_id"),
+    [
+        ({}, {}, ""),
+        ({"hypervisor": "", "nvme": "supported"}, {}, ""),
+        ({"max_volumes": None}, {}, ""),
+        ({}, {"unknown": ["zz.large"], "not_offered": ["zz.large"]}, "instance-type-offered"),
+        ({}, {"not_offered": ["t3.medium"]}, "instance-type-offered"),
+        ({"architectures": ["arm64"]}, {}, "instance-type-architecture"),
+        ({"hypervisor": "xen"}, {}, "instance-type-nvme"),
+        ({"nvme": "unsupported"}, {}, "instance-type-nvme"),
+        ({"max_volumes": 2}, {}, "instance-type-takes-volumes"),
+        ({}, {"memory_mib": 3700}, "instance-type-memory-fits"),
+        ({}, {"cpu_units": 2049}, "instance-type-cpu-fits"),
+    ],
+)
+def test_every_wanted_type_must_take_the_task(one, sizes, check_id):
+    """Offered, of the architecture, with NVMe, with attachments, memory and CPU; bare metal has no hypervisor."""
+    checks = check_types({"sizes": SIZES | {"wanted": [MEDIUM, MEDIUM | one]} | sizes})
+    assert [check.check_id for check in checks if not check.passed] == ([check_id] if check_id else [])
+
+
+def test_the_plan_names_both_types():
+    """Who approves reads what is there, what comes, and that it costs an outage."""
+    host = {"former_instance_type": "t3.small", "instance_types": ["t3.medium", "t3.large"]}
+    text = say_move({"host": host, "sizes": SIZES, "former": ["i-1"]})
+    assert "The host is a t3.small and shall be a t3.medium or t3.large" in text
+    assert "one short outage" in text
+    assert "as it shall be" in say_move({"host": host, "sizes": SIZES, "former": []})
+
+
+def modification(state, started="now", **target):
+    """Return facts of a modification."""
+    return {"state": state, "progress": 0, "message": "", "started_utc": started, "target": target}
+
+
+class Modifying:
+    """A run that modifies a volume: what EBS answers, and what was asked of it."""
+
+    def __init__(self, *states, error=None):
+        self.states, self.error, self.asked = list(states), error, []
+        self.modifications = SimpleNamespace(modify=self._modify, newest=self._newest)
+        self.clock = SimpleNamespace(monotonic=lambda: 0.0, sleep=lambda _seconds: None)
+
+    def _modify(self, volume_id, changes):
+        self.asked.append((volume_id, dict(changes)))
+        if self.error:
+            raise self.error
+
+    def _newest(self, _volume_id):
+        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
+
+    def act(self, newest):
+        """Modify the size to 9 GiB, the newest modification being this one at first."""
+        before = {"volume": {"volume_id": "vol-1"}, "changes": {"size_gib": 9}, "modification": newest}
+        MODIFY_VOLUME.act(self, before)
+
+
+def test_a_modification_is_waited_for():
+    """Asked for once; done when it is optimizing."""
+    run = Modifying(modification("modifying", size_gib=9), modification("optimizing", size_gib=9))
+    run.act(modification(""))
+    assert run.asked == [("vol-1", {"size_gib": 9})]
+
+
+def test_an_interrupted_attempts_modification_is_only_waited_for():
+    """A second call would be refused: the first is under way."""
+    run = Modifying(modification("optimizing", size_gib=9))
+    run.act(modification("modifying", size_gib=9))
+    assert run.asked == []
+
+
+def test_a_lost_answer_is_no_failure():
+    """The call was carried out, its repetition is refused: what is under way, or over, is what was asked for."""
+    refused = AwsError("ModifyVolume", "IncorrectModificationState", "MODIFYING")
+    for state in ("optimizing", "completed"):
+        Modifying(modification(state, size_gib=9), error=refused).act(modification("", started=""))
+
+
+@pytest.mark.parametrize(
+    ("states", "error", "word"),
+    [
+        ([modification("completed", size_gib=8)], "VolumeModificationRateExceeded", "four in 24 hours"),
+        ([modification("completed", "before", size_gib=9)], "VolumeModificationRateExceeded", "no modification"),
+        ([modification("optimizing", size_gib=8)], "IncorrectModificationState", "optimizing"),
+        ([modification("modifying", size_gib=9), modification("failed", size_gib=9)], "", "the modification failed"),
+    ],
+    ids=["too often", "an earlier one of the same", "too soon", "failed"],
+)
+def test_a_volume_that_was_not_modified_is_as_it_was(states, error, word):
+    """Refused or failed: nothing has changed, and the message says when it can be tried again."""
+    run = Modifying(*states, error=AwsError("ModifyVolume", error, "no") if error else None)
+    with pytest.raises(TakenBackError, match=word) as raised:
+        run.act(modification("completed", "before"))
+    assert raised.value.changed == "no"
+
+
+def test_a_filesystem_that_did_not_grow_is_told_with_its_size(monkeypatch):
+    """The volume keeps its size, which is said, and that there is no way back from it."""
+    seen = {"filesystem_uuid": "u", "device_bytes": 9 * GIB, "filesystem_bytes": 8 * GIB}
+    monkeypatch.setattr(grow_volume, "measure", lambda _run, _volume: seen)
+
+    def fail(script, **_arguments):
+        raise HostCommandError(script, "i-1", "resize2fs ended with 1: No space left on device", {"exit_code": 1})
+
+    run = SimpleNamespace(
+        keep_evidence=lambda *_evidence: None,
+        host=lambda _instance_id: SimpleNamespace(run=fail),
+        clock=SimpleNamespace(monotonic=lambda: 0.0),
+    )
+    before = {
+        "volume": {"volume_id": "vol-1", "holder": "i-1"},
+        "wanted": {"size_gib": 9},
+        "filesystem": seen,
+    }
+    with pytest.raises(TakenBackError, match=f"{8 * GIB} bytes of {9 * GIB}.*EBS never makes") as raised:
+        GROW_FILESYSTEM.act(run, before)
+    assert (raised.value.changed, "No space left" in str(raised.value)) == ("yes", True)
+
+
+def test_a_volume_that_nobody_holds_is_not_measured_and_not_held_against_the_move(monkeypatch):
+    """Resumed between two hosts: the growth is over, nobody could measure it, and the check lets the move go on."""
+    known = {"volume_id": "vol-1", "holder": "", "size_gib": 9, "volume_type": "gp3", "iops": 3000,
+             "throughput_mibps": 125}  # fmt: skip
+    monkeypatch.setattr(volume_size, "observe_volume", lambda _run: known)
+    run = SimpleNamespace(
+        parameters=SimpleNamespace(volume=Volume(volume_id="vol-0123456789abcdef0", mount_path="/srv", size_gib=9)),
+        journal=SimpleNamespace(last=lambda *_kind, **_match: object()),
+        modifications=SimpleNamespace(newest=lambda _volume_id: modification("optimizing", size_gib=9)),
+    )
+    facts = volume_size.observe_size(run)
+    assert (facts["grows"], facts["larger"], volume_size.has_wanted_size(facts)) == (True, False, True)
+    assert [check.check_id for check in volume_size.check_size(facts) if not check.passed] == []
+
+
+@pytest.mark.parametrize(
+    ("comparison", "sentinel", "failed"),
+    [
+        ({"identical": True}, "s" * 64, []),
+        ({"identical": False, "changed": [["a", ["sha256"]]]}, "s" * 64, ["manifest-identical"]),
+        ({"identical": True}, "t" * 64, ["sentinel-present"]),
+        (None, "", ["sentinel-present", "manifest-identical"]),
+    ],
+    ids=["as before", "a byte differs", "another sentinel", "not compared"],
+)
+def test_the_files_are_as_before_the_growth_or_the_run_ends(comparison, sentinel, failed):
+    """What differs is no success, and once it was compared nobody waits for it to become better."""
+    known = {"missing": [], "added": [], "changed": [], "removed_since_start_count": 0, "removed_since_start": [],
+             "may_remove": 10}  # fmt: skip
+    seen = None if comparison is None else known | comparison
+    facts = {"due": True, "comparison": seen, "sentinel_sha256": sentinel, "expected_sentinel_sha256": "s" * 64}
+    assert [check.check_id for check in VERIFY_GROWTH.verify(facts, facts) if not check.passed] == failed
+    assert bool(VERIFY_GROWTH.hopeless(facts)) is (comparison is not None)
+
+
+def test_every_need_is_a_step_of_the_notebook():
+    """A check that waits for a step waits for one of this notebook, so that a plan is not refused by it."""
+    ids = {step.step_id for step in resize.STEPS}
+    assert set(resize.MOVE.ids.values()) <= ids
+    assert set(resize.MOVE.needs.values()) <= ids
+
+
+def definition(name, *, read_only):
+    """Return a container that mounts the volume."""
+    return {"name": name, "mountPoints": [{"sourceVolume": "data", "containerPath": "/data", "readOnly": read_only}]}
+
+
+@pytest.mark.parametrize(
+    ("containers", "wanted", "why"),
+    [
+        ([definition("app", read_only=False), definition("backup", read_only=True)], 3, "app writes to the volume"),
+        (
+            [definition("app", read_only=True), {"name": "sidecar"}],
+            3,
+            "only read the volume, but it is attached to one",
+        ),
+        ([definition("app", read_only=False)], None, ""),
+    ],
+    ids=["a writer", "readers only", "not asked for"],
+)
+def test_more_tasks_are_refused_with_the_reason(containers, wanted, why):
+    """The one that writes is named; who only reads cannot be elsewhere either; without the wish nothing is refused."""
+    scaling = Autoscaling(max_tasks=wanted) if wanted else None
+    run = SimpleNamespace(
+        parameters=SimpleNamespace(target=SimpleNamespace(autoscaling=scaling)),
+        evidence=lambda _name: {"container_definitions": containers},
+    )
+    check = check_scaling(observe_scaling(run, {"current": {"driver": "rexray"}, "volume_name": "data"}))
+    assert check.passed is (wanted is None)
+    assert why in check.why
+    assert ("1 to 3 tasks" in check.observed) is (wanted is not None)
