@@ -11,6 +11,7 @@ from typing import Any
 
 from runbook_lib import parameters_model as model
 from runbook_lib.parameters_notifications import broken_hooks
+from runbook_lib.parameters_storage import HostMount, Rexray
 from runbook_lib.parameters_volume import volume_problems
 
 SECRET_NAME = re.compile(
@@ -180,7 +181,7 @@ def _storage(sections: Sections) -> Iterator[str]:
         yield from _host_mount(storage.host_mount)
 
 
-def _host_mount(host_mount: model.HostMount) -> Iterator[str]:
+def _host_mount(host_mount: HostMount) -> Iterator[str]:
     if not re.fullmatch(r"/(mnt|srv|opt)/[A-Za-z0-9._-]+/[A-Za-z0-9._-]+", host_mount.mount_path):
         yield (
             f"migration.storage.host_mount.mount_path is {host_mount.mount_path}; rule: two folders below /mnt, /srv "
@@ -188,7 +189,7 @@ def _host_mount(host_mount: model.HostMount) -> Iterator[str]:
         )
 
 
-def _rexray(rexray: model.Rexray) -> Iterator[str]:
+def _rexray(rexray: Rexray) -> Iterator[str]:
     if not rexray.allow_unpinned_plugin and not re.search(r"@sha256:[0-9a-f]{64}$", rexray.plugin_reference):
         yield (
             f"migration.storage.rexray.plugin_reference is {rexray.plugin_reference}; rule: pinned by digest, "
