@@ -11,7 +11,7 @@ from typing import Any
 
 from runbook_lib import parameters_model as model
 from runbook_lib.parameters_notifications import broken_hooks
-from runbook_lib.parameters_storage import HostMount, Rexray
+from runbook_lib.parameters_storage import HostMount, Rexray, Storage
 from runbook_lib.parameters_volume import volume_problems
 
 SECRET_NAME = re.compile(
@@ -165,7 +165,7 @@ def _container_variables(where: str, container: model.Target | model.OtherContai
 
 
 def _storage(sections: Sections) -> Iterator[str]:
-    storage: model.Storage = sections["storage"]
+    storage: Storage = sections["storage"]
     needed = {"rexray": "plugin_reference and volume_name", "host_mount": "volume_name and filesystem_uuid"}
     for driver, keys in needed.items():
         given = getattr(storage, driver) is not None
