@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runbook_lib.model import Check, Facts
-from runbook_lib.parameters_model import HostMount as Options
+from runbook_lib.parameters_storage import HostMount as Options
 
 HANDED_OVER_TAG = "runbook:cut-over-utc"
 """Tag by which the cutover hands the volume to the target; without it, and the Name, no unit takes the volume."""

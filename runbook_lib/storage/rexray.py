@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runbook_lib.model import Check, Facts
-from runbook_lib.parameters_model import Rexray
+from runbook_lib.parameters_storage import Rexray
 
 RECOGNISED_FILESYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs"})
 """What REX-Ray's probe knows; it runs mkfs on anything else (probeFsType, libstorage/drivers/os/linux)."""
