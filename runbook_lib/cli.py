@@ -11,7 +11,16 @@ from typing import Any
 
 import click
 
-from runbook_lib import cli_approvals, cli_archive, cli_history, cli_lint, cli_reconcile, cli_recovery, cli_runs
+from runbook_lib import (
+    cli_approvals,
+    cli_archive,
+    cli_history,
+    cli_lint,
+    cli_reconcile,
+    cli_recovery,
+    cli_restore,
+    cli_runs,
+)
 from runbook_lib import cli_output as output
 from runbook_lib.cli_sandbox import sandbox
 from runbook_lib.errors import ParameterError, RunbookError
@@ -41,7 +50,7 @@ def main() -> None:
 
 
 main.add_command(sandbox)
-_ROOMS = (cli_approvals, cli_recovery, cli_history, cli_lint, cli_archive, cli_reconcile)
+_ROOMS = (cli_approvals, cli_recovery, cli_restore, cli_history, cli_lint, cli_archive, cli_reconcile)
 for command in (command for room in _ROOMS for command in room.COMMANDS):
     main.add_command(command)
 
@@ -83,10 +92,11 @@ def run(  # noqa: PLR0917 - one per option
         if not run_id:
             raise ParameterError(["-f/--parameters: expected a parameters file, because no --run-id was given"])
         parameters_file = cli_runs.folder_of(run_id, directory) / "parameters.yaml"
-    hold = {"phase": "requested", "how": "--hold-before-cutover", "reason": reason} if hold_before_cutover else None
+    hold = {"phase": "requested", "how": "--hold-before-cutover", "reason": reason}
+    wish = ("hold", hold) if hold_before_cutover else None
     ctx.exit(
         cli_runs.run_notebooks(
-            notebooks, parameters_file, execute=execute, reason=reason, run_id=run_id, hold=hold, **terms
+            notebooks, parameters_file, execute=execute, reason=reason, run_id=run_id, wish=wish, **terms
         )
     )
 

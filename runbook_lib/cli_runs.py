@@ -120,7 +120,7 @@ def run_notebooks(
     accept_changes: str = "",
     take_over: str = "",
     break_glass: bool = False,
-    hold: Mapping[str, Any] | None = None,
+    wish: tuple[str, Mapping[str, Any]] | None = None,
 ) -> int:
     """Run notebooks in a run, write its report, show both.
 
@@ -133,7 +133,7 @@ def run_notebooks(
         accept_changes: Why the run goes on with other code or parameters; "" refuses that.
         take_over: Why a dead holder of the volume is declared gone; "" does not.
         break_glass: Whether approvals are passed over that the policy wants and that are missing; needs a reason.
-        hold: Fields of a `hold` event to note first; none notes nothing.
+        wish: Kind and fields of an event to note first, with who wishes it: a `hold` or a `restore`; None is none.
 
     Returns:
         The exit code.
@@ -152,7 +152,7 @@ def run_notebooks(
     protect(parameters := parameter_file.load(file), way_back=terms.way_back)
     journal = create_run(parameters, reason=reason, execute=execute, run_id=run_id, terms=terms, notebooks=paths)
     _take_over(parameters, journal, take_over)
-    _note_wishes(journal, reason, hold, break_glass=break_glass)
+    _note_wishes(journal, reason, wish, break_glass=break_glass)
     click.echo(f"run {journal.run_id} {'executes' if execute else 'plans only; nothing will change'}")
     _show_changes(journal)
     note_runner(journal)
@@ -185,8 +185,10 @@ def _refuse_silent_break_glass(reason: str, *, asked: bool) -> None:
         raise ParameterError(["--break-glass: expected --reason with why it cannot wait, got nothing"])
 
 
-def _note_wishes(journal: Journal, reason: str, hold: Mapping[str, Any] | None, *, break_glass: bool) -> None:
-    """Note how this command is to go on: that it holds, and, loudly, that it acts without approvals where it must.
+def _note_wishes(
+    journal: Journal, reason: str, wish: tuple[str, Mapping[str, Any]] | None, *, break_glass: bool
+) -> None:
+    """Note how this command is to go on: that it holds, or what it restores; loudly, that it acts without approvals.
 
     A broken glass covers this process and no other.
     """
@@ -195,8 +197,9 @@ def _note_wishes(journal: Journal, reason: str, hold: Mapping[str, Any] | None, 
     from runbook_lib.run_attempt import runner_fields
     from runbook_lib.run_folder import operator
 
-    if hold:
-        journal.append("hold", operator=operator(), **hold)
+    if wish:
+        kind, fields = wish
+        journal.append(kind, operator=operator(), **fields)
     if not break_glass:
         return
     journal.append("break-glass", phase="requested", operator=operator(), reason=reason, **runner_fields(os.getpid()))

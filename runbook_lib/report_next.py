@@ -15,6 +15,7 @@ from runbook_lib.report_status import (
     LOOK,
     PATCH,
     PREPARE,
+    RESTORE,
     RETIRE,
     ROLL_BACK,
     VERIFY,
@@ -32,6 +33,10 @@ _FORMER_AGAIN = {
     DEPLOY: "Or go back to the former image: the same notebook, with its digest in target.image.",
 }
 _MEND = "Mend what each finding says; then look again."
+_EXCHANGED = (
+    "Or bring the volume back that served before; what was written since the restore is then lost to the service."
+)
+_NEXT = "From now on use the parameters file that this run wrote: it names the volume that serves."
 _FORMER = "Or go back to the former driver: the same notebooks, with the parameters that name it."
 
 
@@ -61,6 +66,12 @@ def _by_status(report: Report) -> list[tuple[str, str]]:
             way_back = [(text, f"runbook run {notebook} -f FORMER.yaml --execute")]
     if {PREPARE, CHANGE} & acted:
         way_back = [(_FORMER, f"runbook run {PREPARE} {CHANGE} -f FORMER.yaml --execute")]
+    if RESTORE in acted:
+        volume_id, file = (
+            (report.get("volume") or {}).get("volume_id", "VOLUME_ID"),
+            f"runs/{run_id}/next-parameters.yaml",
+        )
+        way_back = [(_EXCHANGED, f"runbook restore {volume_id} -f {file}")]
     if status is RunStatus.PLANNED:
         return [("Read the plan of each step; then carry it out.", f"runbook resume {run_id} --execute")]
     if status is RunStatus.ROLLED_BACK:
@@ -72,7 +83,8 @@ def _by_status(report: Report) -> list[tuple[str, str]]:
     if status is RunStatus.WAITING:
         return [*_approval(report), ("Then go on.", f"runbook resume {run_id}"), *way_back]
     if status is RunStatus.SUCCEEDED:
-        return _after_success(run_id, in_run, acted, way_back)
+        look = (_NEXT, f"runbook run {LOOK} -f runs/{run_id}/next-parameters.yaml --execute")
+        return [look, *way_back] if RESTORE in acted else _after_success(run_id, in_run, acted, way_back)
     text = "Mend what the message names; then go on. Steps that are done are skipped."
     return [(text, f"runbook resume {run_id}"), *way_back]
 

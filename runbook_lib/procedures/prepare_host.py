@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from runbook_lib.run import Run
 
 LAUNCH_ID = "launch-container-instance"
-LAUNCH_IDS = (LAUNCH_ID, "launch-patched-instance")
-"""This step, by its name in 65 and in 60."""
+LAUNCH_IDS = (LAUNCH_ID, "launch-patched-instance", "launch-host-for-restore")
+"""This step, by its name in 65, in 60 and in 70."""
 _IN_SERVICE = ("Pending", "InService")
 _LAUNCH_S, _POLL_S = 300.0, 0.5
 

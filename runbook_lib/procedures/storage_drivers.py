@@ -1,7 +1,8 @@
 """Which storage driver and which hosts the service runs on now, read from its task definition and hosts. Reads only.
 
 The parameters say which driver it shall be; what it is they never say. Shared by 65 and 66, which leave the hosts of
-another driver, and by 60, which leaves those of another machine image: they are the former hosts.
+another driver, by 60, which leaves those of another machine image, and by 70, which leaves those that were set up for
+another volume: they are the former hosts.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ PATCH = "host-image"
 """Evidence of a run that patches hosts: the machine image that they shall have, and the one that they had."""
 
 _STORAGE = "runbook.storage"  # set by modules/ecs_cluster when a host joins
+_VOLUME = "runbook.volume"  # likewise: the volume that the host was set up for
 _AMI = "ecs.ami-id"  # set by the ECS agent
 _GATE_IMAGE = "amazon/amazon-ecs-pause:0.1.0"
 
@@ -95,19 +97,20 @@ def observe_hosts(run: Run) -> list[dict[str, Any]]:
         run: The open run.
 
     Returns:
-        Keys `instance_id, container_instance_arn, status, agent_connected, storage, ami_id, agent_version,
+        Keys `instance_id, container_instance_arn, status, agent_connected, storage, volume, ami_id, agent_version,
         docker_version`.
     """
     keys = ("instance_id", "container_instance_arn", "status", "agent_connected", "agent_version", "docker_version")
     return [
         {key: one[key] for key in keys}
         | {"storage": one["attributes"].get(_STORAGE) or "", "ami_id": one["attributes"].get(_AMI) or ""}
+        | {"volume": one["attributes"].get(_VOLUME) or ""}
         for one in run.ecs.container_instances()
     ]
 
 
 def former_hosts(run: Run, hosts: list[dict[str, Any]], image: str) -> list[str]:
-    """Return the container instances that the service shall leave: another driver, or another machine image.
+    """Return the container instances that the service shall leave: another driver, machine image, or volume.
 
     Args:
         run: The open run.
@@ -117,8 +120,12 @@ def former_hosts(run: Run, hosts: list[dict[str, Any]], image: str) -> list[str]
     Returns:
         Their instance ids.
     """
-    wanted = run.parameters.storage.driver
-    return [h["instance_id"] for h in hosts if h["storage"] != wanted or (image and h["ami_id"] != image)]
+    wanted, volume_id = run.parameters.storage.driver, run.parameters.volume.volume_id
+    return [
+        h["instance_id"]
+        for h in hosts
+        if h["storage"] != wanted or (image and h["ami_id"] != image) or h["volume"] not in {"", volume_id}
+    ]
 
 
 def observe_drivers(run: Run) -> dict[str, Any]:
