@@ -23,7 +23,7 @@ from runbook_lib.procedures.observations import observe_task
 from runbook_lib.procedures.persistence import build_manifest, take_manifest
 from runbook_lib.procedures.rehearsal_data import compare_clone
 from runbook_lib.procedures.restore_check import other_record
-from runbook_lib.procedures.restore_facts import CREATE, NOTEBOOK, PROVE, note, noted, observe_exchange
+from runbook_lib.procedures.restore_facts import CREATE, NOTEBOOK, PROVE, lineage, note, noted, observe_exchange
 from runbook_lib.procedures.storage_drivers import observe_hosts
 from runbook_lib.steps import Step
 from runbook_lib.storage import SENTINEL_PATH
@@ -59,7 +59,18 @@ def _is_in_service(run: Run, exchange: Facts, hosts: Sequence[Facts]) -> bool:
 
 def _is_proved(facts: Facts) -> bool:
     free = facts["restored"] is not None and not facts["restored"]["holder"]
-    return facts["in_service"] or (bool(facts["proved"]) and free and not _problems(facts))
+    return facts["in_service"] or (free and _has_sentinel(facts) and not _problems(facts))
+
+
+def _has_sentinel(facts: Facts) -> bool:
+    """Return whether the sentinel that was found there names a volume of this service."""
+    return facts["proved"].get("sentinel_named", "") in _own(facts)
+
+
+def _own(facts: Facts) -> list[str]:
+    """Return the volumes that a sentinel of this service may name."""
+    own = {*lineage(facts["present"]), facts["restored_id"], facts["source"]["of_volume"]}
+    return sorted(own - {""})
 
 
 def _plan(facts: Facts) -> str:
@@ -111,24 +122,25 @@ def _prove(run: Run, before: Facts) -> None:
     )
     take_manifest(run, host, RESTORED, "restored", root=mounted["path"])
     _compare(run, before)
-    names = _write_sentinel(run, host, mounted, volume_id)
+    named = sentinel_volume(mounted)
+    if named in _own(before):  # on another service's volume nothing is written
+        _write_sentinel(run, host, mounted, volume_id)
     build_manifest(run, host, BEFORE, "before", root=mounted["path"], seed=run.run_id, previous=RESTORED)
     run.keep_evidence(BEFORE, host.run("read_manifest", run_id=run.run_id, name=BEFORE))
     host.run("mount_copy", timeout_s=400, volume_id=volume_id, release=True)
     run.ebs.detach_volume(volume_id, instance_id)
     wait(run, volume_id, lambda volume: volume["state"] == "available" and not volume["attachments"])
-    note(run, "proved", volume_id=volume_id, instance_id=instance_id, **names)
+    note(run, "proved", volume_id=volume_id, instance_id=instance_id, sentinel_named=named)
 
 
-def _write_sentinel(run: Run, host: Host, mounted: Facts, volume_id: str) -> dict[str, str]:
-    """Write the sentinel that names the restored volume; return which volume the former one named."""
+def _write_sentinel(run: Run, host: Host, mounted: Facts, volume_id: str) -> None:
+    """Write the sentinel that names the restored volume, unless it is there."""
     named, known = sentinel_volume(mounted), run.journal.last("volume")
     uuid = known.fields["filesystem_uuid"] if known else ""
     own = {"run_id": run.run_id, "volume_id": volume_id, "filesystem_uuid": uuid}
     content = mounted["sentinel"]["content"] if named == volume_id else json.dumps(own, sort_keys=True) + "\n"
     written = host.run("write_sentinel", mount_path=mounted["path"], run_id=run.run_id, content=content)
     run.journal.append("sentinel", path=written["path"], sha256=written["sha256"])
-    return {"sentinel_named": named}
 
 
 def _compare(run: Run, before: Facts) -> None:
@@ -182,15 +194,14 @@ def _problems(facts: Facts) -> list[str]:
 
 def _verify(_before: Facts, after: Facts) -> Sequence[Check]:
     restored, proved, compared = after["restored"], after["proved"], after["compared"]
-    named, known = proved.get("sentinel_named", ""), {after["present"]["volume_id"], after["restored_id"]}
-    known |= {after["source"]["of_volume"], after["present"]["tags"].get("runbook:replaces", "")}
+    named = proved.get("sentinel_named", "")
     problems = _problems(after)
     return (
         Check("backup-identical", not problems, "every entry as the run that made the backup wrote it down",
               "; ".join(problems) or (f"{compared['with_record']} entries identical" if compared["with_record"]
                                       else "no record of that run in this archive: not compared"),
               "the service would start on data that is not what was backed up", "restore another backup"),
-        Check("sentinel-of-this-service", bool(named) and named in known, f"one that names {sorted(known - {''})}",
+        Check("sentinel-of-this-service", _has_sentinel(after), f"one that names {' or '.join(_own(after))}",
               named or "none", "by it the volume is told from another service's", "restore a backup of this volume"),
         Check("volume-let-go", restored is not None and not restored["attachments"], "attached nowhere",
               restored["holder"] if restored else "no volume", fix=f"run {NOTEBOOK} from the top"),
@@ -198,7 +209,8 @@ def _verify(_before: Facts, after: Facts) -> Sequence[Check]:
 
 
 def _hopeless(facts: Facts) -> str:
-    return "what is on the volume will not change" if facts["proved"] and _problems(facts) else ""
+    wrong = bool(_problems(facts)) or not _has_sentinel(facts)
+    return "what is on the volume will not change" if facts["proved"] and wrong else ""
 
 
 PROVE_RESTORED_VOLUME = Step(
