@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
-from http.client import HTTPConnection
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
+from tests.acknowledged import acknowledged_and_present, lost
 from tests.migration.conftest import report_of, run_command
 from tests.running_provider import RunningProvider
 from tests.world_picture import unchanged
@@ -90,22 +89,9 @@ class Service:
         (group,) = self.sandbox.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
         assert group["DesiredCapacity"] == 1
 
-    def writes(self):
-        """Return what was acknowledged, oldest first, and the ids that the service can read back."""
-        lines = (self.sandbox.state_dir / "client" / "acknowledged.jsonl").read_text("utf-8").splitlines()
-        acknowledged = [json.loads(line) for line in lines if line.endswith("}")]
-        address = urlsplit(self.sandbox.control("GET", "/_sandbox/client")["service"]).netloc
-        connection = HTTPConnection(address, timeout=10)
-        try:
-            connection.request("GET", "/entries")
-            return acknowledged, set(json.loads(connection.getresponse().read())["ids"])
-        finally:
-            connection.close()
-
     def lost(self):
         """Return the acknowledged writes that the service has not, oldest first."""
-        acknowledged, present = self.writes()
-        return [one for one in acknowledged if one["id"] not in present]
+        return lost(self.sandbox)
 
 
 @pytest.fixture(scope="module")
@@ -211,20 +197,20 @@ def test_a_restore_without_capacity_changes_nothing_of_the_service(service, back
 
 def test_what_is_lost_is_what_was_written_after_the_backup(service, backup, restored):
     """Every write before it is there, and every one since the restore; the lost ones lie in between, without a gap."""
-    ended, folder, former, lost = restored
+    ended, folder, former, gone = restored
     assert ended.exit_code == 0, ended.output
-    acknowledged, _present = service.writes()
+    acknowledged, _present = acknowledged_and_present(service.sandbox)
     ids = [one["id"] for one in acknowledged]
-    first = ids.index(lost[0]["id"])
-    assert [one["id"] for one in lost] == ids[first : first + len(lost)]
-    assert lost[0]["at"] >= backup["at"].timestamp() - SLACK_S
-    assert acknowledged[first - 1]["at"] <= lost[0]["at"]
+    first = ids.index(gone[0]["id"])
+    assert [one["id"] for one in gone] == ids[first : first + len(gone)]
+    assert gone[0]["at"] >= backup["at"].timestamp() - SLACK_S
+    assert acknowledged[first - 1]["at"] <= gone[0]["at"]
     said = plan_of(folder, "report-loss")
     since, until = (datetime.fromisoformat(one) for one in re.search(r"after (\S+Z) until (\S+Z)", said).groups())
     assert since == backup["at"].replace(microsecond=0)
-    assert lost[-1]["at"] <= until.timestamp() + SLACK_S
+    assert gone[-1]["at"] <= until.timestamp() + SLACK_S
     assert former in said
-    assert len(ids) > first + len(lost), "the client writes to the restored volume"
+    assert len(ids) > first + len(gone), "the client writes to the restored volume"
 
 
 def test_the_restored_volume_serves_and_the_other_one_is_kept(service, restored):
@@ -258,11 +244,11 @@ def test_nothing_drifts_afterwards(service, restored):
 
 def test_the_restore_run_again_has_nothing_to_do(service, restored):
     """Its run goes on from the top with nothing done a second time."""
-    ended, folder, _former, lost = restored
+    ended, folder, _former, gone = restored
     assert ended.exit_code == 0, ended.output
     again, _ = service.command("run", "70", "--run-id", folder.name, "-d", service.archive, "--execute")
     assert again.exit_code == 0, again.output
-    assert service.lost() == lost
+    assert service.lost() == gone
     service.serves_on(service.volume_id)
 
 
@@ -284,7 +270,7 @@ def test_the_former_parameters_no_longer_do(service, restored):
 
 def test_the_way_back_has_every_write_of_the_former_volume(service, restored):
     """The same command with the former volume: it is that very one; lost is what was written since the restore."""
-    ended, _folder, former, lost = restored
+    ended, _folder, former, gone = restored
     assert ended.exit_code == 0, ended.output
     other = service.volume_id
     planned = service.restore(former)
@@ -294,8 +280,8 @@ def test_the_way_back_has_every_write_of_the_former_volume(service, restored):
     assert service.volume_id == former
     service.serves_on(former)
     now = service.lost()
-    assert {one["id"] for one in lost} & {one["id"] for one in now} == set()
-    assert now[0]["at"] > lost[-1]["at"]
+    assert {one["id"] for one in gone} & {one["id"] for one in now} == set()
+    assert now[0]["at"] > gone[-1]["at"]
     assert (service.volume(other)[0], service.volume(other)[2]) == ("available", [])
     service.run("63")
     folder = service.run("64")
