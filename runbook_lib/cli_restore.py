@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runbook_lib import cli_runs
 from runbook_lib.errors import ParameterError
+
+if TYPE_CHECKING:
+    from runbook_lib.journal import Journal
 
 _NOTEBOOK = "70_restore_volume"
 
@@ -67,9 +70,25 @@ def restore(  # noqa: PLR0917 - one per option
     wish = {"phase": "requested", "source": source, "accepts_since": accepts_since, "reason": reason}
     ctx.exit(
         cli_runs.run_notebooks(
-            (_NOTEBOOK,), file, execute=execute, reason=reason, run_id=run_id, wish=("restore", wish), **terms
+            (_NOTEBOOK,),
+            file,
+            execute=execute,
+            reason=reason,
+            run_id=run_id,
+            wish=("restore", wish),
+            told=_told,
+            **terms,
         )
     )
+
+
+def _told(journal: Journal) -> list[str]:
+    """Return what is lost: at the end as it was, else as it would be."""
+    for step_id in ("report-loss", "check-restore"):
+        step = journal.last("step", step_id=step_id)
+        if step is not None and step.fields["plan"]:
+            return ["", step.fields["plan"]]
+    return []
 
 
 def _problems_of_source(source: str) -> list[str]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +121,7 @@ def run_notebooks(
     take_over: str = "",
     break_glass: bool = False,
     wish: tuple[str, Mapping[str, Any]] | None = None,
+    told: Callable[[Journal], list[str]] = lambda _journal: [],
 ) -> int:
     """Run notebooks in a run, write its report, show both.
 
@@ -134,6 +135,7 @@ def run_notebooks(
         take_over: Why a dead holder of the volume is declared gone; "" does not.
         break_glass: Whether approvals are passed over that the policy wants and that are missing; needs a reason.
         wish: Kind and fields of an event to note first, with who wishes it: a `hold` or a `restore`; None is none.
+        told: Returns lines to show before the verdict.
 
     Returns:
         The exit code.
@@ -164,6 +166,8 @@ def run_notebooks(
     path = write_report(journal)
     cli_s3.copy_to_bucket(parameters, journal)
     output.show_not_started(outcome.not_started)
+    for line in told(journal):
+        click.echo(line)
     output.show_report(build_report(journal.events(), journal.run_id), str(path))
     return outcome.exit_code
 

@@ -116,23 +116,21 @@ def describe_loss(run: Run, source: Facts) -> dict[str, Any]:
         source: As `observe_source`.
 
     Returns:
-        Keys `since_utc` ("" when nothing is lost), `age_s`, `accepted_utc` (what was accepted, "" when nothing was),
-        `accepted` (whether that covers the loss), `say` (in words).
+        Keys `since_utc` ("" when nothing is lost), `typed` (that time as the command wants it), `age_s`, `accepted_utc`
+        (what was accepted, "" when nothing was), `accepted` (whether that covers the loss), `say` (in words).
     """
     accepted_utc = str(noted(run, "requested").get("accepts_since", ""))
     if not source["since_utc"]:
-        nothing = "no write is lost: the volume was never out of service" if source["kind"] == "former" else "unknown"
-        return {"since_utc": "", "age_s": None, "accepted_utc": accepted_utc, "accepted": bool(source["id"]),
-                "say": nothing}  # fmt: skip
-    since = datetime.fromisoformat(source["since_utc"])
+        say = "no write is lost: the volume was never out of service" if source["kind"] == "former" else "unknown"
+        nothing = {"since_utc": "", "typed": "", "age_s": None, "say": say}
+        return nothing | {"accepted_utc": accepted_utc, "accepted": bool(source["id"])}
+    since, typed = datetime.fromisoformat(source["since_utc"]), shown_time(source["since_utc"])
     age_s = (run.clock.now_utc() - since).total_seconds()
     covers = bool(accepted_utc) and datetime.fromisoformat(accepted_utc) <= since
-    say = (
-        f"everything that the service acknowledged after {shown_time(source['since_utc'])}, {span(age_s)} ago, "
-        "until it stops"
-    )
+    say = f"everything that the service acknowledged after {typed}, {span(age_s)} ago, until it stops"
     return {
         "since_utc": source["since_utc"],
+        "typed": typed,
         "age_s": round(age_s, 3),
         "accepted_utc": accepted_utc,
         "accepted": covers,
@@ -195,7 +193,7 @@ def check_loss_accepted(loss: Facts) -> Check:
     Returns:
         The check.
     """
-    option = f"--accept-loss-of-writes-since {shown_time(loss['since_utc']) if loss['since_utc'] else 'TIME'}"
+    option = f"--accept-loss-of-writes-since {loss['typed'] or 'TIME'}"
     return Check(
         "loss-accepted",
         passed=bool(loss["accepted"]),

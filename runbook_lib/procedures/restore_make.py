@@ -78,7 +78,7 @@ def _make(run: Run, before: Facts) -> None:
     """Make the volume unless an attempt that was interrupted did; then write the parameters that name it."""
     source, present = before["source"], before["present"]
     if not noted(run, "chosen"):
-        note(run, "chosen", **{key: source[key] for key in ("id", "kind", "since_utc", "consistency")})
+        note(run, "chosen", **{key: source[key] for key in ("id", "since_utc", "consistency")})
     if before["restored"] is None:
         name = f"{run.run_id}-restored"
         refuse_same_name(name, before["volume_name"])
