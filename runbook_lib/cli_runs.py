@@ -159,15 +159,13 @@ def run_notebooks(
     _show_changes(journal)
     note_runner(journal)
     with output.progress() as progress:
-        outcome = execute_notebooks(
-            notebooks, parameters_file=file, journal=journal, execute=execute, reason=reason, on_event=progress.show
-        )
+        how = {"execute": execute, "reason": reason, "on_event": progress.show}
+        outcome = execute_notebooks(notebooks, parameters_file=file, journal=journal, **how)
     repair(journal.folder)  # attempts on other machines, which are over now that this one began and ended
     path = write_report(journal)
     cli_s3.copy_to_bucket(parameters, journal)
     output.show_not_started(outcome.not_started)
-    for line in told(journal):
-        click.echo(line)
+    output.show_lines(told(journal))
     output.show_report(build_report(journal.events(), journal.run_id), str(path))
     return outcome.exit_code
 

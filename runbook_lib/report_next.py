@@ -84,7 +84,7 @@ def _by_status(report: Report) -> list[tuple[str, str]]:
 def _way_back(report: Report, acted: set[str]) -> list[tuple[str, str]]:
     """Return how what was done is taken back: of the last kind of change that the run made."""
     run_id = report["run_id"]
-    if any(step["id"] == _EXCHANGE and step["status"] == "succeeded" for step in report["steps"]):
+    if any(step.get("id") == _EXCHANGE and step["status"] == "succeeded" for step in report["steps"]):
         volume_id = (report.get("volume") or {}).get("volume_id", "VOLUME_ID")
         return [(_EXCHANGED, f"runbook restore {volume_id} -f runs/{run_id}/next-parameters.yaml")]
     if {PREPARE, CHANGE} & acted:
@@ -98,7 +98,7 @@ def _way_back(report: Report, acted: set[str]) -> list[tuple[str, str]]:
 
 def _acceptance(report: Report) -> list[tuple[str, str]]:
     """Return how a restore is carried out whose loss nobody has accepted; nothing where that is not the question."""
-    found = next((step for step in report["steps"] if step["id"] == "check-restore"), None)
+    found = next((step for step in report["steps"] if step.get("id") == "check-restore"), None)
     if found is None or "loss" not in (before := found["before"] or {}):
         return []
     loss, source = before["loss"], before["source"]

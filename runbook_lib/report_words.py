@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runbook_lib.model import EvidenceGrade, RunStatus
-from runbook_lib.report_status import CHANGE, CUT_OVER, DEPLOY, PATCH
+from runbook_lib.report_status import CHANGE, CUT_OVER, DEPLOY, PATCH, RESTORE
 
 Report = Mapping[str, Any]
 
@@ -22,6 +22,7 @@ _MOVED = {
     CHANGE: ("Storage driver changed", "Changed"),
     PATCH: ("Hosts patched", "Patched"),
     DEPLOY: ("Image deployed", "Deployed"),
+    RESTORE: ("Backup restored", "Restored"),
     CUT_OVER: ("Migrated", "Cut over"),
 }
 """Notebook that stops the service and starts it again → what is so afterwards, verified and not."""

@@ -77,19 +77,26 @@ def observe_source(run: Run, present: Facts) -> dict[str, Any]:
         where AWS does not say), `since_utc` (everything later is lost; "" when nothing is), `consistency`, `drilled`,
         `run_id` (whose record knows what is on it), `tags`, `error`.
     """
-    asked = noted(run, "chosen").get("id") or noted(run, "requested").get("source", "")
-    nothing = {"asked": asked, "kind": "", "id": "", "state": "none", "of_volume": "", "since_utc": "",
-               "consistency": "", "drilled": False, "run_id": "", "tags": {}, "error": ""}  # fmt: skip
+    chosen = noted(run, "chosen")
+    asked = chosen.get("id") or noted(run, "requested").get("source", "")
+    facts = {"asked": asked, "kind": "", "id": "", "state": "none", "of_volume": "", "since_utc": "",
+             "consistency": "", "drilled": False, "run_id": "", "tags": {}, "error": ""}  # fmt: skip
+    facts |= _find(run, asked, present)
+    # a volume that serves again no longer says since when it did not
+    return facts | ({"since_utc": chosen["since_utc"]} if facts["id"] and "since_utc" in chosen else {})
+
+
+def _find(run: Run, asked: str, present: Facts) -> dict[str, Any]:
     if asked == LATEST:
         done = [s for s in backups_of(run, lineage(present)) if s["state"] == "completed"]
-        return nothing | _of_snapshot(done[-1]) if done else nothing | {"error": "no completed backup"}
+        return _of_snapshot(done[-1]) if done else {"error": "no completed backup"}
     if asked.startswith("snap-"):
         seen = found(lambda: {"found": run.estate.snapshot(asked)})
-        return nothing | (_of_snapshot(seen["found"]) if "found" in seen else seen)
+        return _of_snapshot(seen["found"]) if "found" in seen else seen
     if asked.startswith("vol-"):
         seen = found(lambda: {"found": run.ebs.describe_volume(asked)})
-        return nothing | (_of_volume(seen["found"], present) if "found" in seen else seen)
-    return nothing
+        return _of_volume(seen["found"], present) if "found" in seen else seen
+    return {}
 
 
 def backups_of(run: Run, volume_ids: Sequence[str]) -> list[dict[str, Any]]:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib import manifest
-from runbook_lib.adapters.host import Host
 from runbook_lib.model import Check, Facts, FileEntry
 from runbook_lib.procedures import backup_facts
 from runbook_lib.procedures.backup_drill import DEVICE, wait
@@ -29,6 +28,7 @@ from runbook_lib.steps import Step
 from runbook_lib.storage import SENTINEL_PATH
 
 if TYPE_CHECKING:
+    from runbook_lib.adapters.host import Host
     from runbook_lib.run import Run
 
 RESTORED, PRESENT = "manifest-restored", "manifest-present"

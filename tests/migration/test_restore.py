@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -11,13 +12,21 @@ import pytest
 import yaml
 
 from tests.acknowledged import acknowledged_and_present, lost
-from tests.migration.conftest import report_of, run_command
+from tests.migration.conftest import mutating_calls, report_of, run_command
 from tests.running_provider import RunningProvider
-from tests.world_picture import unchanged
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(1800)]
 NAME, SLACK_S = "guestbook-data", 2.0
 """The Name that a storage driver looks for; how far a clock's cut-off fraction may put a write on the wrong side."""
+
+
+@contextmanager
+def nothing_changes(sandbox):
+    """Check that whatever happens inside makes no call that changes something, but for scripts that look."""
+    before = len(mutating_calls(sandbox))
+    yield
+    calls = {call["operation"] for call in mutating_calls(sandbox)[before:]}
+    assert calls <= {"SendCommand"}, calls
 
 
 class Service:
@@ -117,7 +126,7 @@ def backup(service, sandbox):
 @pytest.fixture(scope="module")
 def dry(service, backup):
     """Plan to restore the newest backup."""
-    with unchanged(service.sandbox):
+    with nothing_changes(service.sandbox):
         return service.restore("latest")
 
 
@@ -160,7 +169,7 @@ def test_a_plan_says_what_would_be_lost(service, backup, dry):
 @pytest.mark.parametrize("since", ["", "2100-01-01T00:00:00Z"], ids=["nothing accepted", "too little accepted"])
 def test_without_the_acceptance_nothing_is_made(service, backup, dry, since):
     """Exit 3, the words to add, and the world as it was."""
-    with unchanged(service.sandbox):
+    with nothing_changes(service.sandbox):
         ended, _ = service.execute("latest", since)
     assert ended.exit_code == 3, ended.output
     assert f"--accept-loss-of-writes-since {accepted_by(dry)}" in " ".join(ended.output.split())
@@ -172,7 +181,7 @@ def test_without_the_acceptance_nothing_is_made(service, backup, dry, since):
 )
 def test_what_is_no_backup_of_it_is_refused(service, backup, source, exit_code, word):
     """A word, a snapshot that is not there, the volume in service itself."""
-    with unchanged(service.sandbox):
+    with nothing_changes(service.sandbox):
         ended, _ = service.execute(service.volume_id if source == "own" else source, "2020-01-01T00:00:00Z")
     assert (ended.exit_code, word in ended.output) == (exit_code, True), ended.output
 
@@ -256,7 +265,7 @@ def test_the_former_parameters_no_longer_do(service, restored):
     """10, the roll back of the migration, and another restore refuse: they would leave the newer writes behind."""
     assert restored[0].exit_code == 0, restored[0].output
     old = ("-f", service.first_file, "--execute", "--reason", "CHG-2")
-    with unchanged(service.sandbox):
+    with nothing_changes(service.sandbox):
         commands = (
             ("run", "00", "10", *old),
             ("restore", "latest", *old, "--accept-loss-of-writes-since", "2020-01-01T00:00:00Z"),
@@ -279,6 +288,9 @@ def test_the_way_back_has_every_write_of_the_former_volume(service, restored):
     service.file = folder / "next-parameters.yaml"
     assert service.volume_id == former
     service.serves_on(former)
+    said = plan_of(folder, "report-loss")
+    assert said.startswith("LOST to the service: what it acknowledged after "), said
+    assert other in said
     now = service.lost()
     assert {one["id"] for one in gone} & {one["id"] for one in now} == set()
     assert now[0]["at"] > gone[-1]["at"]

@@ -100,6 +100,12 @@ def test_backups_of_the_volume_before_a_restore_count_too():
     assert source_of(run_with(backup("snap-a", 8)), volume(B))["kind"] == ""
 
 
+def test_since_when_a_volume_did_not_serve_is_known_when_it_serves_again():
+    """Its tag is gone then; what the run noted when it chose the volume still says what is lost."""
+    run = run_with(volume(A), asked=A, chosen={"id": A, "since_utc": NOON})
+    assert source_of(run, volume(B, runbook__replaces=A))["since_utc"] == NOON
+
+
 def test_what_was_chosen_once_stays():
     """A backup that is taken meanwhile changes nothing for a run that goes on."""
     run = run_with(backup("snap-a", 8), backup("snap-b", 9), chosen={"id": "snap-a"})
