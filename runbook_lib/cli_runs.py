@@ -143,7 +143,6 @@ def run_notebooks(
     from runbook_lib import parameters as parameter_file
     from runbook_lib.execute import execute_notebooks
     from runbook_lib.execute_names import ROLL_BACK, find_notebooks
-    from runbook_lib.report import build_report, write_report
     from runbook_lib.run_attempt import note_runner
     from runbook_lib.run_folder import Terms, create_run
     from runbook_lib.run_secrets import protect
@@ -159,15 +158,23 @@ def run_notebooks(
     _show_changes(journal)
     note_runner(journal)
     with output.progress() as progress:
-        how = {"execute": execute, "reason": reason, "on_event": progress.show}
-        outcome = execute_notebooks(notebooks, parameters_file=file, journal=journal, **how)
+        outcome = execute_notebooks(
+            notebooks, parameters_file=file, journal=journal, execute=execute, reason=reason, on_event=progress.show
+        )
+    output.show_not_started(outcome.not_started)
+    output.show_lines(told(journal))
+    _end(parameters, journal)
+    return outcome.exit_code
+
+
+def _end(parameters: Any, journal: Journal) -> None:
+    """Put the record right, write its report, copy both to the bucket, show the verdict."""
+    from runbook_lib.report import build_report, write_report
+
     repair(journal.folder)  # attempts on other machines, which are over now that this one began and ended
     path = write_report(journal)
     cli_s3.copy_to_bucket(parameters, journal)
-    output.show_not_started(outcome.not_started)
-    output.show_lines(told(journal))
     output.show_report(build_report(journal.events(), journal.run_id), str(path))
-    return outcome.exit_code
 
 
 def _take_over(parameters: Any, journal: Journal, reason: str) -> None:
