@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from runbook_lib import report_change
 from runbook_lib.archive import verify
 from runbook_lib.model import RunStatus
 from runbook_lib.report import build_report, derive_status, render_html, render_markdown, write_report
@@ -507,6 +508,9 @@ def test_a_restore_leads_to_the_parameters_that_it_wrote_and_back_by_the_former_
     assert commands == [look, back]
     commands = [command for _, command in next_steps(restore_report("failed", accepted=True, made=True))]
     assert commands == [f"runbook resume {RUN_ID}", back]
+    report = restore_report("succeeded", accepted=True, made=True) | {"forecast": None}
+    assert report_change._back_out(report).startswith(f"{back} --execute: ")
+    assert "writes since the backup are lost" in report_change._risk(report)
 
 
 def test_a_backup_with_a_stop_says_its_outage():

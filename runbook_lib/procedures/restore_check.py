@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from runbook_lib import checks
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.driver_look import keep_mapping, note_volume, see_volume
+from runbook_lib.procedures.inspect_source import evidence_grade
 from runbook_lib.procedures.observations import observe_names, observe_task
 from runbook_lib.procedures.provision_target import observe_machine_image
 from runbook_lib.procedures.restore_facts import (
@@ -47,6 +48,7 @@ def _observe(run: Run) -> dict[str, Any]:
         _keep_machine_image(run)
     target = observe_task(run)
     seen = see_volume(run, target["task"], target["instance_id"]) if current["driver"] else {}
+    note_grade(run, seen)
     hosts = observe_hosts(run)
     return {
         **exchange,
@@ -59,6 +61,20 @@ def _observe(run: Run) -> dict[str, Any]:
         "filesystem_uuid": _filesystem_uuid(run, exchange["source"], seen),
         "loss": describe_loss(run, exchange["source"]),
     }
+
+
+def note_grade(run: Run, seen: Facts) -> None:
+    """Note on what kind of hosts this run's evidence was seen, as soon as one was looked at.
+
+    Args:
+        run: The open run.
+        seen: As `see_volume`.
+
+    Changes:
+        A `grade` event, once.
+    """
+    if seen.get("sys_vendor") is not None and run.journal.last("grade") is None:
+        run.journal.append("grade", evidence_grade=evidence_grade(seen["sys_vendor"]).value)
 
 
 def _keep_machine_image(run: Run) -> None:

@@ -7,15 +7,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.model import Check, Facts
+from runbook_lib.procedures.driver_look import see_volume
 from runbook_lib.procedures.former_hosts import REMOVE_FORMER_HOSTS
 from runbook_lib.procedures.observations import observe_task
-from runbook_lib.procedures.restore_check import describe_loss, shown_time
+from runbook_lib.procedures.restore_check import describe_loss, note_grade, shown_time
 from runbook_lib.procedures.restore_facts import (
     NEXT_PARAMETERS,
     NOTEBOOK,
     note,
     noted,
     observe_exchange,
+    on_restored,
 )
 from runbook_lib.procedures.restore_steps import REMOVE, for_restore
 from runbook_lib.procedures.spans import span
@@ -73,7 +75,8 @@ def _observe_loss(run: Run) -> dict[str, Any]:
     Changes:
         A `restore` event, once, when the restored volume serves.
     """
-    exchange = observe_exchange(run)
+    exchange, task = observe_exchange(run), observe_task(run)
+    note_grade(run, see_volume(on_restored(run, exchange), task["task"], task["instance_id"]))
     began = run.journal.last("outage", phase="started")
     until = began.at_utc if began else ""
     compared, source = noted(run, "compared"), exchange["source"]
