@@ -181,7 +181,7 @@ def _adoption() -> Step:
         observe=observe,
         plan=lambda facts: step.plan(facts) if facts["was_owned"] else "Terraform only reads the volume; so it stays.",
         act=lambda run, before: apply_root(on_restored(run, before), before),
-        is_done=lambda facts: bool(facts["restored_id"]) and (not facts["was_owned"] or step.is_done(facts)),
+        is_done=lambda facts: not facts["was_owned"] or (bool(facts["restored_id"]) and step.is_done(facts)),
         check=lambda facts: tuple(replace(check, needs=REMOVE) for check in step.check(facts)),
     )
 
