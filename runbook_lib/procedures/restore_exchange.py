@@ -26,9 +26,10 @@ from runbook_lib.procedures.observations import (
     CUT_OVER_TAG,
     detach_by_hand,
     observe_container_hosts,
+    observe_task,
     target_urls,
 )
-from runbook_lib.procedures.outage import note_outage_start
+from runbook_lib.procedures.outage import note_outage_start, observe_outage, open_outage_utc
 from runbook_lib.procedures.restore_check import check_loss_accepted, describe_loss
 from runbook_lib.procedures.restore_facts import (
     ASIDE,
@@ -154,6 +155,40 @@ def _hand_over(run: Run, before: Facts) -> None:
         HAND_VOLUME_OVER.act(run, before)
 
 
+def _observe_revision(run: Run) -> dict[str, Any]:
+    """Return what the service runs on, and whether it runs and answers."""
+    task = observe_task(run)["task"]
+    is_out = open_outage_utc(run) != ""
+    outage = observe_outage(run, lambda: target_urls(run), up=task is not None) if is_out else {"answers": True}
+    return {**CHANGE_TASK_DEFINITION.observe(run), "up": task is not None and bool(outage["answers"])}
+
+
+def _stays(facts: Facts) -> bool:
+    """Return whether a restore is given up before the volume left: then only another revision of the same is due."""
+    return bool(facts["exchange"]["handed_over"]) and not is_down(facts["drivers"])
+
+
+def _check_revision(facts: Facts) -> Sequence[Check]:
+    found = CHANGE_TASK_DEFINITION.check(facts)
+    return tuple(check for check in found if check.check_id != "service-stopped" or not _stays(facts))
+
+
+def _change_revision(run: Run, before: Facts) -> None:
+    """Let the service use the revision; one that serves from this very volume gets another task, stop, then start."""
+    if _stays(before):
+        note_outage_start(run, lambda: target_urls(run))
+    run.ecs.set_task_definition(before["drivers"]["revision"])
+
+
+def _verify_revision(before: Facts, after: Facts) -> Sequence[Check]:
+    moved = CHANGE_TASK_DEFINITION.verify(before, after)
+    if not _stays(before):
+        return moved
+    runs = Check("service-runs", bool(after["up"]), "one task RUNNING that answers", "so" if after["up"] else "not yet",
+                 fix="read the service's events")  # fmt: skip
+    return (*moved, runs)
+
+
 CHECK_EXCHANGE = Step(
     "check-exchange",
     NOTEBOOK,
@@ -201,6 +236,13 @@ CHANGE_REVISION = for_restore(
     CHANGE_TASK_DEFINITION,
     "change-task-definition-for-restore",
     title="Move the stopped service to the revision that names the restored volume, where one does",
+    observe=_observe_revision,
+    check=_check_revision,
+    act=_change_revision,
+    verify=_verify_revision,
+    timeout_s=300,
+    poll_s=0.3,
+    waits_for="a service that runs gets another task",
 )
 
 HAND_RESTORED_VOLUME_OVER = for_restore(

@@ -165,7 +165,8 @@ def test_a_plan_says_what_would_be_lost(driver, service, backup, dry):
     assert (already, {statuses(folder)[one] for one in already} <= {"skipped"}) == (owned, True), statuses(folder)
     said = plan_of(folder, "check-restore")
     assert backup["id"] in said
-    assert f"LOST: everything that the service acknowledged after {backup['at'].astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" in said
+    since = f"{backup['at'].astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    assert f"LOST: everything that the service acknowledged after {since}" in said
     assert said.partition("LOST: ")[2][:60] in ended.output, "the command itself says it"
 
 
