@@ -85,7 +85,7 @@ class Estate:
     def journal(self) -> list[dict[str, Any]]:
         """Return the journal of the run, oldest line first."""
         lines = (self.runs / self.run_id / "journal.jsonl").read_text("utf-8").splitlines()
-        return [json.loads(line) for line in lines]
+        return [json.loads(line) for line in lines if line.endswith("}")]
 
     def outage(self, since: float, wait_s: float = 120.0) -> Gap:
         """Wait until writes are acknowledged again, and return the longest time without one.

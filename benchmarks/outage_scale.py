@@ -1,9 +1,10 @@
 """How the runbook's outage grows with the number of files and with their bytes: `benchmarks/outage.py --scale`.
 
 Each point is a whole cutover of a fresh estate whose volume holds that many more files or bytes. Metadata is read twice
-inside the outage: warm on the source; on the target cold, as root, for then every cache is dropped while the volume is
-detached, as if another host read it. EBS takes a rollback point in an instant, the sandbox copies file by file inside
-the call: that phase is measured, shown, and not counted.
+inside the outage: warm on the source; on the target cold, as root, for then every cache is dropped before the volume
+moves, as if another host read it. EBS takes a rollback point in an instant, the sandbox copies file by file inside the
+call, and this machine's disk then writes for a while: the run is suspended until it has, and all of that is measured,
+shown, and not counted.
 
 The hosts of the sandbox map every path, which costs more than a host's own file system. So the same two reads are
 measured without it too, by the host scripts as a host runs them.
@@ -11,18 +12,19 @@ measured without it too, by the host scripts as a host runs them.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import process_tree
 from benchmarks.manifest import Bench, drop, make_files
 from benchmarks.outage_estate import Estate, prepared
 from benchmarks.outage_table import OURS, slope
@@ -32,7 +34,7 @@ from runbook_lib.sandbox.latency import Latency
 FOLDER_FILES, FILE_BYTES, BLOCK = 1000, 100, 1 << 20
 MILLION, GIB_MIB = 1_000_000, 1024
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
-POLL_S = 0.05
+POLL_S = 0.01
 NOT_COUNTED = "rollback point"
 LIMIT_S_PER_MILLION = 12.0
 
@@ -45,7 +47,7 @@ class Point:
         files: Small files that were added to the sample estate's.
         mib: MiB in one file that was added.
         outage_s: The outage in seconds, without the rollback point.
-        copy_s: The rollback point in seconds, which the sandbox copies file by file.
+        copy_s: The rollback point in seconds, which the sandbox copies file by file, and the pause after it.
         stop_s: Of the outage, stop, manifest and unmount on the source.
         attach_s: Of the outage, attaching and verifying on the target.
     """
@@ -159,9 +161,9 @@ def _point(files: int, mib: int, latency: str) -> Point:
     def fill(sandbox: Any, migration: dict[str, Any]) -> None:
         add_files(sandbox.state_dir / "volumes" / migration["volume"]["volume_id"] / "fs" / "added", files, mib)
 
-    with prepared(latency, fill=fill) as estate, _cold_target(estate):
+    with prepared(latency, fill=fill) as estate, _settled_copy(estate) as pauses:
         one = cut_over(OURS, estate, Latency.named(latency).ssm_delivery_s)
-    copy_s = one.phases.get(NOT_COUNTED, 0.0)
+    copy_s = one.phases.get(NOT_COUNTED, 0.0) + sum(pauses)
     phases = (one.phases.get("stop and unmount", 0.0), one.phases.get("attach", 0.0))
     return Point(files, mib, one.gap.seconds - copy_s, copy_s, *phases)
 
@@ -181,27 +183,57 @@ def add_files(folder: Path, files: int, mib: int) -> None:
 
 
 @contextmanager
-def _cold_target(estate: Estate) -> Iterator[None]:
-    """Drop the caches once while the volume is detached, which another host would not have."""
-    ended = threading.Event()
-    watcher = threading.Thread(target=_drop_when_detached, args=(estate, ended), daemon=True)
+def _settled_copy(estate: Estate) -> Iterator[list[float]]:
+    """Suspend the run once it has its rollback point, until the disk has it too and nothing is cached any more.
+
+    Yields:
+        Where the seconds of that pause are put.
+    """
+    ended, pauses = threading.Event(), []
+    watcher = threading.Thread(target=_settle, args=(estate, ended, pauses), daemon=True)
     if can_drop_caches():
         watcher.start()
     try:
-        yield
+        yield pauses
     finally:
         ended.set()
 
 
-def _drop_when_detached(estate: Estate, ended: threading.Event) -> None:
-    path = estate.runs / estate.run_id / "journal.jsonl"
-    with path.open(encoding="utf-8") as stream:
-        while not ended.is_set():
-            line = stream.readline()
-            if not line.endswith("\n"):
-                time.sleep(POLL_S)
-                continue
-            event = json.loads(line)
-            if event["kind"] == "step" and (event["step_id"], event["status"]) == ("stop-source-service", "succeeded"):
-                DROP_CACHES.write_text("3\n")
-                return
+def _settle(estate: Estate, ended: threading.Event, pauses: list[float]) -> None:
+    while not ended.wait(POLL_S):
+        steps = [(one.get("step_id"), one.get("status")) for one in estate.journal()]
+        if ("create-rollback-point", "succeeded") in steps:
+            pauses.append(_suspended(_run_of(estate), _settle_disk))
+            return
+
+
+def _run_of(estate: Estate) -> list[int]:
+    """Return the processes of the command of ours that runs: it and its kernel."""
+    found = [pid for pid in process_tree.tree(os.getpid())[1:] if estate.run_id in _words(pid)]
+    return process_tree.tree(found[0])
+
+
+def _words(pid: int) -> str:
+    """Return the command line of a process, "" when it has just ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _suspended(pids: list[int], do: Callable[[], None]) -> float:
+    """Do something while processes are suspended; return how many seconds they were."""
+    started = time.monotonic()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        do()
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    return time.monotonic() - started
+
+
+def _settle_disk() -> None:
+    os.sync()
+    DROP_CACHES.write_text("3\n")

@@ -47,7 +47,7 @@ def peak_memory(argv: list[str], environment: dict[str, str]) -> Memory:
     rss, pss = 0, 0
     with subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
-            seen = [_memory(pid) for pid in _tree(process.pid)]
+            seen = [_memory(pid) for pid in tree(process.pid)]
             rss, pss = max(rss, sum(r for r, _ in seen)), max(pss, sum(p for _, p in seen))
             time.sleep(_LOOK_EVERY_S)
     if process.returncode:
@@ -55,14 +55,14 @@ def peak_memory(argv: list[str], environment: dict[str, str]) -> Memory:
     return Memory(rss, pss or None)
 
 
-def _tree(pid: int) -> list[int]:
-    """Return a process and all below it."""
+def tree(pid: int) -> list[int]:
+    """Return the pids of a process and of all below it."""
     found = [pid]
     try:
         children = [child for task in Path(f"/proc/{pid}/task").iterdir() for child in _children(task)]
     except OSError:  # it has just ended
         return found
-    return found + [one for child in children for one in _tree(int(child))]
+    return found + [one for child in children for one in tree(int(child))]
 
 
 def _children(task: Path) -> list[str]:

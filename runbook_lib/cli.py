@@ -151,11 +151,11 @@ def resume(
     directory: Path,
     **terms: Any,
 ) -> None:
-    """Go on with RUN_ID as it was begun: run the notebooks that were asked for and have not completed.
+    """Go on with RUN_ID as it was begun: run the notebooks that were asked for, or stopped half-way, and are not done.
 
     Each is a new attempt from its top; steps that are done are skipped. A run that executed goes on executing.
     """
-    from runbook_lib.execute import notebooks_to_resume
+    from runbook_lib.execute_resume import notebooks_to_resume
 
     folder = cli_runs.folder_of(run_id, directory)
     journal = cli_runs.repair(folder)
@@ -164,6 +164,8 @@ def resume(
     names = notebooks_to_resume(journal.events(), execute=executes)
     if not names:
         click.echo(f"{folder.name}: every notebook that was asked for has completed; nothing to resume")
+        if not executes and (left := notebooks_to_resume(journal.events(), execute=True)):
+            click.echo(f"planned only: {', '.join(left)}; `runbook resume {folder.name} --execute` carries it out")
         return
     parameters_file = folder / "parameters.yaml"
     ctx.exit(

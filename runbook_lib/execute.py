@@ -132,29 +132,6 @@ def execute_notebooks(
     return RunOutcome(journal.run_id, ended.exit_code, tuple(outcomes), not_started)
 
 
-def notebooks_to_resume(events: Sequence[Event], *, execute: bool) -> list[str]:
-    """Return which of the notebooks that were last asked for have not completed since.
-
-    Args:
-        events: The journal, oldest first.
-        execute: Whether they are to execute; what was only planned is then not completed.
-
-    Returns:
-        Names for `execute_notebooks`, in the order in which they were asked for.
-    """
-    wanted: list[str] = []
-    completed: set[str] = set()
-    executing = acts = False
-    for event in events:
-        if event.kind == "notebooks-requested":
-            wanted, completed, executing = list(event.fields["notebooks"]), set(), bool(event.fields["execute"])
-        elif event.kind == "notebook-started":
-            acts = event.fields.get("execute", executing)  # one that is planned for an approval does not
-        elif event.kind == "notebook-finished" and event.fields["status"] == COMPLETED and (acts or not execute):
-            completed.add(event.fields["notebook"])
-    return [name for name in wanted if Path(name).stem not in completed]
-
-
 def _refuse_unknown_parameters(paths: Sequence[Path], values: Mapping[str, Any]) -> None:
     """Refuse what Papermill only warns of: a value for a parameter that the notebook does not have."""
     problems = []

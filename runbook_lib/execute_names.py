@@ -23,6 +23,7 @@ MIGRATION = (
 )
 """What `all` means, in order. 50_retire_source is the point of no return and is named by hand, days later."""
 
+CUT_OVER = "30_cut_over_volume"
 ROLL_BACK = "90_roll_back"
 
 _NUMBERED = re.compile(r"^(?P<number>\d+)_(?P<title>.+)$")

@@ -85,6 +85,11 @@ class Attempt:
     end_seq: int = 0
 
     @property
+    def notebook(self) -> str:
+        """The notebook, "" for a session by hand."""
+        return str(self.fields.get("notebook", ""))
+
+    @property
     def status(self) -> str:
         """`completed`, `failed`, `interrupted`, or `open` when its end was never recorded."""
         return str(self.fields.get("status") or ("completed" if self.closed else "open"))
@@ -198,6 +203,7 @@ def _derive_status(events: Sequence[Event]) -> RunStatus:
     failure = last_failure(steps, runs, since_seq=rolled_back_at)
     if failure:
         return RunStatus.WAITING if failure.get("exit_code") == _APPROVAL_EXIT_CODE else RunStatus.FAILED
+    steps = [step for step in steps if not _is_given_up(step, runs)]
     if any(step.status == "running" and step.seq > rolled_back_at for step in steps):
         return RunStatus.INTERRUPTED
     if rolled_back_at and not any(step.notebook == CUT_OVER and step.seq > rolled_back_at for step in steps):
@@ -254,6 +260,12 @@ def _rolled_back_at(steps: Sequence[StepRecord]) -> int:
     return max((s.seq for s in back), default=0) if all(s.status in {"succeeded", "skipped"} for s in back) else 0
 
 
+def _is_given_up(one: StepRecord | Attempt, runs: Sequence[Attempt]) -> bool:
+    """Return whether something belongs to a way back that a cutover ended, which completed later."""
+    ended = (run for run in runs if run.notebook == CUT_OVER and run.status == "completed")
+    return one.notebook == ROLL_BACK and any(run.seq > one.seq for run in ended)
+
+
 def last_failure(steps: Sequence[StepRecord], runs: Sequence[Attempt], *, since_seq: int = 0) -> dict[str, Any] | None:
     """Return the newest failure that nothing has mended since.
 
@@ -265,6 +277,8 @@ def last_failure(steps: Sequence[StepRecord], runs: Sequence[Attempt], *, since_
     Returns:
         Keys `step_id, cell_id, notebook, title, kind, message, changed, exit_code`, or None.
     """
+    steps = [step for step in steps if not _is_given_up(step, runs)]
+    runs = [attempt for attempt in runs if not _is_given_up(attempt, runs)]
     # a step that was killed later is what the run stopped at, and nobody knows whether that one changed anything
     killed_at = max((step.seq for step in steps if step.status == "running"), default=0)
     failed = [step for step in steps if step.status == "failed" and step.seq > max(since_seq, killed_at)]
@@ -272,14 +286,14 @@ def last_failure(steps: Sequence[StepRecord], runs: Sequence[Attempt], *, since_
         step = max(failed, key=lambda record: record.seq)
         names = {"step_id": step.step_id, "cell_id": step.step_id, "notebook": step.notebook}
         return names | {"title": step.fields.get("title", "")} | dict(step.fields.get("error") or {})
-    newest = {attempt.fields["notebook"]: attempt for attempt in runs if "notebook" in attempt.fields}
+    newest = {attempt.notebook: attempt for attempt in runs if attempt.notebook}
     for attempt in sorted(newest.values(), key=lambda record: -record.seq):
-        mended = any(s.notebook == attempt.fields["notebook"] and s.seq > attempt.end_seq for s in steps)
+        mended = any(s.notebook == attempt.notebook and s.seq > attempt.end_seq for s in steps)
         newer = attempt.seq > since_seq and attempt.end_seq > killed_at
         if attempt.status == "failed" and newer and not mended:
             error = dict(attempt.fields.get("error") or {})
-            within = [s for s in steps if s.seq > attempt.seq and s.notebook == attempt.fields["notebook"]]
+            within = [s for s in steps if s.seq > attempt.seq and s.notebook == attempt.notebook]
             changed = "maybe" if any(s.status == "running" for s in within) else "no"
-            names = {"step_id": "", "notebook": attempt.fields["notebook"], "title": "", "changed": changed}
+            names = {"step_id": "", "notebook": attempt.notebook, "title": "", "changed": changed}
             return names | {"exit_code": attempt.fields.get("exit_code", 5)} | error
     return None

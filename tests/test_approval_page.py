@@ -9,7 +9,7 @@ import pytest
 from runbook_lib import run_approval
 from runbook_lib.archive import verify
 from runbook_lib.archive_index import list_runs
-from runbook_lib.execute import notebooks_to_resume
+from runbook_lib.execute_resume import notebooks_to_resume
 from runbook_lib.model import RunStatus
 from runbook_lib.report import build_report, derive_status, render_html, render_markdown, render_page, write_report
 from runbook_lib.report_next import next_steps

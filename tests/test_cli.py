@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from runbook_lib.cli import main
-from runbook_lib.execute import notebooks_to_resume
+from runbook_lib.execute_resume import notebooks_to_resume
 from runbook_lib.journal import read_events
 from runbook_lib.report import write_report
 from tests.sample_run import RUN_ID, Story, migrated
@@ -273,6 +273,52 @@ class TestResume:
         self.ask(story, "00_a", "10_b")
         self.ask(story, "90_roll_back")
         assert notebooks_to_resume(story.journal.events(), execute=True) == ["90_roll_back"]
+
+    def half_way(self, story: Story, name: str) -> None:
+        """Ask for a notebook whose first act is refused."""
+        self.ask(story, name)
+        story.start(name)
+        story.step("act", "Act", status="running", notebook=name)
+        story.step("act", "Act", status="failed", notebook=name, error={"message": "refused", "changed": "maybe"})
+        story.finish("failed")
+
+    def complete(self, story: Story, name: str) -> None:
+        """Ask for a notebook that completes."""
+        self.ask(story, name)
+        story.start(name)
+        story.finish()
+
+    @pytest.mark.parametrize(
+        ("began", "left"),
+        [
+            (("30_cut_over_volume",), ["30_cut_over_volume"]),
+            (("90_roll_back",), ["90_roll_back"]),
+            (("30_cut_over_volume", "90_roll_back"), ["90_roll_back"]),
+            (("90_roll_back", "30_cut_over_volume"), ["30_cut_over_volume"]),
+        ],
+    )
+    def test_what_stopped_half_way_is_left_after_another_completed(self, tmp_path, began, left):
+        """A service that a refused way back or cutover left stopped is not forgotten; a run never goes both ways."""
+        story = Story(tmp_path)
+        for name in began:
+            self.half_way(story, name)
+        self.complete(story, "20_snapshot_volume")
+        assert notebooks_to_resume(story.journal.events(), execute=True) == left
+        self.ask(story, "25_rehearse_on_clone")
+        both = ["25_rehearse_on_clone", *left] if left != ["90_roll_back"] else left
+        assert notebooks_to_resume(story.journal.events(), execute=True) == both
+        self.complete(story, left[0])
+        assert notebooks_to_resume(story.journal.events(), execute=True) == []
+
+    def test_what_was_refused_before_it_acted_is_not_begun_anew(self, tmp_path):
+        """A cutover that a check refused begins no outage because something else is resumed."""
+        story = Story(tmp_path)
+        self.ask(story, "30_cut_over_volume")
+        story.start("30_cut_over_volume")
+        story.step("look", "Look", status="failed", notebook="30_cut_over_volume", error={"message": "no"})
+        story.finish("failed")
+        self.ask(story, "20_snapshot_volume")
+        assert notebooks_to_resume(story.journal.events(), execute=True) == ["20_snapshot_volume"]
 
 
 def test_sandbox_status_without_one(tmp_path):

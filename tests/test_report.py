@@ -117,6 +117,23 @@ class TestStatus:
         story.fail("stop-target-service")
         assert derive_status(story.journal.events()) is RunStatus.FAILED
 
+    @pytest.mark.parametrize("ended", ["failed", "running"])
+    def test_a_way_back_that_was_given_up(self, tmp_path, ended):
+        """What a way back left half-way counts until a cutover completes after it, and no other notebook ends that."""
+        story = failed_cutover(tmp_path)
+        story.start("90_roll_back")
+        story.step("stop-target-service")
+        story.step("rename-volume", status=ended, error={"message": "refused", "changed": "maybe"})
+        story.finish("failed" if ended == "failed" else "interrupted")
+        bad = derive_status(story.journal.events())
+        story.start("20_snapshot_volume", attempt=2)
+        story.step("create-snapshot")
+        story.finish()
+        assert derive_status(story.journal.events()) is bad is not RunStatus.SUCCEEDED
+        story.cut_over()
+        assert derive_status(story.journal.events()) is RunStatus.SUCCEEDED
+        assert build_report(story.journal.events(), "run")["failure"] is None
+
     def test_interrupted_by_a_signal(self, tmp_path):
         """A notebook that a signal stopped makes the run interrupted, also when its step noted a failure."""
         story = Story(tmp_path)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.driver_look import check_change, look
 from runbook_lib.procedures.driver_plan import PROVISION_STORAGE_DRIVER, check_only, observe_prepared, verify_plan
+from runbook_lib.procedures.driver_steps import in_other_notebook
 from runbook_lib.procedures.image_of_service import (
     DEPLOYMENT,
     NOTEBOOK,
@@ -37,6 +38,11 @@ from runbook_lib.steps import Step
 if TYPE_CHECKING:
     from runbook_lib.run import Run
 
+_IDS = {
+    "create-hot-snapshot": "create-snapshot-before-deployment",
+    "complete-hot-snapshot": "complete-snapshot-before-deployment",
+}
+"""Step of 20 → the one that does the same here."""
 _REVISION = ("module.ecs_service.aws_ecs_task_definition.this",)
 _FORBIDDEN = {
     "blue_green": "blue/green runs both revisions at once, and the volume has one writer",
@@ -65,9 +71,9 @@ def _look_at_deployment(run: Run) -> dict[str, Any]:
     return facts | {"running_digest": digest, "deployed": rests and "@" in wanted and wanted == digest}
 
 
-def _unless_deployed(step: Step, *, costly: bool = False, **changes: Any) -> Step:
+def _unless_deployed(step: Step, *, costly: bool = False) -> Step:
     """Return a step that is skipped when the service runs the image already; a costly look is then not taken either."""
-    changed = replace(step, notebook=NOTEBOOK, **changes)
+    changed = in_other_notebook(step, NOTEBOOK, _IDS)
 
     def observe(run: Run) -> dict[str, Any]:
         seen = _look_at_deployment(run)
@@ -242,8 +248,8 @@ STEPS = (
     CHECK_DEPLOYMENT,
     _unless_deployed(PULL_NEW_IMAGE),
     _unless_deployed(REGISTER_IMAGE, costly=True),
-    _unless_deployed(CREATE_HOT_SNAPSHOT, step_id="create-snapshot-before-deployment"),
-    _unless_deployed(COMPLETE_HOT_SNAPSHOT, step_id="complete-snapshot-before-deployment"),
+    _unless_deployed(CREATE_HOT_SNAPSHOT),
+    _unless_deployed(COMPLETE_HOT_SNAPSHOT),
     _unless_deployed(TAKE_MANIFEST),
     _unless_deployed(DEPLOY_IMAGE),  # the outage
     VERIFY_DATA,

@@ -91,18 +91,18 @@ def _said(text: str, names: Mapping[str, str]) -> str:
 
 
 def in_other_notebook(step: Step, notebook: str, ids: Mapping[str, str], **changes: Any) -> Step:
-    """Return a step of 65 or 66 as another notebook performs it, with the same act.
+    """Return a step of 20, 65 or 66 as another notebook performs it, with the same act.
 
     Args:
         step: The step.
         notebook: The other notebook.
-        ids: Ids of the steps of 65 and 66 → ids in that notebook.
+        ids: Ids of the steps there → ids in that notebook.
         **changes: Other fields of `Step` that differ.
 
     Returns:
         The step; its checks name that notebook and its steps.
     """
-    said = dict.fromkeys(("65_prepare_storage_driver", "66_change_storage_driver"), notebook)
+    said = dict.fromkeys(("20_snapshot_volume", "65_prepare_storage_driver", "66_change_storage_driver"), notebook)
     changed = replace(step, **changes)
     return replace(
         changed,

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from runbook_lib.run import Run
 
 WHY = "the application would start on data that is not what the source left"
-FIX = "runbook roll-back; the application never started, so nothing was written since the source stopped"
+FIX = (
+    "runbook roll-back: compose starts on this volume as it is, so nothing is lost, whatever wrote since the source "
+    "stopped (after a way back that stopped half-way, that was the service on the target)"
+)
 
 
 def observe_proof(run: Run) -> dict[str, Any]:

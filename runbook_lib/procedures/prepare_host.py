@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from runbook_lib.errors import TakenBackError
+from runbook_lib.errors import HostCommandError, TakenBackError
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.driver_plan import PREPARE, PROVISION_ID
 from runbook_lib.procedures.provision_target import observe_registration, verify_registration
@@ -19,7 +19,7 @@ LAUNCH_ID = "launch-container-instance"
 LAUNCH_IDS = (LAUNCH_ID, "launch-patched-instance", "launch-host-for-restore")
 """This step, by its name in 65, in 60 and in 70."""
 _IN_SERVICE = ("Pending", "InService")
-_LAUNCH_S, _POLL_S = 300.0, 0.5
+_LAUNCH_S, _READY_S, _POLL_S = 300.0, 900.0, 0.5
 
 
 def _observe(run: Run) -> dict[str, Any]:
@@ -82,13 +82,16 @@ def _check(facts: Facts) -> Sequence[Check]:
 def _launch(run: Run, before: Facts) -> None:
     """Use a host of the wanted driver that drains, else launch one from the newest launch template.
 
-    Auto Scaling goes on trying when the Availability Zone has no capacity: then the group wants as many as before.
+    Auto Scaling goes on trying when the Availability Zone has no capacity: then the group wants as many as before. And
+    a host that does not become ready would be waited for in every run to come: it is ended.
     """
     if before["idle"]:
         run.container_hosts.set_status(list(before["idle"]), "ACTIVE")
-    elif not before["coming"]:
+        return
+    if not before["coming"]:
         run.container_hosts.set_desired(before["group_name"], len(before["staying"]) + 1)
         _wait_for_member(run, before)
+    _wait_until_ready(run)
 
 
 def _wait_for_member(run: Run, before: Facts) -> None:
@@ -107,6 +110,36 @@ def _wait_for_member(run: Run, before: Facts) -> None:
                 "target.instance_types"
             )
         run.clock.sleep(_POLL_S)
+
+
+def _wait_until_ready(run: Run) -> None:
+    """Wait until the next host can take the task; end it when its boot failed, or when it takes too long."""
+    deadline = run.clock.monotonic() + _READY_S
+    while not _is_ready(facts := _observe(run)):
+        problems = {one: _boot_problem(run, one) for one in facts["coming"]}
+        useless = [one for one, problem in problems.items() if problem]
+        if run.clock.monotonic() >= deadline:
+            useless = facts["coming"]
+        for instance_id in useless:
+            run.container_hosts.remove(instance_id)
+        if useless:
+            why = "; ".join(f"{one} did not become ready: {problems[one] or facts['boot']}" for one in useless)
+            raise TakenBackError(
+                f"{why}. The service, its host and the volume are as they were; what was launched was ended, and the "
+                "group wants as many as before. Mend what the boot says; then run again"
+            )
+        run.clock.sleep(_POLL_S)
+
+
+def _boot_problem(run: Run, instance_id: str) -> str:
+    """Return why the boot of an instance failed, "" while it goes on, or when it did not."""
+    try:
+        boot = run.host(instance_id).run("read_boot", lines=3)
+    except HostCommandError:  # not yet reachable: the deadline decides
+        return ""
+    if boot["cloud_init"]["status"] != "error":
+        return ""
+    return f"cloud-init says {boot['cloud_init']['errors'] or 'error'}; its log ends: {' | '.join(boot['boot_log'])}"
 
 
 def _verify(before: Facts, after: Facts) -> Sequence[Check]:

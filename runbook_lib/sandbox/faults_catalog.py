@@ -94,6 +94,7 @@ KINDS = (
     FaultKind("host-unreachable", "the SSM agent is offline; the host itself goes on", INSTANCE),
     FaultKind("boot-failure", "the user data of a new host fails before its first command", "", "hosts"),
     FaultKind("image-pull-error", "the registry refuses to let an image or a plugin be pulled", IMAGE, "pulls"),
+    FaultKind("full-disk", "a host has no room for another image or plugin", INSTANCE, "pulls"),
     FaultKind("crash-loop", "containers are killed as soon as they have started", CONTAINER, "starts"),
     FaultKind("unhealthy-app", "health checks of containers fail", CONTAINER),
     FaultKind("hung-app", "the processes of the containers that run now stand still", CONTAINER, acts=True),

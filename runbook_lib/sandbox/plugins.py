@@ -212,8 +212,10 @@ def refuse_pull(host: Host, reference: str) -> None:
     """Refuse to pull an image or a plugin while a fault of the sandbox says so.
 
     Raises:
-        EngineError: The registry's answer to somebody who has pulled too often.
+        EngineError: The registry's answer to somebody who has pulled too often, or the engine's without room.
     """
+    if host.world.strikes("full-disk", host.instance_id):
+        raise EngineError("failed to register layer: write /usr/local/bin/python3: no space left on device")
     repository = reference.partition("@")[0]
     if host.world.strikes(
         "image-pull-error", reference, normalized(reference), repository, repository.rpartition(":")[0]

@@ -16,7 +16,8 @@ from tests.fuzz.machine import Sequences
 from tests.fuzz.town import FuzzTown
 
 BUILD = Path(__file__).resolve().parents[2] / "build" / "hypothesis"
-RULES = 5
+RULES, MORE_RULES = 4, 6
+"""At most how many things happen in a sequence of `make test`, and of `make fuzz`, before it is brought to its end."""
 # what `make fuzz` asks for is no part of other test runs
 collect_ignore = [] if "RUNBOOK_FUZZ_SEED" in os.environ else ["test_many_sequences.py"]
 
@@ -49,7 +50,7 @@ def chosen(number, *, rules=RULES, database=None, again=False):
 
     Args:
         number: How many sequences.
-        rules: At most how many things happen in one, before it is brought to its end.
+        rules: At most how many things happen in one.
         database: Where those that failed are kept; None keeps nothing.
         again: Whether to begin with those that failed before.
     """

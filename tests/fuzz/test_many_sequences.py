@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.fuzz.conftest import RULES, database
+from tests.fuzz.conftest import MORE_RULES, database
 
 A_PART = 10
 SEQUENCES = int(os.environ["RUNBOOK_FUZZ_SEQUENCES"])
@@ -18,5 +18,5 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 def test_many_sequences_end_well(sequences, part):
     """As test_sequences.py; what failed is kept in build/hypothesis and is tried first the next time."""
     number = min(A_PART, SEQUENCES - part * A_PART)
-    rules = int(os.environ.get("RUNBOOK_FUZZ_RULES", RULES))
+    rules = int(os.environ.get("RUNBOOK_FUZZ_RULES", MORE_RULES))
     sequences(number, SEED + part, rules=rules, database=database(), again=part == 0)

@@ -127,6 +127,33 @@ def test_without_capacity_nothing_has_changed(service, wait_until):
     service.serves_every_write(wait_until)
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (("boot-failure", {"times": 1}), "did not become ready: cloud-init says"),
+        (("full-disk", {}), "no space left on device"),
+    ],
+    ids=["host never ready", "full disk of the next host"],
+)
+def test_a_host_that_cannot_take_the_task_leaves_everything_as_it_was(service, wait_until, fault, said):
+    """The next host's boot fails, or its disk is full: exit 4, and the former one serves on; then it can be patched."""
+    before = service.facts()
+    name, options = fault
+    service.fault(name, **options)
+    ended, _ = service.run("60")
+    service.mend()
+    assert ended.exit_code == 4, ended.output
+    assert said in " ".join(ended.output.split())
+    after = service.facts()
+    assert {key: after[key] for key in ("revision", "image", "holder")} == {
+        key: before[key] for key in ("revision", "image", "holder")
+    }
+    if name == "boot-failure":
+        assert "Changed: no" in " ".join(ended.output.split())
+        assert after == before
+    service.serves_every_write(wait_until)
+
+
 def test_hosts_are_patched_and_patched_back(service, wait_until):
     """To the newest image; again: nothing to do; back by the former id: the host of before is not the one of after."""
     before = service.facts()
@@ -171,6 +198,20 @@ def test_an_image_that_is_not_healthy_is_taken_back(service, wait_until):
     report = report_of(folder)
     assert (report["status"], report["failure"]["step_id"]) == ("failed", "deploy-image")
     assert report["outage_s"] > 0
+    service.serves_every_write(wait_until)
+
+
+def test_a_full_disk_is_met_before_the_service_stops(service, wait_until):
+    """There is no room for the next image: exit 4 at the pull, no outage, everything as it was."""
+    before = service.facts()
+    service.fault("full-disk")
+    ended, folder = service.run("61", image=digest("1.1"))
+    service.mend()
+    assert ended.exit_code == 4, ended.output
+    report = report_of(folder)
+    assert (report["failure"]["step_id"], report["outage_s"] or 0) == ("pull-new-image", 0)
+    assert "no space left on device" in " ".join(ended.output.split())
+    assert service.facts() == before
     service.serves_every_write(wait_until)
 
 

@@ -33,7 +33,7 @@ def test_a_volume_that_changed_between_the_hosts_is_refused_before_the_applicati
     assert refused.exit_code == 4, refused.output
     flat = " ".join(refused.output.split())
     assert "metadata-identical" in flat
-    assert "the application never started" in flat
+    assert "runbook roll-back: compose starts on this volume as it is" in flat
     steps = {step["id"]: step["status"] for step in report_of(folder)["steps"]}
     assert steps["verify-before-start"] == "failed"
     assert steps.get("start-target-service") in {None, "planned"}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 
-from runbook_lib.errors import TakenBackError
-from runbook_lib.procedures import prepare_host, roll_out
+from runbook_lib.errors import HostCommandError, TakenBackError
+from runbook_lib.procedures import deploy_image, prepare_host, roll_out
 from runbook_lib.procedures.deploy_image import _check_way
 from runbook_lib.procedures.host_image import check_images, say_image
 from runbook_lib.procedures.image_of_service import by_digest, only_reads, serving_image, with_image
@@ -133,6 +134,14 @@ def test_an_image_is_said_with_what_is_known_of_it():
     assert say_image({"ami_id": "ami-2", **unknown}) == "ami-2 (nothing known of it)"
 
 
+def test_the_snapshot_is_waited_for_in_the_words_of_this_notebook():
+    """What a plan has not made yet does not fail it: the check names the step here that makes it."""
+    step = next(one for one in deploy_image.STEPS if one.step_id == "complete-snapshot-before-deployment")
+    (check,) = step.check({"snapshot": None})
+    assert (check.passed, check.needs) == (False, "create-snapshot-before-deployment")
+    assert check.fix == "run 61_deploy_image from the top"
+
+
 class Group:
     """An Auto Scaling group that launches an instance, or says that it cannot."""
 
@@ -152,8 +161,9 @@ class Group:
 
 
 @pytest.mark.parametrize(("problem", "desired"), [("", [2]), ("no capacity.", [2, 1])], ids=["comes", "no capacity"])
-def test_a_launch_that_fails_is_taken_back(problem, desired):
+def test_a_launch_that_fails_is_taken_back(problem, desired, monkeypatch):
     """The group wants as many as before, and the error says that nothing has changed."""
+    monkeypatch.setattr(prepare_host, "_wait_until_ready", lambda _run: None)
     group = Group(problem)
     event = SimpleNamespace(at_utc="2026-01-02T00:00:00+00:00")
     run = SimpleNamespace(
@@ -169,3 +179,53 @@ def test_a_launch_that_fails_is_taken_back(problem, desired):
     else:
         prepare_host._launch(run, before)
     assert group.desired == desired
+
+
+class Boots:
+    """Hosts that say how they booted, and a group from which they can be removed."""
+
+    def __init__(self, statuses):
+        self.removed, self.now, self._statuses = [], 0.0, statuses
+
+    def remove(self, instance_id):
+        self.removed.append(instance_id)
+
+    def monotonic(self):
+        self.now += 60.0
+        return self.now
+
+    def host(self, instance_id):
+        return SimpleNamespace(run=lambda _script, **_arguments: self.read_boot(instance_id))
+
+    def read_boot(self, instance_id):
+        if instance_id not in self._statuses:
+            raise HostCommandError("read_boot", instance_id, "not online yet")
+        found = {"status": self._statuses[instance_id], "errors": "runcmd failed", "detail": ""}
+        return {"cloud_init": found, "boot_log": ["no such plugin"]}
+
+
+@pytest.mark.parametrize(
+    ("statuses", "ready_after", "removed", "said"),
+    [
+        ({"i-new": "running"}, 3, [], ""),
+        ({"i-new": "error"}, 99, ["i-new"], "runcmd failed; its log ends: no such plugin"),
+        ({"i-new": "done"}, 99, ["i-new"], "i-new did not become ready: no instance yet"),
+        ({}, 99, ["i-new"], "i-new did not become ready: no instance yet"),
+    ],
+    ids=["ready in time", "its boot failed", "too late", "never reachable"],
+)
+def test_a_host_that_does_not_become_ready_is_ended(monkeypatch, statuses, ready_after, removed, said):
+    """At once when its boot failed, else after a quarter of an hour; then nothing has changed."""
+    boots, looks = Boots(statuses), itertools.count(1)
+    facts = {"coming": ["i-new"], "boot": "no instance yet"}
+    monkeypatch.setattr(prepare_host, "_observe", lambda _run: facts | {"ready": next(looks) > ready_after})
+    monkeypatch.setattr(prepare_host, "_is_ready", lambda found: found["ready"])
+    clock = SimpleNamespace(monotonic=boots.monotonic, sleep=lambda _s: None)
+    run = SimpleNamespace(container_hosts=boots, clock=clock, host=boots.host)
+    if said:
+        with pytest.raises(TakenBackError, match=said) as caught:
+            prepare_host._wait_until_ready(run)
+        assert caught.value.changed == "no"
+    else:
+        prepare_host._wait_until_ready(run)
+    assert boots.removed == removed

@@ -117,6 +117,13 @@ def test_the_user_data_of_the_next_host_fails(account, add_fault):
     account.ec2.terminate_instances(InstanceIds=[first, second])
 
 
+def test_a_full_disk_takes_no_image(account, host, add_fault):
+    """The one host that is named has no room; its containers run on."""
+    add_fault("full-disk", target=host)
+    answer = account.sandbox.control("POST", f"/_sandbox/hosts/{host}/call", {"argv": ["docker", "pull", GUESTBOOK]})
+    assert (answer["exit_code"] != 0, "no space left on device" in answer["stderr"]) == (True, True)
+
+
 @pytest.mark.parametrize("target", ["", GUESTBOOK, "registry.sandbox/rexray-ebs"])
 def test_the_registry_refuses_what_the_fault_names(account, host, add_fault, target):
     """Pulls of the target, image or plugin, are refused, and everything without a target; others are served."""

@@ -137,6 +137,7 @@ def container_instances(sandbox):
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.thorough  # the migration itself applies and adopts; this one asks AWS about more of it
 def test_a_target_is_applied_and_its_volume_adopted(sandbox, tmp_path, wait_until):
     """Apply, an empty plan, a host that joins, an import-only adoption and an empty plan again."""
     root = Root(sandbox, tmp_path)
