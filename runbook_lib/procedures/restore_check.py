@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_lib import checks
 from runbook_lib.model import Check, Facts
-from runbook_lib.procedures.driver_look import keep_mapping, note_volume, see_volume
+from runbook_lib.procedures.driver_look import keep_mapping, note_sentinel, note_volume, see_volume
 from runbook_lib.procedures.inspect_source import evidence_grade
 from runbook_lib.procedures.observations import observe_names, observe_task
 from runbook_lib.procedures.provision_target import observe_machine_image
@@ -21,6 +21,7 @@ from runbook_lib.procedures.restore_facts import (
     check_in_service,
     noted,
     observe_exchange,
+    on_restored,
 )
 from runbook_lib.procedures.spans import span
 from runbook_lib.procedures.storage_drivers import observe_hosts, volume_of
@@ -49,6 +50,8 @@ def _observe(run: Run) -> dict[str, Any]:
     target = observe_task(run)
     seen = see_volume(run, target["task"], target["instance_id"]) if current["driver"] else {}
     note_grade(run, seen)
+    if exchange["handed_over"]:  # given up before the volume left: its sentinel is the one to be found
+        note_sentinel(on_restored(run, exchange), seen)
     hosts = observe_hosts(run)
     return {
         **exchange,
