@@ -12,7 +12,7 @@ from runbook_lib import checks
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.driver_look import keep_mapping, note_sentinel, note_volume, see_volume
 from runbook_lib.procedures.inspect_source import evidence_grade
-from runbook_lib.procedures.observations import observe_names, observe_task
+from runbook_lib.procedures.observations import RUN_TAG, observe_names, observe_task
 from runbook_lib.procedures.provision_target import observe_machine_image
 from runbook_lib.procedures.restore_facts import (
     CHECK,
@@ -61,7 +61,7 @@ def _observe(run: Run) -> dict[str, Any]:
         "hosts": hosts,
         "strangers": [h["instance_id"] for h in hosts if not h["volume"]],
         "names": observe_names(run, exchange["present"]),
-        "filesystem_uuid": _filesystem_uuid(run, exchange["source"], seen),
+        "filesystem_uuid": _filesystem_uuid(run, exchange, seen),
         "loss": describe_loss(run, exchange["source"]),
     }
 
@@ -88,17 +88,21 @@ def _keep_machine_image(run: Run) -> None:
     observe_machine_image(run)
 
 
-def _filesystem_uuid(run: Run, source: Facts, seen: Facts) -> str:
+def _filesystem_uuid(run: Run, exchange: Facts, seen: Facts) -> str:
     """Return the filesystem that must be on the restored volume, and note it once.
 
-    The running container knows it; where none runs, the record of the run that made the backup, or the parameters.
+    The running container knows it; where none runs, the record of a run that had to do with either volume, or the
+    parameters.
     """
     known = run.journal.last("volume")
     if known is not None:
         return str(known.fields["filesystem_uuid"])
     options = run.parameters.storage.host_mount
     given = options.filesystem_uuid if options and run.parameters.storage.driver == "host_mount" else ""
-    uuid = seen.get("filesystem_uuid") or _recorded_uuid(run, source["run_id"]) or given
+    source, present = exchange["source"], exchange["present"]
+    runs = (source["run_id"], source["tags"].get(RUN_TAG, ""), present["tags"].get(RUN_TAG, ""))
+    recorded = next(filter(None, (_recorded_uuid(run, one) for one in runs)), "")
+    uuid = seen.get("filesystem_uuid") or recorded or given
     if uuid:
         note_volume(run, uuid, str(seen.get("filesystem_type", "")))
     return str(uuid)

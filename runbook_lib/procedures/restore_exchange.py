@@ -189,6 +189,13 @@ def _verify_revision(before: Facts, after: Facts) -> Sequence[Check]:
     return (*moved, runs)
 
 
+def _observe_gate(run: Run) -> dict[str, Any]:
+    """Return where a gate container is; a restore that was given up has no manifest to bring home."""
+    has_manifest = run.journal.last("manifest", phase="before") is not None
+    facts = RELEASE_GATE_AFTER_CHANGE.observe(run)
+    return facts if has_manifest else {**facts, "home": True}
+
+
 CHECK_EXCHANGE = Step(
     "check-exchange",
     NOTEBOOK,
@@ -274,4 +281,4 @@ START_RESTORED_SERVICE = for_restore(
     ),
 )
 
-RELEASE_GATE_AFTER_RESTORE = for_restore(RELEASE_GATE_AFTER_CHANGE, "release-gate-after-restore")
+RELEASE_GATE_AFTER_RESTORE = for_restore(RELEASE_GATE_AFTER_CHANGE, "release-gate-after-restore", observe=_observe_gate)
