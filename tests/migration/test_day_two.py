@@ -186,6 +186,20 @@ def test_what_would_run_two_writers_is_refused(service, way, why):
     assert why in " ".join(ended.output.split())
 
 
+def test_a_full_disk_is_met_before_the_service_stops(service, wait_until):
+    """There is no room for the next image: exit 4 at the pull, no outage, everything as it was."""
+    before = service.facts()
+    service.fault("full-disk")
+    ended, folder = service.run("61", image=digest("1.1"))
+    service.mend()
+    assert ended.exit_code == 4, ended.output
+    report = report_of(folder)
+    assert (report["failure"]["step_id"], report["outage_s"] or 0) == ("pull-new-image", 0)
+    assert "no space left on device" in " ".join(ended.output.split())
+    assert service.facts() == before
+    service.serves_every_write(wait_until)
+
+
 def test_an_image_that_is_not_healthy_is_taken_back(service, wait_until):
     """Its health check fails: exit 4, the former revision serves again, nothing is lost, the outage was measured."""
     before = service.facts()
@@ -198,20 +212,6 @@ def test_an_image_that_is_not_healthy_is_taken_back(service, wait_until):
     report = report_of(folder)
     assert (report["status"], report["failure"]["step_id"]) == ("failed", "deploy-image")
     assert report["outage_s"] > 0
-    service.serves_every_write(wait_until)
-
-
-def test_a_full_disk_is_met_before_the_service_stops(service, wait_until):
-    """There is no room for the next image: exit 4 at the pull, no outage, everything as it was."""
-    before = service.facts()
-    service.fault("full-disk")
-    ended, folder = service.run("61", image=digest("1.1"))
-    service.mend()
-    assert ended.exit_code == 4, ended.output
-    report = report_of(folder)
-    assert (report["failure"]["step_id"], report["outage_s"] or 0) == ("pull-new-image", 0)
-    assert "no space left on device" in " ".join(ended.output.split())
-    assert service.facts() == before
     service.serves_every_write(wait_until)
 
 
