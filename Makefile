@@ -10,10 +10,14 @@ endif
 # Terraform's provider sleeps more than it works: two workers a core
 WORKERS ?= $(shell expr 2 \* $$(nproc))
 
-.PHONY: demo test thorough crash fuzz check lab set-up lock clean
+.PHONY: demo demo-day-two test thorough crash fuzz check lab set-up lock clean
 
 demo: $(READY) ## migrate the sample service in the sandbox and show the record
 	@$(BIN)/runbook sandbox exec --latency $(LATENCY) -- $(BIN)/runbook run all -f '{parameters}' --execute --reason 'make demo'
+
+demo-day-two: $(READY) ## patch, deploy, back up and check: in the sandbox that is up, else in one that is migrated first
+	@if $(BIN)/runbook sandbox status >/dev/null 2>&1; then $(BIN)/python scripts/day_two .sandbox/parameters.yaml .sandbox; \
+	else $(BIN)/runbook sandbox exec --latency $(LATENCY) -- $(BIN)/python scripts/day_two '{parameters}' '{state}'; fi
 
 test: $(READY) check ## every check, and every test but the long ones
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not thorough'

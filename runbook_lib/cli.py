@@ -21,6 +21,7 @@ from runbook_lib import (
     cli_parameters,
     cli_reconcile,
     cli_recovery,
+    cli_restore,
     cli_runs,
     cli_schedule,
 )
@@ -53,7 +54,17 @@ def main() -> None:
 
 
 main.add_command(sandbox)
-_ROOMS = (cli_approvals, cli_recovery, cli_history, cli_lint, cli_archive, cli_reconcile, cli_parameters, cli_schedule)
+_ROOMS = (
+    cli_approvals,
+    cli_recovery,
+    cli_restore,
+    cli_history,
+    cli_lint,
+    cli_archive,
+    cli_reconcile,
+    cli_parameters,
+    cli_schedule,
+)
 for command in (command for room in _ROOMS for command in room.COMMANDS):
     main.add_command(command)
 
@@ -105,10 +116,11 @@ def run(  # noqa: PLR0917 - one per option
         parameters_file = cli_runs.folder_of(run_id, directory) / "parameters.yaml"
     if if_missed and not cli_missed.is_due(if_missed, notebooks, parameters_file, execute=execute):
         return
-    hold = {"phase": "requested", "how": "--hold-before-cutover", "reason": reason} if hold_before_cutover else None
+    hold = {"phase": "requested", "how": "--hold-before-cutover", "reason": reason}
+    wish = ("hold", hold) if hold_before_cutover else None
     ctx.exit(
         cli_runs.run_notebooks(
-            notebooks, parameters_file, execute=execute, reason=reason, run_id=run_id, hold=hold, **terms
+            notebooks, parameters_file, execute=execute, reason=reason, run_id=run_id, wish=wish, **terms
         )
     )
 

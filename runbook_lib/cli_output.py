@@ -116,6 +116,16 @@ def progress() -> Iterator[Progress]:
         yield Progress(moving)
 
 
+def show_lines(lines: Sequence[str]) -> None:
+    """Print lines as they are.
+
+    Args:
+        lines: The lines; none prints nothing.
+    """
+    for line in lines:
+        click.echo(line)
+
+
 def show_not_started(notebooks: Sequence[str]) -> None:
     """Show the notebooks that were asked for and never began.
 

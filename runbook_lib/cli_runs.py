@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,7 +160,8 @@ def run_to_the_end(
     accept_changes: str = "",
     take_over: str = "",
     break_glass: bool = False,
-    hold: Mapping[str, Any] | None = None,
+    wish: tuple[str, Mapping[str, Any]] | None = None,
+    told: Callable[[Journal], list[str]] = lambda _journal: [],
 ) -> RunOutcome:
     """Run notebooks in a run, write its report, show both.
 
@@ -173,14 +174,14 @@ def run_to_the_end(
         accept_changes: Why the run goes on with other code or parameters; "" refuses that.
         take_over: Why a dead holder of the volume is declared gone; "" does not.
         break_glass: Whether approvals are passed over that the policy wants and that are missing; needs a reason.
-        hold: Fields of a `hold` event to note first; none notes nothing.
+        wish: Kind and fields of an event to note first, with who wishes it: a `hold` or a `restore`; None is none.
+        told: Returns lines to show before the verdict.
 
     Returns:
         How it ended.
     """
     from runbook_lib import parameters as parameter_file
     from runbook_lib.execute_names import ROLL_BACK, find_notebooks
-    from runbook_lib.report import build_report, write_report
     from runbook_lib.run_attempt import note_runner
     from runbook_lib.run_folder import Terms, create_run
     from runbook_lib.run_secrets import protect
@@ -193,19 +194,28 @@ def run_to_the_end(
     protect(parameters := parameter_file.load(file), way_back=terms.way_back)
     journal = create_run(parameters, reason=reason, execute=execute, run_id=run_id, terms=terms, notebooks=paths)
     _take_over(parameters, journal, take_over)
-    _note_wishes(journal, reason, hold, break_glass=break_glass)
+    _note_wishes(journal, reason, wish, break_glass=break_glass)
     if cli_log.current() is None:  # the log has its own first line
         click.echo(f"run {journal.run_id} {'executes' if execute else 'plans only; nothing will change'}")
     _show_changes(journal)
     note_runner(journal)
     outcome = _carry_out(notebooks, parameters, journal, parameters_file=file, execute=execute, reason=reason)
+    if cli_log.current() is None:
+        output.show_not_started(outcome.not_started)
+        output.show_lines(told(journal))
+    _end(parameters, journal)
+    return outcome
+
+
+def _end(parameters: Any, journal: Journal) -> None:
+    """Put the record right, write its report, copy both to the bucket, show the verdict."""
+    from runbook_lib.report import build_report, write_report
+
     repair(journal.folder)  # attempts on other machines, which are over now that this one began and ended
     path = write_report(journal)
     cli_s3.copy_to_bucket(parameters, journal)
     if cli_log.current() is None:
-        output.show_not_started(outcome.not_started)
         output.show_report(build_report(journal.events(), journal.run_id), str(path))
-    return outcome
 
 
 def _carry_out(notebooks: tuple[str, ...], parameters: Any, journal: Journal, **options: Any) -> RunOutcome:
@@ -237,8 +247,10 @@ def _refuse_silent_break_glass(reason: str, *, asked: bool) -> None:
         raise ParameterError(["--break-glass: expected --reason with why it cannot wait, got nothing"])
 
 
-def _note_wishes(journal: Journal, reason: str, hold: Mapping[str, Any] | None, *, break_glass: bool) -> None:
-    """Note how this command is to go on: that it holds, and, loudly, that it acts without approvals where it must.
+def _note_wishes(
+    journal: Journal, reason: str, wish: tuple[str, Mapping[str, Any]] | None, *, break_glass: bool
+) -> None:
+    """Note how this command is to go on: that it holds, or what it restores; loudly, that it acts without approvals.
 
     A broken glass covers this process and no other.
     """
@@ -247,8 +259,9 @@ def _note_wishes(journal: Journal, reason: str, hold: Mapping[str, Any] | None, 
     from runbook_lib.run_attempt import runner_fields
     from runbook_lib.run_folder import operator
 
-    if hold:
-        journal.append("hold", operator=operator(), **hold)
+    if wish:
+        kind, fields = wish
+        journal.append(kind, operator=operator(), **fields)
     if not break_glass:
         return
     journal.append("break-glass", phase="requested", operator=operator(), reason=reason, **runner_fields(os.getpid()))

@@ -24,6 +24,7 @@ Gated = Literal[
     "63_back_up_volume",
     "65_prepare_storage_driver",
     "66_change_storage_driver",
+    "70_restore_volume",
 ]
 """Notebooks that may need an approval."""
 DEFAULT_GATED: tuple[Gated, ...] = (
@@ -36,6 +37,7 @@ DEFAULT_GATED: tuple[Gated, ...] = (
     "62_resize",
     "65_prepare_storage_driver",
     "66_change_storage_driver",
+    "70_restore_volume",
 )
 """What applies a Terraform plan, ends in an outage, or has no way back."""
 

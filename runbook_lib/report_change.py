@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runbook_lib.model import Event, RunStatus
+from runbook_lib.report_status import RESTORE
 
 _TICKET = re.compile(r"\b(?:CHG|CR|RFC|INC)\d{4,}\b|\b[A-Z][A-Z0-9]+-\d+\b")
 _WITHOUT_RETURN = "50_retire_source"
@@ -70,6 +71,10 @@ def _items(opened: Mapping[str, Any]) -> list[str]:
 
 
 def _back_out(report: Mapping[str, Any]) -> str:
+    if _restores(report):
+        volume_id = (report.get("volume") or {}).get("volume_id", "VOLUME_ID")
+        command = f"runbook restore {volume_id} -f runs/{report['run_id']}/next-parameters.yaml --execute"
+        return f"{command}: the volume that served before, with every write it had; those since the restore are lost"
     retired = any(
         one["notebook"] == _WITHOUT_RETURN and one["executed"] and one["status"] == "succeeded"
         for one in report["steps"]
@@ -79,8 +84,14 @@ def _back_out(report: Mapping[str, Any]) -> str:
     return f"runbook roll-back {report['run_id']} --execute: compose on the source, on the same volume, no write lost"
 
 
+def _restores(report: Mapping[str, Any]) -> bool:
+    return any(one["notebook"] == RESTORE for one in report["steps"])
+
+
 def _risk(report: Mapping[str, Any]) -> str:
     budget, forecast = report["outage_budget_s"], report["forecast"]
     allowed = f"an outage of at most {budget:g} s is allowed" if budget is not None else "no limit of the outage is set"
     told = f"; the rehearsal forecast {forecast['total_s']:g} s" if forecast else "; it was not rehearsed"
+    if _restores(report):
+        return f"{allowed}{told}; writes since the backup are lost to the service, and stay on the volume that leaves"
     return f"{allowed}{told}; no way back after {_WITHOUT_RETURN}"

@@ -16,6 +16,7 @@ from runbook_lib.report_status import (
     PATCH,
     PREPARE,
     RESIZE,
+    RESTORE,
     RETIRE,
     ROLL_BACK,
     VERIFY,
@@ -35,6 +36,12 @@ _FORMER_AGAIN = {
     "From a size of the volume there is no way back: EBS makes none smaller.",
 }
 _MEND = "Mend what each finding says; then look again."
+_EXCHANGED = (
+    "Or bring the volume back that served before; what was written since the restore is then lost to the service."
+)
+_GIVEN_UP = "Decide whether these writes may be lost; if so, say it."
+_EXCHANGE = "create-restored-volume"
+_NEXT = "From now on use the parameters file that this run wrote: it names the volume that serves."
 _FORMER = "Or go back to the former driver: the same notebooks, with the parameters that name it."
 
 
@@ -49,6 +56,8 @@ def next_steps(report: Report) -> list[tuple[str, str]]:
     """
     if {step["notebook"] for step in report["steps"]} == {LOOK}:
         return _after_look(report["run_id"], RunStatus(report["status"]))
+    if wanted := _acceptance(report):
+        return wanted
     review = (_REVIEW, f"runbook review {report['run_id']} --reason WHAT-WAS-FOUND")
     return [*([review] if report.get("open_reviews") else []), *_by_status(report)]
 
@@ -57,13 +66,7 @@ def _by_status(report: Report) -> list[tuple[str, str]]:
     run_id, status = report["run_id"], RunStatus(report["status"])
     in_run = f"--run-id {run_id}"
     acted = {step["notebook"] for step in report["steps"] if step["executed"] and step["status"] != "skipped"}
-    began = any(CUT_OVER <= name < PATCH or name >= ROLL_BACK for name in acted)
-    way_back = [(_BACK, f"runbook roll-back {run_id} --execute")] if began and RETIRE not in acted else []
-    for notebook, text in _FORMER_AGAIN.items():
-        if notebook in acted:
-            way_back = [(text, f"runbook run {notebook} -f FORMER.yaml --execute")]
-    if {PREPARE, CHANGE} & acted:
-        way_back = [(_FORMER, f"runbook run {PREPARE} {CHANGE} -f FORMER.yaml --execute")]
+    way_back = _way_back(report, acted)
     if status is RunStatus.PLANNED:
         return [("Read the plan of each step; then carry it out.", f"runbook resume {run_id} --execute")]
     if status is RunStatus.ROLLED_BACK:
@@ -75,9 +78,38 @@ def _by_status(report: Report) -> list[tuple[str, str]]:
     if status is RunStatus.WAITING:
         return [*_approval(report), ("Then go on.", f"runbook resume {run_id}"), *way_back]
     if status is RunStatus.SUCCEEDED:
-        return _after_success(run_id, in_run, acted, way_back)
+        look = (_NEXT, f"runbook run {LOOK} -f runs/{run_id}/next-parameters.yaml --execute")
+        return [look, *way_back] if RESTORE in acted else _after_success(run_id, in_run, acted, way_back)
     text = "Mend what the message names; then go on. Steps that are done are skipped."
     return [(text, f"runbook resume {run_id}"), *way_back]
+
+
+def _way_back(report: Report, acted: set[str]) -> list[tuple[str, str]]:
+    """Return how what was done is taken back: of the last kind of change that the run made."""
+    run_id = report["run_id"]
+    if any(step.get("id") == _EXCHANGE and step["status"] == "succeeded" for step in report["steps"]):
+        volume_id = (report.get("volume") or {}).get("volume_id", "VOLUME_ID")
+        return [(_EXCHANGED, f"runbook restore {volume_id} -f runs/{run_id}/next-parameters.yaml")]
+    if {PREPARE, CHANGE} & acted:
+        return [(_FORMER, f"runbook run {PREPARE} {CHANGE} -f FORMER.yaml --execute")]
+    for notebook, text in _FORMER_AGAIN.items():
+        if notebook in acted:
+            return [(text, f"runbook run {notebook} -f FORMER.yaml --execute")]
+    began = any(CUT_OVER <= name < PATCH or name >= ROLL_BACK for name in acted)
+    return [(_BACK, f"runbook roll-back {run_id} --execute")] if began and RETIRE not in acted else []
+
+
+def _acceptance(report: Report) -> list[tuple[str, str]]:
+    """Return how a restore is carried out whose loss nobody has accepted; nothing where that is not the question."""
+    found = next((step for step in report["steps"] if step.get("id") == "check-restore"), None)
+    if found is None or "loss" not in (before := found["before"] or {}):
+        return []
+    loss, source = before["loss"], before["source"]
+    if loss["accepted"] or not source["id"]:
+        return []
+    accepted = f" --accept-loss-of-writes-since {loss['typed']}" if loss["typed"] else ""
+    file = f"runs/{report['run_id']}/parameters.yaml"
+    return [(_GIVEN_UP, f"runbook restore {source['id']} -f {file} --execute --reason WHY{accepted}")]
 
 
 def _after_look(run_id: str, status: RunStatus) -> list[tuple[str, str]]:

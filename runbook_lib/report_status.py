@@ -23,6 +23,7 @@ BACK_UP = "63_back_up_volume"
 LOOK = "64_check_drift"
 PREPARE = "65_prepare_storage_driver"
 CHANGE = "66_change_storage_driver"
+RESTORE = "70_restore_volume"
 ROLL_BACK = "90_roll_back"
 HOLD = "hold-cutover"
 _APPROVAL_EXIT_CODE = 6

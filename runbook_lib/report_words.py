@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runbook_lib.model import EvidenceGrade, RunStatus
-from runbook_lib.report_status import CHANGE, CUT_OVER, DEPLOY, PATCH, RESIZE
+from runbook_lib.report_status import CHANGE, CUT_OVER, DEPLOY, PATCH, RESIZE, RESTORE
 
 Report = Mapping[str, Any]
 
@@ -23,6 +23,7 @@ _MOVED = {
     PATCH: ("Hosts patched", "Patched"),
     DEPLOY: ("Image deployed", "Deployed"),
     RESIZE: ("Resized", "Resized"),
+    RESTORE: ("Backup restored", "Restored"),
     CUT_OVER: ("Migrated", "Cut over"),
 }
 """Notebook that stops the service and starts it again → what is so afterwards, verified and not."""

@@ -23,6 +23,7 @@ from runbook_lib.run_attempt import runner_fields
 from runbook_lib.run_folder import Terms, create_run, open_journal
 from runbook_lib.run_keys import Keys
 from runbook_lib.run_lease import lease_of
+from runbook_lib.run_view import on_volume
 
 __all__ = ["Run", "close_run", "create_run", "open_journal", "open_run"]
 
@@ -53,6 +54,7 @@ class Run(Keys):
         self.execute = execute
         self.reason = reason
         self._lease: Lease | None = None
+        self._more_leases: dict[str, Lease] = {}  # by volume id
         self._passes: set[tuple[str, ...]] = set()
         self._probe: OutageProbe | None = None
         self._look: tuple[float, dict[str, Any]] | None = None
@@ -147,6 +149,29 @@ class Run(Keys):
         self._lease = lease
         self.journal.append("lease", **taken)
 
+    def as_on(self, volume_id: str) -> Run:
+        """Return this run with another data volume, which it holds as well from now on when it executes.
+
+        Args:
+            volume_id: The volume that shall be the service's.
+
+        Returns:
+            As `run_view.on_volume`.
+
+        Raises:
+            LeaseError: when another run holds that volume.
+
+        Changes:
+            The lease on that volume; a `second-lease` event, once.
+        """
+        view = on_volume(self, volume_id)
+        if view is not self and self._lease is not None and volume_id not in self._more_leases:
+            lease = lease_of(view.parameters, self.run_id)
+            taken = lease.acquire()
+            self._more_leases[volume_id] = lease
+            self.journal.append("second-lease", volume_id=volume_id, **taken)
+        return view
+
     def confirm_lease(self) -> None:
         """Prove that this run holds the volume at this moment; `perform` asks right before every act.
 
@@ -155,7 +180,8 @@ class Run(Keys):
         """
         if self._lease is None:
             raise LeaseError(f"this run does not hold {self.parameters.volume.volume_id}; open it with execute=True")
-        self._lease.confirm()
+        for lease in (self._lease, *self._more_leases.values()):
+            lease.confirm()
 
     def confirm_approval(self, step_id: str, notebook: str, facts: Mapping[str, Any]) -> None:
         """Prove that what a step is about to change was approved; `perform` asks before every act.
@@ -180,9 +206,11 @@ class Run(Keys):
         self.journal.remove("terraform/.terraform/plan.bin")
         if self._probe is not None:
             self._probe.stop()
-        if self._lease is not None:
-            self._lease.release()
-            self._lease = None
+        for lease in (self._lease, *self._more_leases.values()):
+            if lease is not None:
+                lease.release()
+        self._lease = None
+        self._more_leases.clear()
 
     def __repr__(self) -> str:
         """Return one line for the notebook."""

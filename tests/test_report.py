@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from runbook_lib import report_change
 from runbook_lib.archive import verify
 from runbook_lib.model import RunStatus
 from runbook_lib.report import build_report, derive_status, render_html, render_markdown, write_report
@@ -494,6 +495,39 @@ def test_day_two_never_leads_back_to_compose(notebook, status, first):
     report = report_of_nothing() | {"status": status, "run_id": RUN_ID, "steps": steps, "hold": None}
     commands = [command for _, command in next_steps(report)]
     assert commands == [first]
+
+
+def restore_report(status, *, accepted, made):
+    """Return what a report says of a restore, as far as its words need it."""
+    before = {"loss": {"accepted": accepted, "typed": "2026-03-01T12:00:00Z"}, "source": {"id": "snap-1"}}
+    common = {"notebook": "70_restore_volume", "executed": status != "planned"}
+    steps = [{**common, "id": "check-restore", "status": "succeeded", "before": before}]
+    steps += [{**common, "id": "create-restored-volume", "status": "succeeded"}] if made else []
+    of_run = {"status": status, "run_id": RUN_ID, "steps": steps, "hold": None, "volume": {"volume_id": "vol-1"}}
+    return report_of_nothing() | of_run
+
+
+def test_a_restore_says_how_its_loss_is_accepted():
+    """Planned, or refused for want of it: the command with the words to add, and nothing to take back."""
+    for status in ("planned", "failed"):
+        ((_, command),) = next_steps(restore_report(status, accepted=False, made=False))
+        assert command == (
+            f"runbook restore snap-1 -f runs/{RUN_ID}/parameters.yaml --execute --reason WHY "
+            "--accept-loss-of-writes-since 2026-03-01T12:00:00Z"
+        )
+
+
+def test_a_restore_leads_to_the_parameters_that_it_wrote_and_back_by_the_former_volume():
+    """Never to compose, which would go on with what was lost."""
+    back = f"runbook restore vol-1 -f runs/{RUN_ID}/next-parameters.yaml"
+    look = f"runbook run 64_check_drift -f runs/{RUN_ID}/next-parameters.yaml --execute"
+    commands = [command for _, command in next_steps(restore_report("succeeded", accepted=True, made=True))]
+    assert commands == [look, back]
+    commands = [command for _, command in next_steps(restore_report("failed", accepted=True, made=True))]
+    assert commands == [f"runbook resume {RUN_ID}", back]
+    report = restore_report("succeeded", accepted=True, made=True) | {"forecast": None}
+    assert report_change._back_out(report).startswith(f"{back} --execute: ")
+    assert "writes since the backup are lost" in report_change._risk(report)
 
 
 def test_a_backup_with_a_stop_says_its_outage():

@@ -13,6 +13,16 @@ from runbook_lib.adapters.aws import Aws
 _EVERYBODY = {"0.0.0.0/0", "::/0"}
 
 
+def _snapshot(one: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "snapshot_id": one["SnapshotId"],
+        "volume_id": one["VolumeId"],
+        "state": one["State"],
+        "started_utc": one["StartTime"].isoformat(),
+        "tags": {tag["Key"]: tag["Value"] for tag in one.get("Tags", [])},
+    }
+
+
 class Estate:
     """The hosts of a service, their images and rules, and the snapshots of its volume.
 
@@ -77,19 +87,26 @@ class Estate:
             volume_id: The volume.
 
         Returns:
-            Keys `snapshot_id, state, started_utc, tags`, oldest first.
+            As `snapshot`, oldest first.
 
         Source: EC2 DescribeSnapshots, every page.
         """
         of_volume = [{"Name": "volume-id", "Values": [volume_id]}]
         found = self._aws.pages("ec2", "describe_snapshots", "Snapshots", OwnerIds=["self"], Filters=of_volume)
-        facts = [
-            {
-                "snapshot_id": one["SnapshotId"],
-                "state": one["State"],
-                "started_utc": one["StartTime"].isoformat(),
-                "tags": {tag["Key"]: tag["Value"] for tag in one.get("Tags", [])},
-            }
-            for one in found
-        ]
-        return sorted(facts, key=lambda one: one["started_utc"])
+        return sorted((_snapshot(one) for one in found), key=lambda one: str(one["started_utc"]))
+
+    def snapshot(self, snapshot_id: str) -> dict[str, Any]:
+        """Return facts about one snapshot.
+
+        Args:
+            snapshot_id: The snapshot.
+
+        Returns:
+            Keys `snapshot_id, volume_id, state, started_utc, tags`.
+
+        Raises:
+            AwsError: when there is none of that id.
+
+        Source: EC2 DescribeSnapshots.
+        """
+        return _snapshot(self._aws.call("ec2", "describe_snapshots", SnapshotIds=[snapshot_id])["Snapshots"][0])

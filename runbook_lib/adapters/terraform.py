@@ -21,7 +21,6 @@ from runbook_lib.errors import TerraformError
 
 BACKEND_FILE = "backend.tfbackend"
 LOCK_FILE = ".terraform.lock.hcl"
-STATE_VERSION = 4
 
 
 class Terraform:
@@ -192,21 +191,30 @@ class Terraform:
             self._outputs = {name: output["value"] for name, output in outputs.items()}
         return dict(self._outputs)
 
+    def forget(self, address: str) -> None:
+        """Take a resource out of the state, without a call to its provider: `terraform state rm`.
+
+        Args:
+            address: For example `aws_ebs_volume.data`.
+
+        Changes:
+            The state; nothing at AWS.
+        """
+        self._run(["state", "rm", self._lock_timeout, address])
+
     def state_addresses(self) -> list[str]:
-        """Return the address of every resource that the state owns, sorted; empty before the first apply.
+        """Return the address of each of `state_ids`, sorted."""
+        return sorted(self.state_ids())
+
+    def state_ids(self) -> dict[str, str]:
+        """Return the id of every resource that the state owns, by its address; empty before the first apply.
 
         Raises:
             TerraformError: When the state is of a format that nobody has read here yet.
 
-        Source: `terraform state pull`. `show -json` says the same, and takes seconds, because it asks the provider for
-        the schemas of all of its resources.
+        Source: `terraform state pull`. `show -json` says the same, and takes seconds: it asks the provider for schemas.
         """
-        text = self._run(["state", "pull"])[1].strip()
-        document: dict[str, Any] = json.loads(text) if text else {"version": STATE_VERSION, "resources": []}
-        if document["version"] != STATE_VERSION:
-            read = f"expected a state of version {STATE_VERSION}, found {document['version']}"
-            raise TerraformError("state", [f"{read}; use a Terraform that writes the former"])
-        return sorted(address for resource in document["resources"] for address in messages.addresses(resource))
+        return messages.state_ids(self._run(["state", "pull"])[1])
 
     def version(self) -> dict[str, str]:
         """Return what is used: keys ``terraform`` (its version), ``binary`` and ``provider`` ("" before `init`)."""

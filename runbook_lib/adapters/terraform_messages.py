@@ -10,6 +10,8 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runbook_lib.errors import TerraformError
+
 PLUGIN_DID_NOT_RESPOND = "Plugin did not respond"
 """Terraform's words for a provider that crashed."""
 
@@ -17,6 +19,7 @@ CRASHED = (
     "the provider crashed; what it was creating may exist without being in the state, "
     "so compare a new plan with the account before the next apply"
 )
+STATE_VERSION = 4
 _TAIL_LINES = 12
 _OUTPUT_END = 2000
 
@@ -92,17 +95,32 @@ def explain(exit_code: int, errors: Sequence[str], output: str, error_text: str)
     return [tail or output.strip()[-_OUTPUT_END:] or f"exit code {exit_code} without a message"]
 
 
-def addresses(resource: Mapping[str, Any]) -> list[str]:
-    """Return the address of each instance of a resource.
+def state_ids(text: str) -> dict[str, str]:
+    """Return the id of every resource of a state, by its address.
 
     Args:
-        resource: One of a state's `resources`, as `terraform state pull` prints them.
+        text: As `terraform state pull` prints it; nothing before the first apply.
 
     Returns:
-        As Terraform writes them, for example `module.ecs_cluster.data.aws_subnet.this["subnet-1"]`.
+        Addresses as Terraform writes them, for example `module.ecs_cluster.data.aws_subnet.this["subnet-1"]`.
+
+    Raises:
+        TerraformError: When the state is of a format that nobody has read here yet.
     """
+    document: dict[str, Any] = json.loads(text) if text.strip() else {"version": STATE_VERSION, "resources": []}
+    if document["version"] != STATE_VERSION:
+        read = f"expected a state of version {STATE_VERSION}, found {document['version']}"
+        raise TerraformError("state", [f"{read}; use a Terraform that writes the former"])
+    return {address: one for resource in document["resources"] for address, one in _ids(resource).items()}
+
+
+def _ids(resource: Mapping[str, Any]) -> dict[str, str]:
     kind = "data." if resource["mode"] == "data" else ""
     module = f"{resource['module']}." if resource.get("module") else ""
-    keys = [one.get("index_key") for one in resource["instances"]]
     name = f"{module}{kind}{resource['type']}.{resource['name']}"
-    return [name if key is None else f"{name}[{json.dumps(key, ensure_ascii=False)}]" for key in keys]
+    found = {}
+    for one in resource["instances"]:
+        key = one.get("index_key")
+        address = name if key is None else f"{name}[{json.dumps(key, ensure_ascii=False)}]"
+        found[address] = str((one.get("attributes") or {}).get("id", ""))
+    return found

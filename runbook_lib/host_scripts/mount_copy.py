@@ -1,6 +1,6 @@
-"""Mount a restored copy of the data volume beside the original, for a throw-away task; or release it again.
+"""Mount a restored copy of the data volume beside the original, to be looked at or used there; or release it again.
 
-Changes: a mount below /var/lib/runbook/copy. The copy may be written: it is deleted afterwards. A filesystem with
+Changes: a mount below /var/lib/runbook/copy, with the journal replayed. A filesystem with
 another UUID is not mounted; btrfs is refused, because the kernel would take the copy for the mounted original.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from describe_copy import release
+from inspect_target import read_sentinel
 from mount_volume import wait_for_device
 from mounts import mount_at, probe_device
 from prelude import STORE, Refused, run
@@ -17,7 +18,7 @@ OPTIONS = {"xfs": "rw,nouuid", "ext4": "rw", "ext3": "rw", "ext2": "rw"}
 
 
 def main(arguments: dict) -> dict:
-    """Mount the copy and return where; with `release`, unmount it and return what is mounted there then."""
+    """Mount the copy and return where, with its sentinel; with `release`, unmount it and return what is left."""
     path = os.path.join(STORE, "copy", arguments["volume_id"])
     if arguments.get("release"):
         release(path)
@@ -33,4 +34,4 @@ def main(arguments: dict) -> dict:
     os.makedirs(path, mode=0o755, exist_ok=True)
     if mount_at(path) is None:
         run(["mount", "-t", fstype, "-o", OPTIONS[fstype], device["path"], path], timeout_s=300)
-    return {"path": path, "mounted": mount_at(path) is not None}
+    return {"path": path, "mounted": mount_at(path) is not None, "sentinel": read_sentinel(path)}

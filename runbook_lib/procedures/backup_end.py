@@ -26,12 +26,13 @@ from runbook_lib.procedures.backup_facts import (
 )
 from runbook_lib.procedures.backup_retention import backups
 from runbook_lib.procedures.observations import RUN_TAG
+from runbook_lib.procedures.spans import span
 from runbook_lib.steps import Step, perform
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
 
-_STOPS_S, _POLL_S, _SHORT_MIN = 300.0, 0.3, 10
+_STOPS_S, _POLL_S = 300.0, 0.3
 
 
 def _observe_removal(run: Run) -> dict[str, Any]:
@@ -174,21 +175,15 @@ def _check_recovery(facts: Facts) -> Sequence[Check]:
     )
 
 
-def _span(seconds: float) -> str:
-    """Return a span of time in hours and minutes, or seconds when it is short."""
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= _SHORT_MIN else f"{seconds:.0f} s"
-
-
 def _plan_recovery(facts: Facts) -> str:
     if facts["restore_s"] is None:
         return "Report the age of the backup and how long a restore takes."
     since = facts["since_last_backup_s"]
     lost = (
-        f"at most {_span(since)} of writes (since the backup before)" if since is not None else "known from the next on"
+        f"at most {span(since)} of writes (since the backup before)" if since is not None else "known from the next on"
     )
     return (
-        f"{facts['backup']['snapshot_id']} is {_span(facts['age_s'])} old. RPO: {lost}. "
+        f"{facts['backup']['snapshot_id']} is {span(facts['age_s'])} old. RPO: {lost}. "
         f"RTO: {facts['restore_s']:.0f} s from the snapshot to an answer, on a host that runs."
     )
 

@@ -67,10 +67,20 @@ def in_words_of_change(found: Sequence[Check]) -> Sequence[Check]:
     Returns:
         The same, other words in `fix` and `needs`.
     """
-    return _in_words(found, _SAID, _NEEDS)
+    return in_words(found, _SAID, _NEEDS)
 
 
-def _in_words(found: Sequence[Check], said: Mapping[str, str], needs: Mapping[str, str]) -> Sequence[Check]:
+def in_words(found: Sequence[Check], said: Mapping[str, str], needs: Mapping[str, str]) -> Sequence[Check]:
+    """Return checks in the words of another notebook.
+
+    Args:
+        found: The checks.
+        said: Texts in `fix` → those of that notebook.
+        needs: Ids of steps → those of that notebook.
+
+    Returns:
+        The same, other words in `fix` and `needs`.
+    """
     return tuple(replace(one, fix=_said(one.fix, said), needs=needs.get(one.needs, one.needs)) for one in found)
 
 
@@ -98,8 +108,8 @@ def in_other_notebook(step: Step, notebook: str, ids: Mapping[str, str], **chang
         changed,
         step_id=ids.get(step.step_id, step.step_id),
         notebook=notebook,
-        check=lambda facts: _in_words(changed.check(facts), said, ids),
-        verify=lambda before, after: _in_words(changed.verify(before, after), said, ids),
+        check=lambda facts: in_words(changed.check(facts), said, ids),
+        verify=lambda before, after: in_words(changed.verify(before, after), said, ids),
     )
 
 

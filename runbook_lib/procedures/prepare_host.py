@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from runbook_lib.run import Run
 
 LAUNCH_ID = "launch-container-instance"
-LAUNCH_IDS = (LAUNCH_ID, "launch-patched-instance", "launch-resized-instance")
-"""This step, by its name in 65, in 60 and in 62."""
+LAUNCH_IDS = (LAUNCH_ID, "launch-patched-instance", "launch-resized-instance", "launch-host-for-restore")
+"""This step, by its name in 65, 60, 62 and 70."""
 _IN_SERVICE = ("Pending", "InService")
 _LAUNCH_S, _READY_S, _POLL_S = 300.0, 900.0, 0.5
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from runbook_lib.errors import HostCommandError
 from runbook_lib.model import Check, Facts
 from runbook_lib.parameters_rules import instance_memory_mib
-from runbook_lib.procedures.observations import driver_of, observe_container_hosts
+from runbook_lib.procedures.observations import driver_of, observe_container_hosts, observe_volume
 from runbook_lib.procedures.pull_images import NOTEBOOK, PROVISION, PULL_IMAGE
+from runbook_lib.procedures.restore_facts import check_in_service
 from runbook_lib.procedures.source_compose import check_root_shown, map_service, read_compose
 from runbook_lib.procedures.target_root import (
     apply_root,
@@ -220,11 +221,11 @@ STEPS = (
         PROVISION,
         NOTEBOOK,
         "Provision cluster, host and service with Terraform, desired count 0",
-        observe_root,
+        lambda run: {**observe_root(run), "volume": observe_volume(run)},
         plan_root,
         apply_root,
         is_done=is_root_reached,
-        check=check_root,
+        check=lambda facts: (check_in_service(facts["volume"]), *check_root(facts)),
         verify=verify_root,
         timeout_s=0,
     ),

@@ -19,6 +19,7 @@ from runbook_lib.procedures.observations import (
     target_urls,
 )
 from runbook_lib.procedures.outage import note_outage_start
+from runbook_lib.procedures.restore_facts import check_in_service
 from runbook_lib.procedures.verification import SCRIPT
 from runbook_lib.steps import Step
 
@@ -55,6 +56,7 @@ def _check_way_back(facts: Facts) -> Sequence[Check]:
             why="the volume must come back under the device name it had",
             fix=f"set the tag {SOURCE_DEVICE_TAG}, for example to /dev/sdf",
         ),
+        check_in_service(volume),
     )
 
 

@@ -1,8 +1,8 @@
 """Which storage driver and which hosts the service runs on now, read from its task definition and hosts. Reads only.
 
 The parameters say which driver it shall be; what it is they never say. Shared by 65 and 66, which leave the hosts of
-another driver, by 60, which leaves those of another machine image, and by 62, which leaves those of another instance
-type: they are the former hosts.
+another driver, by 60, which leaves those of another machine image, by 62, which leaves those of another instance type,
+and by 70, which leaves those that were set up for another volume: they are the former hosts.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ SIZE = "host-size"
 """Evidence of a run that changes their size: the instance types that they may have, and the one that they had."""
 
 _STORAGE = "runbook.storage"  # set by modules/ecs_cluster when a host joins
+_VOLUME = "runbook.volume"  # likewise: the volume that the host was set up for
 _AMI, _TYPE = "ecs.ami-id", "ecs.instance-type"  # set by the ECS agent
 _GATE_IMAGE = "amazon/amazon-ecs-pause:0.1.0"
 
@@ -99,11 +100,11 @@ def observe_hosts(run: Run) -> list[dict[str, Any]]:
         run: The open run.
 
     Returns:
-        Keys `instance_id, container_instance_arn, status, agent_connected, storage, ami_id, instance_type,
+        Keys `instance_id, container_instance_arn, status, agent_connected, storage, volume, ami_id, instance_type,
         agent_version, docker_version`.
     """
     keys = ("instance_id", "container_instance_arn", "status", "agent_connected", "agent_version", "docker_version")
-    named = {"storage": _STORAGE, "ami_id": _AMI, "instance_type": _TYPE}
+    named = {"storage": _STORAGE, "volume": _VOLUME, "ami_id": _AMI, "instance_type": _TYPE}
     return [
         {key: one[key] for key in keys} | {key: one["attributes"].get(name) or "" for key, name in named.items()}
         for one in run.ecs.container_instances()
@@ -111,7 +112,7 @@ def observe_hosts(run: Run) -> list[dict[str, Any]]:
 
 
 def former_hosts(run: Run, hosts: list[dict[str, Any]], image: str, types: Sequence[str] = ()) -> list[str]:
-    """Return the container instances that the service shall leave: another driver, machine image or instance type.
+    """Return the container instances that the service shall leave: another driver, machine image, type or volume.
 
     Args:
         run: The open run.
@@ -122,13 +123,14 @@ def former_hosts(run: Run, hosts: list[dict[str, Any]], image: str, types: Seque
     Returns:
         Their instance ids.
     """
-    wanted = run.parameters.storage.driver
+    wanted, volume_id = run.parameters.storage.driver, run.parameters.volume.volume_id
     return [
         host["instance_id"]
         for host in hosts
         if host["storage"] != wanted
         or (image and host["ami_id"] != image)
         or (types and host["instance_type"] not in types)
+        or host["volume"] not in {"", volume_id}
     ]
 
 

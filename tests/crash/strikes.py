@@ -20,6 +20,7 @@ RETIREMENT, WAY_BACK = "50_retire_source", "90_roll_back"
 PREPARATION, CHANGE = "65_prepare_storage_driver", "66_change_storage_driver"
 PATCH, DEPLOYMENT, RESIZE = "60_patch_hosts", "61_deploy_image", "62_resize"
 BACKUP = "63_back_up_volume"
+RESTORE = "70_restore_volume"
 FIRST_IN_OUTAGE = "stop-source-service"
 AFTER_FORCED_DETACH = CHECK_FILESYSTEM.step_id
 
@@ -78,6 +79,9 @@ PATCHES, DEPLOYMENTS, RESIZES = cases(PATCH), cases(DEPLOYMENT), cases(RESIZE)
 and more IOPS on a larger volume; and back to the former, but for the volume's size."""
 BACKUPS = cases(BACKUP)
 """Struck one after the other in one run that backs the volume up; there is nothing to take back."""
+
+RESTORES = cases(RESTORE)
+"""Struck one after the other in a restore, with the driver that has something to do there; taken back by another."""
 
 FORCED = [(WAY_BACK, AFTER_FORCED_DETACH)]
 """Struck after a detach that was forced, which is the only time when it does anything."""

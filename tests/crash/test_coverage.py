@@ -20,6 +20,8 @@ from tests.crash.strikes import (
     PATCHES,
     PROVISION,
     RESIZES,
+    RESTORE,
+    RESTORES,
     WAY_BACK,
     WAYS_BACK,
     cases,
@@ -40,12 +42,12 @@ def modules_with_strikes(kind):
 
 def test_every_changing_step_is_struck_and_run_again():
     """A new step, or a new notebook, that no case covers fails here."""
-    covered = [*GOING_ON, *IN_A_ROW, *FORCED, *CHANGES, *PATCHES, *DEPLOYMENTS, *RESIZES, *BACKUPS]
+    covered = [*GOING_ON, *IN_A_ROW, *FORCED, *CHANGES, *PATCHES, *DEPLOYMENTS, *RESIZES, *BACKUPS, *RESTORES]
     assert sorted(covered) == sorted(cases())
 
 
 def test_every_changing_step_before_the_way_back_is_struck_and_rolled_back():
-    """Of 90 itself running it again is the way back; of a backup there is nothing to take back."""
+    """Of 90 itself running it again is the way back; of a backup there is none, of a restore it is another restore."""
     covered = [
         *BEFORE_OUTAGE,
         *WAYS_BACK,
@@ -55,7 +57,7 @@ def test_every_changing_step_before_the_way_back_is_struck_and_rolled_back():
         *RESIZES,
         *(case for case in IN_A_ROW if case[0] == PROVISION),
     ]
-    assert sorted(covered) == sorted(case for case in cases() if case[0] not in {WAY_BACK, BACKUP})
+    assert sorted(covered) == sorted(case for case in cases() if case[0] not in {WAY_BACK, BACKUP, RESTORE})
 
 
 @pytest.mark.parametrize("kind", ["struck", "change_struck", "patch_struck", "deployment_struck", "resize_struck"])

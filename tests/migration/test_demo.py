@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,14 @@ parameters, name, file, runbook = sys.argv[1:]
 text = re.sub(r"(?m)^(    directory:).*$", r"\\1 runs", pathlib.Path(parameters).with_name(name).read_text())
 pathlib.Path(file).write_text(text)
 os.execv(runbook, [runbook, "run", "00", "10", "-f", file, "--execute"])
+"""
+
+DAY_TWO = """
+import os, pathlib, re, sys
+parameters, state, name, file, script = sys.argv[1:]
+text = re.sub(r"(?m)^(    directory:).*$", r"\\1 runs", pathlib.Path(parameters).with_name(name).read_text())
+pathlib.Path(file).write_text(text)
+os.execv(sys.executable, [sys.executable, script, file, state])
 """
 
 
@@ -100,3 +109,21 @@ def test_a_command_sees_the_sandbox_and_its_exit_code_counts(tmp_path):
         timeout=120,
     )
     assert done.returncode == 7, done.stdout + done.stderr
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(1800)
+def test_day_two_goes_on_from_the_migration(driver, tmp_path):
+    """Patched, deployed, backed up with a drill, no drift: each with a report, no write lost, each outage printed."""
+    script = Path(__file__).resolve().parents[2] / "scripts" / "day_two"
+    file = tmp_path / "parameters.yaml"
+    inside = [sys.executable, "-c", DAY_TWO, "{parameters}", "{state}", PARAMETERS[driver], str(file), str(script)]
+    command = [str(RUNBOOK), "sandbox", "exec", "--latency", "none", "--", *inside]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=1700)
+    assert done.returncode == 0, done.stdout + done.stderr
+    ending = done.stdout.partition("\nday two\n")[2]
+    rows = re.findall(r"(?m)^done +(\S+)  .*: (outage [\d.]+ s|no outage), 0 of \d+ writes lost\n +(\S+)$", ending)
+    assert [row[0] for row in rows] == ["all", "60", "61", "63", "64"]
+    assert [row[1].startswith("outage") for row in rows] == [True, True, True, False, False]
+    assert all(Path(row[2]).is_file() for row in rows)
+    assert re.search(r"verdict  all \d+ acknowledged writes are there; [\d.]+ s of outage on day two", ending)

@@ -190,7 +190,8 @@ class PatchingRun:
             describe_service=lambda: service, container_instances=lambda: instances,
             task_definition=lambda _arn: definition, tasks=lambda: [{"task_arn": one} for one in tasks],
         )  # fmt: skip
-        self.parameters = SimpleNamespace(storage=SimpleNamespace(driver="rexray"))
+        storage, volume = SimpleNamespace(driver="rexray"), SimpleNamespace(volume_id="vol-1")
+        self.parameters = SimpleNamespace(storage=storage, volume=volume)
         known = {"storage-driver", wanted, *(["outage"] if stopped else [])}
         self.journal = SimpleNamespace(last=lambda kind, name="", **_: object() if (name or kind) in known else None)
         volume = {"volume_id": "vol-1", "holder": holder, "on_source": False, "tags": {}}

@@ -95,7 +95,7 @@ resource "aws_iam_role_policy" "volume" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat([
       {
         # DescribeVolumes knows no resource-level permission.
         Sid      = "FindTheVolume"
@@ -124,7 +124,15 @@ resource "aws_iam_role_policy" "volume" {
         Resource  = local.instance_arns
         Condition = { StringEquals = { "aws:ResourceTag/${local.cluster_tag}" = var.name } }
       },
-    ]
+      ], [
+      for arns in [local.kept_volume_arns] : {
+        # The one that a restore takes out of service: its host must be able to let it go.
+        Sid      = "MoveTheFormerVolume"
+        Effect   = "Allow"
+        Action   = ["ec2:AttachVolume", "ec2:DetachVolume"]
+        Resource = arns
+      } if length(arns) > 0
+    ])
   })
 }
 
@@ -179,7 +187,7 @@ resource "aws_iam_role_policy" "denied" {
         Sid         = "NoOtherVolume"
         Effect      = "Deny"
         Action      = ["ec2:AttachVolume", "ec2:DetachVolume"]
-        NotResource = [local.volume_arn, local.instance_arns]
+        NotResource = concat([local.volume_arn], local.kept_volume_arns, [local.instance_arns])
         Condition   = { StringNotEquals = { "aws:ResourceTag/${local.rehearsal_tag}" = var.name } }
       },
       {

@@ -12,6 +12,7 @@ locals {
   availability_zone  = local.availability_zones[0]
   cluster_arn        = "${local.arn_prefix}:ecs:${var.region}:${var.account_id}:cluster/${var.name}"
   volume_arn         = "${local.arn_prefix}:ec2:${var.region}:${var.account_id}:volume/${var.volume_id}"
+  kept_volume_arns   = [for id in var.kept_volume_ids : "${local.arn_prefix}:ec2:${var.region}:${var.account_id}:volume/${id}"]
   volume_arns        = "${local.arn_prefix}:ec2:${var.region}:${var.account_id}:volume/*"
   instance_arns      = "${local.arn_prefix}:ec2:${var.region}:${var.account_id}:instance/*"
 

@@ -141,6 +141,18 @@ variable "keeps_host_mount_hosts" {
   nullable    = false
 }
 
+variable "kept_volume_ids" {
+  description = "Volumes that hosts of this cluster may attach and detach beside volume_id, while the service moves from one of them to it."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for id in var.kept_volume_ids : can(regex("^vol-[0-9a-f]+$", id))])
+    error_message = "Each of kept_volume_ids must look like vol-0123456789abcdef0."
+  }
+}
+
 variable "http_tokens" {
   description = "Instance metadata service: required means IMDSv2 only. optional is for the stock plugin, which cannot use IMDSv2."
   type        = string

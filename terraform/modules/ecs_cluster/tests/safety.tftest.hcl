@@ -428,6 +428,40 @@ run "hosts_of_the_former_driver_keep_their_permissions_until_they_are_gone" {
   }
 }
 
+run "hosts_keep_the_former_volume_until_the_service_has_left_it" {
+  command = plan
+
+  variables {
+    kept_volume_ids = ["vol-0b"]
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.volume.policy).Statement : statement.Resource
+      if statement.Sid == "MoveTheFormerVolume"
+    ] == [["arn:aws:ec2:us-east-1:012345678901:volume/vol-0b"]]
+    error_message = "Without it the host that serves could not let the former volume go."
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.denied.policy).Statement : contains(statement.NotResource, "arn:aws:ec2:us-east-1:012345678901:volume/vol-0b")
+      if statement.Sid == "NoOtherVolume"
+    ] == [true]
+    error_message = "The deny must leave it out as well."
+  }
+}
+
+run "a_kept_volume_must_be_a_volume" {
+  command = plan
+
+  variables {
+    kept_volume_ids = ["snap-0b"]
+  }
+
+  expect_failures = [var.kept_volume_ids]
+}
+
 run "several_instance_types_make_a_mixed_instances_policy_without_spot" {
   command = plan
 
