@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runbook_lib import parameters
-from runbook_lib.parameters_model import HostMount as Options
+from runbook_lib.parameters_storage import HostMount as Options
 from runbook_lib.procedures.hand_over import NAME_VOLUME
 from runbook_lib.storage import HANDED_OVER_TAG, REFUSED, storage_driver
 from runbook_lib.storage.host_mount import CAPABILITY, MOUNTED, PROBLEM, HostMount

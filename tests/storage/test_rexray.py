@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runbook_lib.parameters_model import Rexray
+from runbook_lib.parameters_storage import Rexray
 from runbook_lib.storage.rexray import RexRay
 
 DIGEST = "registry.example/rexray-ebs@sha256:" + "a" * 64
