@@ -37,7 +37,9 @@ _SHOWN = 50
 
 def _observe(run: Run) -> dict[str, Any]:
     exchange, hosts = observe_exchange(run), observe_hosts(run)
-    connected = [host["instance_id"] for host in hosts if host["agent_connected"]]
+    # last of all one that was set up for it: its unit would take the volume, or let it go, beside us
+    by_use = sorted(hosts, key=lambda host: host["volume"] == exchange["restored_id"])
+    connected = [host["instance_id"] for host in by_use if host["agent_connected"]]
     holder = exchange["present"]["holder"]
     proved = noted(run, "proved")
     return {
