@@ -15,7 +15,7 @@ WORKERS ?= $(shell expr 2 \* $$(nproc))
 demo: $(READY) ## migrate the sample service in the sandbox and show the record
 	@$(BIN)/runbook sandbox exec --latency $(LATENCY) -- $(BIN)/runbook run all -f '{parameters}' --execute --reason 'make demo'
 
-demo-day-two: $(READY) ## patch, deploy, back up and check: in the sandbox that is up, else in one that is migrated first
+demo-day-two: $(READY) ## patch, deploy, resize, back up and check: in the sandbox that is up, else in one that is migrated first
 	@if $(BIN)/runbook sandbox status >/dev/null 2>&1; then $(BIN)/python scripts/day_two .sandbox/parameters.yaml .sandbox; \
 	else $(BIN)/runbook sandbox exec --latency $(LATENCY) -- $(BIN)/python scripts/day_two '{parameters}' '{state}'; fi
 
