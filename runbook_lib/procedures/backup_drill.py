@@ -33,6 +33,7 @@ from runbook_lib.procedures.rehearsal_data import compare_clone
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
+    from runbook_lib.adapters.host import Host
     from runbook_lib.run import Run
 
 DEVICE = "/dev/sdq"
@@ -92,6 +93,32 @@ def _check_restore(facts: Facts) -> Sequence[Check]:
     )
 
 
+def mount_attached(run: Run, volume_id: str, host: Host) -> dict[str, Any]:
+    """Mount a copy beside its original once it is attached.
+
+    Args:
+        run: The open run.
+        volume_id: The copy, attached or about to be.
+        host: Where.
+
+    Returns:
+        As host script `mount_copy`.
+
+    Changes:
+        A mount on the host.
+    """
+    wait(run, volume_id, lambda volume: [one["state"] for one in volume["attachments"]] == ["attached"])
+    known = run.journal.last("volume")
+    return host.run(
+        "mount_copy",
+        timeout_s=400,
+        volume_id=volume_id,
+        device_name=DEVICE,
+        filesystem_uuid=known.fields["filesystem_uuid"] if known else "",
+        wait_s=60,
+    )
+
+
 def _restore(run: Run, before: Facts) -> None:
     """Make a volume of the backup, attach and mount it, and describe what is on it before anybody writes there."""
     snapshot_id, host = before["backup"]["snapshot_id"], run.host(before["instance_id"])
@@ -101,16 +128,7 @@ def _restore(run: Run, before: Facts) -> None:
     volume = wait(run, volume_id, lambda v: v["state"] in {"available", "in-use"})
     if not volume["attachments"]:
         run.ebs.attach_volume(volume_id, host.instance_id, DEVICE)
-    wait(run, volume_id, lambda v: [a["state"] for a in v["attachments"]] == ["attached"])
-    known = run.journal.last("volume")
-    mounted = host.run(
-        "mount_copy",
-        timeout_s=400,
-        volume_id=volume_id,
-        device_name=DEVICE,
-        filesystem_uuid=known.fields["filesystem_uuid"] if known else "",
-        wait_s=60,
-    )
+    mounted = mount_attached(run, volume_id, host)
     take_manifest(run, host, ON_COPY, root=mounted["path"])
     note(run, "restored", volume_id=volume_id, path=mounted["path"], instance_id=host.instance_id)
 

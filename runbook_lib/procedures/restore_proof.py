@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from runbook_lib import manifest
 from runbook_lib.model import Check, Facts, FileEntry
 from runbook_lib.procedures import backup_facts
-from runbook_lib.procedures.backup_drill import DEVICE, wait
+from runbook_lib.procedures.backup_drill import DEVICE, mount_attached, wait
 from runbook_lib.procedures.driver_look import sentinel_volume
 from runbook_lib.procedures.manifest_before import BEFORE
 from runbook_lib.procedures.manifest_of_change import take_of_running
@@ -112,16 +112,7 @@ def _prove(run: Run, before: Facts) -> None:
     host = run.host(instance_id)
     if not before["restored"]["holder"]:
         run.ebs.attach_volume(volume_id, instance_id, DEVICE)
-    wait(run, volume_id, lambda volume: [a["state"] for a in volume["attachments"]] == ["attached"])
-    known = run.journal.last("volume")
-    mounted = host.run(
-        "mount_copy",
-        timeout_s=400,
-        volume_id=volume_id,
-        device_name=DEVICE,
-        filesystem_uuid=known.fields["filesystem_uuid"] if known else "",
-        wait_s=60,
-    )
+    mounted = mount_attached(run, volume_id, host)
     take_manifest(run, host, RESTORED, "restored", root=mounted["path"])
     _compare(run, before)
     named = sentinel_volume(mounted)
