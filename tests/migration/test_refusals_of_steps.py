@@ -36,6 +36,12 @@ BROKEN = {
         for verb in ("create", "complete")
         for move in ("change", "patch", "deployment")
     },
+    **{
+        f"{verb}-snapshot-before-resize": {"volume__volume_id": "vol-0123456789abcdef0", "volume__size_gib": 16}
+        for verb in ("create", "complete")
+    },
+    "modify-volume": {"volume__size_gib": 1},
+    "grow-filesystem": {"volume__size_gib": 16},
     "take-hot-manifest": NOWHERE,
     "stop-source-service": NOWHERE,
     "check-way-back": NOWHERE,
