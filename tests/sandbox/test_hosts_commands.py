@@ -177,6 +177,7 @@ def test_compose_project_lives_through_up_stop_start_down(host):
     assert (container.status, container.exit_code) == ("exited", 0)
     ok(host, *base, "start")
     assert container.status == "running"
+    wait_for(lambda: container.health == "healthy")  # as PID 1 it would sleep through a signal that comes earlier
     ok(host, *base, "up", "-d")
     assert host.engine.inspect("shop-web-1").id == container.id
     ok(host, *base, "down", "-v")
