@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from runbook_lib.engine_record import COMPLETED
 from runbook_lib.execute_names import CUT_OVER, ROLL_BACK
 from runbook_lib.model import Event, StepStatus
-
-_COMPLETED = "completed"
 
 
 def notebooks_to_resume(events: Sequence[Event], *, execute: bool) -> list[str]:
@@ -39,7 +38,7 @@ def notebooks_to_resume(events: Sequence[Event], *, execute: bool) -> list[str]:
             acts = event.fields.get("execute", executing)  # one that is planned for an approval does not
         elif event.kind == "step" and event.fields.get("status") == StepStatus.RUNNING and name not in half_way:
             half_way.append(name)
-        elif event.kind == "notebook-finished" and event.fields["status"] == _COMPLETED and (acts or not execute):
+        elif event.kind == "notebook-finished" and event.fields["status"] == COMPLETED and (acts or not execute):
             asked, half_way = _without(asked, name), _without(half_way, name)
     if not execute:
         return asked

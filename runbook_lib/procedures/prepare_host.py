@@ -113,13 +113,18 @@ def _wait_for_member(run: Run, before: Facts) -> None:
 
 
 def _wait_until_ready(run: Run) -> None:
-    """Wait until the next host can take the task; end it when its boot failed, or when it takes too long."""
+    """Wait until the next host can take the task; end it when its boot failed, or when it takes too long.
+
+    A host that has the volume is never ended here, whatever it says of its boot: something may write to it.
+    """
     deadline = run.clock.monotonic() + _READY_S
     while not _is_ready(facts := _observe(run)):
-        problems = {one: _boot_problem(run, one) for one in facts["coming"]}
+        coming = [one for one in facts["coming"] if one != facts["drivers"]["volume"]["holder"]]
+        problems = {one: _boot_problem(run, one) for one in coming}
         useless = [one for one, problem in problems.items() if problem]
-        if run.clock.monotonic() >= deadline:
-            useless = facts["coming"]
+        is_late = run.clock.monotonic() >= deadline
+        if is_late:
+            useless = coming
         for instance_id in useless:
             run.container_hosts.remove(instance_id)
         if useless:
@@ -128,6 +133,8 @@ def _wait_until_ready(run: Run) -> None:
                 f"{why}. The service, its host and the volume are as they were; what was launched was ended, and the "
                 "group wants as many as before. Mend what the boot says; then run again"
             )
+        if is_late:
+            return  # the step's own verification says what is missing
         run.clock.sleep(_POLL_S)
 
 

@@ -217,7 +217,7 @@ class Boots:
 def test_a_host_that_does_not_become_ready_is_ended(monkeypatch, statuses, ready_after, removed, said):
     """At once when its boot failed, else after a quarter of an hour; then nothing has changed."""
     boots, looks = Boots(statuses), itertools.count(1)
-    facts = {"coming": ["i-new"], "boot": "no instance yet"}
+    facts = {"coming": ["i-new"], "boot": "no instance yet", "drivers": {"volume": {"holder": "i-old"}}}
     monkeypatch.setattr(prepare_host, "_observe", lambda _run: facts | {"ready": next(looks) > ready_after})
     monkeypatch.setattr(prepare_host, "_is_ready", lambda found: found["ready"])
     clock = SimpleNamespace(monotonic=boots.monotonic, sleep=lambda _s: None)
@@ -229,3 +229,15 @@ def test_a_host_that_does_not_become_ready_is_ended(monkeypatch, statuses, ready
     else:
         prepare_host._wait_until_ready(run)
     assert boots.removed == removed
+
+
+@pytest.mark.parametrize("status", ["error", "done"])
+def test_a_host_that_has_the_volume_is_never_ended(monkeypatch, status):
+    """Its boot may say what it likes, and a quarter of an hour may pass: what writes to the volume is left alone."""
+    boots = Boots({"i-new": status})
+    facts = {"coming": ["i-new"], "boot": "", "drivers": {"volume": {"holder": "i-new"}}}
+    monkeypatch.setattr(prepare_host, "_observe", lambda _run: facts)
+    monkeypatch.setattr(prepare_host, "_is_ready", lambda _facts: False)
+    clock = SimpleNamespace(monotonic=boots.monotonic, sleep=lambda _s: None)
+    prepare_host._wait_until_ready(SimpleNamespace(container_hosts=boots, clock=clock, host=boots.host))
+    assert boots.removed == []
