@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from runbook_lib.model import Check, Facts
+from runbook_lib.model import Check, Facts, StepStatus
 from runbook_lib.procedures.driver_plan import CHANGES as NOTEBOOK
 from runbook_lib.procedures.observations import CUT_OVER_TAG, observe_task
 from runbook_lib.procedures.storage_drivers import CHANGE, observe_drivers
@@ -102,3 +103,35 @@ REMOVE_FORMER_HOSTS = Step(
     timeout_s=60,
     waits_for="the former host ends",
 )
+
+
+def once_proved(verify_id: str, notebook: str) -> Step:
+    """Return the removal of the former hosts as it waits for the proof of the data.
+
+    Args:
+        verify_id: Id of the step that proves the data on the next host.
+        notebook: The notebook of both.
+
+    Returns:
+        `REMOVE_FORMER_HOSTS` with one check more.
+    """
+
+    def observe(run: Run) -> dict[str, Any]:
+        status = run.journal.step_status(verify_id)
+        return _observe(run) | {"proof": status.value if status else ""}
+
+    def check(facts: Facts) -> Sequence[Check]:
+        return (
+            *_check(facts),
+            Check(
+                "data-proved",
+                passed=facts["proof"] in {StepStatus.SUCCEEDED, StepStatus.SKIPPED},
+                expected=f"{verify_id} passed in this run",
+                observed=facts["proof"] or "not performed",
+                why="until then the former host is the shortest way back",
+                fix=f"run {notebook} from the top",
+                needs=verify_id,
+            ),
+        )
+
+    return replace(REMOVE_FORMER_HOSTS, observe=observe, check=check)

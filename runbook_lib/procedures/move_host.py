@@ -6,14 +6,14 @@ ends only when the data was proved on the next one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runbook_lib.model import Check, Facts
 from runbook_lib.procedures import change_storage_driver, prepare_storage_driver
 from runbook_lib.procedures.driver_plan import check_only, verify_plan
 from runbook_lib.procedures.driver_steps import for_change, in_other_notebook
+from runbook_lib.procedures.former_hosts import once_proved
 from runbook_lib.procedures.observations import observe_task
 from runbook_lib.procedures.verify_persistence import data_step
 from runbook_lib.steps import Step
@@ -72,7 +72,9 @@ def move_steps(move: HostMove) -> dict[str, Step]:
     steps = (
         *moved,
         _with_proof(move),
-        _removal(known[REMOVE], move, words.get(REMOVE, {})),
+        in_other_notebook(
+            once_proved(move.verify_id, move.notebook), move.notebook, move.needs, **words.get(REMOVE, {})
+        ),
         verify_plan(move.plan_id, move.notebook, move.ids[REMOVE]),
     )
     return {step.step_id: step for step in steps}
@@ -112,28 +114,3 @@ def _with_proof(move: HostMove) -> Step:
 
     moved = for_change(step, step.step_id, move.notebook, observe=observe)
     return in_other_notebook(moved, move.notebook, move.needs)
-
-
-def _removal(step: Step, move: HostMove, words: Mapping[str, Any]) -> Step:
-    """Return the removal of the former hosts, which waits for the proof of the data."""
-
-    def observe(run: Run) -> dict[str, Any]:
-        status = run.journal.step_status(move.verify_id)
-        return step.observe(run) | {"proof": status.value if status else ""}
-
-    def check(facts: Facts) -> Sequence[Check]:
-        proof = facts["proof"]
-        return (
-            *step.check(facts),
-            Check(
-                "data-proved",
-                passed=proof in {"succeeded", "skipped"},
-                expected=f"{move.verify_id} passed in this run",
-                observed=proof or "not performed",
-                why="until then the former host is the shortest way back",
-                fix=f"run {move.notebook} from the top",
-                needs=move.verify_id,
-            ),
-        )
-
-    return in_other_notebook(step, move.notebook, move.needs, observe=observe, check=check, **words)

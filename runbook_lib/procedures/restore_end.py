@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.driver_look import see_volume
-from runbook_lib.procedures.former_hosts import REMOVE_FORMER_HOSTS
+from runbook_lib.procedures.former_hosts import once_proved
 from runbook_lib.procedures.observations import observe_task
 from runbook_lib.procedures.restore_check import describe_loss, note_grade, shown_time
 from runbook_lib.procedures.restore_facts import (
@@ -42,31 +42,6 @@ def _with_manifest(step: Step) -> Step:
 
     # a way back that found the volume still in service has moved nothing
     return for_restore(step, _VERIFY, observe=observe, is_done=lambda facts: facts["unmoved"])
-
-
-def _removal() -> Step:
-    """Return the removal of the former hosts, which waits for the proof of the data."""
-    step = REMOVE_FORMER_HOSTS
-
-    def observe(run: Run) -> dict[str, Any]:
-        status = run.journal.step_status(_VERIFY)
-        return {**step.observe(run), "proof": status.value if status else ""}
-
-    def check(facts: Facts) -> Sequence[Check]:
-        return (
-            *step.check(facts),
-            Check(
-                "data-proved",
-                passed=facts["proof"] in {"succeeded", "skipped"},
-                expected=f"{_VERIFY} passed in this run",
-                observed=facts["proof"] or "not performed",
-                why="until then the former host is the shortest way back",
-                fix=f"run {NOTEBOOK} from the top",
-                needs=_VERIFY,
-            ),
-        )
-
-    return for_restore(step, REMOVE, title="Remove the hosts of the volume that left", observe=observe, check=check)
 
 
 def _observe_loss(run: Run) -> dict[str, Any]:
@@ -122,7 +97,9 @@ VERIFY_RESTORED_DATA = _with_manifest(
     data_step(_VERIFY, "Verify sentinel and manifest inside the container", "manifest-after", "after")
 )
 
-REMOVE_HOSTS_OF_FORMER_VOLUME = _removal()
+REMOVE_HOSTS_OF_FORMER_VOLUME = for_restore(
+    once_proved(_VERIFY, NOTEBOOK), REMOVE, title="Remove the hosts of the volume that left"
+)
 
 REPORT_LOSS = Step(
     "report-loss",

@@ -73,7 +73,7 @@ def observe_size(run: Run) -> dict[str, Any]:
         run.keep_evidence(FORMER, {key: volume[key] for key in KEYS})
     filesystem = measure(run, volume) if wanted["size_gib"] is not None else None
     larger = wanted["size_gib"] is not None and (
-        volume["size_gib"] < wanted["size_gib"] or (filesystem is not None and not is_filled(filesystem))
+        volume["size_gib"] < wanted["size_gib"] or not (is_filled(filesystem) or _is_between_hosts(run, volume))
     )
     return facts | {
         "modification": run.modifications.newest(volume["volume_id"]),
@@ -81,6 +81,11 @@ def observe_size(run: Run) -> dict[str, Any]:
         "larger": larger,
         "grows": larger or has_begun_to_grow(run),
     }
+
+
+def _is_between_hosts(run: Run, volume: Facts) -> bool:
+    """Return whether nobody has the volume because this run moves it: it was measured before that."""
+    return not volume["holder"] and run.journal.last("outage") is not None
 
 
 def has_begun_to_grow(run: Run) -> bool:

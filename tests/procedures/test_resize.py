@@ -212,3 +212,19 @@ def test_more_tasks_are_refused_with_the_reason(containers, wanted, why):
     assert check.passed is (wanted is None)
     assert why in check.why
     assert ("1 to 3 tasks" in check.observed) is (wanted is not None)
+
+
+@pytest.mark.parametrize(("moved", "larger"), [(False, True), (True, False)], ids=["fresh run", "between two hosts"])
+def test_a_volume_that_nobody_has_is_as_large_as_asked_only_for_a_run_that_moves_it(monkeypatch, moved, larger):
+    """Its filesystem cannot be measured: a fresh run must not call it done; a run that has stopped the task may."""
+    volume = {"volume_id": "vol-1", "holder": "", "size_gib": 12, "volume_type": "gp3", "iops": 3000}
+    monkeypatch.setattr(volume_size, "observe_volume", lambda _run: volume | {"throughput_mibps": 125})
+    wanted = SimpleNamespace(size_gib=12, type=None, iops=None, throughput_mibps=None)
+    known = {"evidence"} | ({"outage"} if moved else set())
+    run = SimpleNamespace(
+        parameters=SimpleNamespace(volume=wanted),
+        journal=SimpleNamespace(last=lambda kind, **_match: object() if kind in known else None),
+        modifications=SimpleNamespace(newest=lambda _volume_id: {"state": ""}),
+    )
+    facts = volume_size.observe_size(run)
+    assert (facts["larger"], volume_size.has_wanted_size(facts)) == (larger, not larger)
