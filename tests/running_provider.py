@@ -2,23 +2,28 @@
 
 A start hashes and loads 700 MB and builds the schemas of a thousand resource types, each time. Terraform itself is
 started and ended as ever, and can be killed; the provider outlives it, as it would not otherwise. So what is struck
-inside Terraform is struck in a sandbox without this.
+inside Terraform is struck in a sandbox without this. Of its schemas Terraform gets those of the types that occur here.
 """
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import shlex
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from runbook_lib.adapters import terraform_install as install
 from runbook_lib.adapters.terraform import find_binary
+from tests import lean_provider
+from tests.lean_provider import NAMES, die_with_parent
 
-NAMES = "TF_REATTACH_PROVIDERS="
-PDEATHSIG = 1
+ROOT = Path(__file__).parents[1]
+SUFFIXES = {".tf", ".j2", ".hcl", ".py"}
+QUIET = {"TF_LOG": "ERROR", "TF_LOG_PROVIDER": "ERROR", "TF_LOG_SDK": "ERROR"}  # else it writes each call down
+TYPE = re.compile(r"\baws_[a-z0-9_]+")
 
 
 class RunningProvider:
@@ -36,8 +41,9 @@ class RunningProvider:
         program = find_provider(folder)
         if program is not None:
             with (folder / "provider.log").open("wb") as log:
+                argv = [sys.executable, lean_provider.__file__, str(program), *types()]
                 self._process = subprocess.Popen(
-                    [str(program), "-debug"], env=environment_of(sandbox), stdin=subprocess.DEVNULL,
+                    argv, env=environment_of(sandbox), stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=die_with_parent,  # noqa: PLW1509
                 )  # fmt: skip
             self.terraform = str(self._write_terraform(folder / "terraform"))
@@ -78,9 +84,16 @@ def find_provider(folder):
     return next(found, None)
 
 
+@functools.cache
+def types():
+    """Return every type of resource or data source that a module, or a test, names."""
+    files = (path for place in ("terraform", "tests") for path in (ROOT / place).rglob("*") if path.suffix in SUFFIXES)
+    return sorted({name for path in files for name in TYPE.findall(path.read_text("utf-8"))})
+
+
 def environment_of(sandbox):
     """Return what lets the provider act in a sandbox, if any, as the library gives it to Terraform."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "TF_"))}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "TF_"))} | QUIET
     if sandbox is None:
         return kept
     return kept | {
@@ -90,11 +103,3 @@ def environment_of(sandbox):
         "AWS_PROFILE": "sandbox",
         "AWS_SHARED_CREDENTIALS_FILE": str(sandbox.state_dir / "credentials"),
     }
-
-
-def die_with_parent():
-    """Be killed when the test process is gone."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGKILL)

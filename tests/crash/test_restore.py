@@ -154,9 +154,12 @@ class Restore:
 
 
 def passed_over(step_id):
-    """Return what is not performed anew before a step: the plan, once it was seen done, takes Terraform seconds."""
+    """Return what is not performed anew before a step: the plan, once it was seen done, takes Terraform seconds.
+
+    Nor before the completion: once the hosts of the former volume are gone, the plan would complete the restore itself.
+    """
     steps = changing_steps(RESTORE)
-    return (PLAN,) if steps.index(PLAN) + 1 < steps.index(step_id) < steps.index(COMPLETION) else ()
+    return (PLAN,) if steps.index(PLAN) + 1 < steps.index(step_id) <= steps.index(COMPLETION) else ()
 
 
 def dies_in_apply(step_id, strike):
