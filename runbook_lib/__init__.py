@@ -1,8 +1,8 @@
 """Runbooks that move a docker-compose service with its EBS volume onto Amazon ECS.
 
 Notebooks use nothing but the names of this module: `open_run`, one verb per step, `close_run`; to begin,
-`parameters_form` and `prepare_notebooks`; to look at what was run, `history` and `plot_history`. They are looked up
-when first used, so that importing the package stays quick.
+`parameters_form` and `prepare_notebooks`; to look at what is run, waits or was, `watch_run`, `approval_card`,
+`history` and `plot_history`. They are looked up when first used, so that importing the package stays quick.
 """
 
 from __future__ import annotations
@@ -206,6 +206,8 @@ _OTHERS = {
     "history": "history_table",
     "plot_history": "history_plot",
     "parameters_form": "widgets",
+    "watch_run": "widgets_card",
+    "approval_card": "widgets_approval",
     "prepare_notebooks": "lab_prepare",
 }
 
@@ -215,14 +217,24 @@ __all__ = [*sorted(_OTHERS), *sorted(_VERBS)]  # noqa: PLE0604 - the verbs are t
 def __getattr__(name: str) -> Any:
     """Return a public name, importing what it needs only now."""
     if name in _OTHERS:
+        if name == "open_run":
+            _cards()  # imported by now when the first step is called, so that its card is there at once
         return getattr(importlib.import_module(f"runbook_lib.{_OTHERS[name]}"), name)
     if name in _VERBS:
         steps = importlib.import_module("runbook_lib.steps")
         procedure = importlib.import_module(f"runbook_lib.procedures.{_VERBS[name]}")
         ids = [step.step_id for step in procedure.STEPS]
         place = ids.index(name.replace("_", "-"))
-        return steps.verb(procedure.STEPS[place], ids[:place])
+        verb = steps.verb(procedure.STEPS[place], ids[:place])
+        return cards.with_card(procedure.STEPS[place], verb) if (cards := _cards()) is not None else verb
     raise AttributeError(f"module 'runbook_lib' has no name {name!r}; the verbs are {', '.join(sorted(_VERBS))}")
+
+
+def _cards() -> Any:
+    """Return the module of the live cards where somebody sits at this kernel, else None."""
+    if importlib.import_module("runbook_lib.run_keyboard").at_a_keyboard():
+        return importlib.import_module("runbook_lib.widgets_card")
+    return None
 
 
 def __dir__() -> list[str]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,13 +45,14 @@ def approve(  # noqa: PLR0917 - one per option
 ) -> None:
     """Approve what RUN_ID waits for. Without --reason it only shows that, and where the whole page is."""
     from runbook_lib import run_approve
+    from runbook_lib.run_approval import who_approves
 
     folder = cli_runs.folder_of(run_id, directory)
     journal = cli_runs.repair(folder)
     if not reason.strip():
         _show(journal)
         ctx.exit(_waiting_exit_code())
-    parameters, who = _who(folder, credentials)
+    parameters, who = who_approves(folder, credentials)
     for_s = None if valid_for is None else valid_for * _SECONDS_AN_HOUR
     event, decision = run_approve.approve(
         journal, parameters, who, reason=reason, digest=digest, role=role, valid_for_s=for_s
@@ -75,22 +75,13 @@ def approve(  # noqa: PLR0917 - one per option
 def review(run_id: str, reason: str, directory: Path, **credentials: Any) -> None:
     """Close the review that a broken glass left open in RUN_ID: somebody else looked at what was done."""
     from runbook_lib import run_approve
+    from runbook_lib.run_approval import who_approves
 
     folder = cli_runs.folder_of(run_id, directory)
     journal = cli_runs.repair(folder)
-    parameters, who = _who(folder, credentials)
+    parameters, who = who_approves(folder, credentials)
     for event in run_approve.review(journal, parameters, who, reason=reason):
         click.echo(f"reviewed  {event.fields['notebook']}, {event.at_utc[:19]}Z, by {who['arn']}")
-
-
-def _who(folder: Path, credentials: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
-    """Return the run's parameters and who is at the keyboard, as AWS says; no role is assumed for that."""
-    from runbook_lib import parameters as parameter_file
-    from runbook_lib.run_approval import own_session
-
-    parameters = parameter_file.load(folder / "parameters.yaml")
-    own = {name: value for name, value in credentials.items() if value}
-    return parameters, own_session(parameters, folder.name, **own).caller()
 
 
 def _show(journal: Journal) -> None:

@@ -97,34 +97,10 @@ def warn_of_dead_hold(folder: Path) -> None:
 @cli_runs.directory_option
 def cut_over(run_id: str, reason: str, directory: Path) -> None:
     """Release the cutover of RUN_ID that holds: the outage begins once readiness was checked again."""
-    from runbook_lib.report_status import find_hold
-    from runbook_lib.run_folder import operator
+    from runbook_lib.run_control import release_hold
 
-    folder = cli_runs.folder_of(run_id, directory)
-    journal = cli_runs.open_folder(folder)
-    last = journal.last("hold")
-    if find_hold(journal.events()) is None:
-        if last is not None and last.fields["phase"] == "released":
-            click.echo(f"released already, by {last.fields['operator']} at {last.at_utc[:19]}Z; nothing was changed")
-            return
-        ended = journal.last("notebook-finished")
-        if ended is not None and ended.fields.get("repaired"):
-            raise JournalError(
-                f"run {folder.name} does not hold: its process is gone, so nobody would cut over; nothing was changed. "
-                f"`runbook resume {folder.name}` goes on, and then can be released"
-            )
-        raise JournalError(
-            f"run {folder.name} does not hold, so there is nothing to release; nothing was changed. "
-            f"`runbook run 30 --run-id {folder.name} --execute --hold-before-cutover` holds before the outage"
-        )
-    seen = _lease_of(folder / "parameters.yaml").look()
-    if not seen.alive or seen.holder is None or seen.holder.run_id != folder.name:
-        raise JournalError(
-            f"run {folder.name} was holding, but its process is gone ({seen.why}), so nobody would cut over; nothing "
-            f"was changed. `runbook resume {folder.name}` holds again, and then can be released"
-        )
-    journal.append("hold", phase="released", operator=operator(), how="runbook cut-over", reason=reason)
-    click.echo(f"released; readiness is checked again, then the outage begins. `runbook status {folder.name}` shows it")
+    journal = cli_runs.open_folder(cli_runs.folder_of(run_id, directory))
+    click.echo(release_hold(journal, how="runbook cut-over", reason=reason))
 
 
 @click.command()

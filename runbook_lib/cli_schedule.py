@@ -6,7 +6,6 @@ from __future__ import annotations
 import getpass
 import os
 import re
-import shutil
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -119,6 +118,7 @@ def _made(names: Sequence[str], file: Path, parameters: Parameters, how: dict[st
     """
     from runbook_lib.execute_names import find_notebooks, name_of
     from runbook_lib.parameters_notifications import references
+    from runbook_lib.run_control import find_program
     from runbook_lib.schedule import Schedule, unit_name
 
     paths = find_notebooks(names)
@@ -129,7 +129,7 @@ def _made(names: Sequence[str], file: Path, parameters: Parameters, how: dict[st
     if problems:
         raise ParameterError(problems)
     reason = how["reason"].strip() or f"schedule {unit}"
-    argv = [_program(), "run", *wanted, "-f", str(file.resolve()), *(["--execute"] if how["execute"] else [])]
+    argv = [find_program(), "run", *wanted, "-f", str(file.resolve()), *(["--execute"] if how["execute"] else [])]
     root = paths[0].parent.parent
     page = root / "docs" / "schedules.md"
     return Schedule(
@@ -189,15 +189,6 @@ def _problems_of_variables(variables: Sequence[str], file: str) -> Iterator[str]
     missing = [name for name in variables if name not in defined]
     if missing:
         yield f"{file}: expected {', '.join(missing)}, to which the parameters refer; it defines no such variable"
-
-
-def _program() -> str:
-    """Return the command `runbook` of this Python environment."""
-    own = Path(sys.executable).with_name("runbook")
-    found = str(own) if own.is_file() else shutil.which("runbook")
-    if not found:
-        raise ParameterError([f"runbook: expected the command beside {sys.executable}, or on PATH; found none"])
-    return found
 
 
 def _path() -> str:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib import approval
+from runbook_lib import parameters as parameter_file
 from runbook_lib.adapters.aws import Aws
 from runbook_lib.approval_digest import find_parts
 from runbook_lib.errors import ApprovalError, ObservationError, OutsideError
@@ -56,6 +58,24 @@ def own_session(parameters: Parameters, run_id: str, **options: Any) -> Aws:
         The session.
     """
     return open_session(parameters, run_id, role_arn="", attempts=2, **options)
+
+
+def who_approves(folder: Path, credentials: Mapping[str, Any]) -> tuple[Parameters, dict[str, str]]:
+    """Return a run's parameters and who is at the keyboard, as AWS says; no role is assumed for that.
+
+    Args:
+        folder: The run folder.
+        credentials: `profile` and `credentials_file` of whoever approves; what is not given is as the parameters say.
+
+    Returns:
+        The parameters, and the caller as `Aws.caller`.
+
+    Raises:
+        OutsideError: when AWS does not say who it is.
+    """
+    parameters = parameter_file.load(str(folder / "parameters.yaml"))
+    own = {name: value for name, value in credentials.items() if value}
+    return parameters, own_session(parameters, folder.name, **own).caller()
 
 
 def terms_of(parameters: Parameters, events: Sequence[Event], notebook: str) -> approval.Terms:

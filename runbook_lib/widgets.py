@@ -5,7 +5,6 @@ Shows `form.Form` and hands it what is entered; it decides nothing. Where nobody
 
 from __future__ import annotations
 
-import os
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,11 @@ from runbook_lib.form_fields import Keys, fields
 from runbook_lib.form_table import FormTable
 from runbook_lib.parameters_yaml import read_yaml
 from runbook_lib.run_choices import account_inventory
+from runbook_lib.run_keyboard import at_a_keyboard
 from runbook_lib.widgets_field import Row
 from runbook_lib.widgets_style import STYLE
 
 _SECTIONS = tuple(dict.fromkeys(field.section for field in fields()))
-_AT_A_KEYBOARD = "JPY_SESSION_NAME"
-"""Jupyter's server sets it for the kernel of a page that somebody opened; Papermill and nbclient do not."""
 
 
 def parameters_form(
@@ -49,7 +47,7 @@ def parameters_form(
     """
     file = parameters.find(Path(parameters_file))
     if widgets is None:
-        widgets = _AT_A_KEYBOARD in os.environ
+        widgets = at_a_keyboard()
     form = Form(file)
     if not widgets:
         return FormTable(form)

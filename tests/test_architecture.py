@@ -46,7 +46,8 @@ MAY_IMPORT = {
     "run": {"scrub", "adapters", "steps", "journal", "lease", "report", "parameters", "model", "approval", "notices"},
     "engine": {"journal", "model", "report", "scrub"},  # plain Papermill has nobody else who writes the report
     "form": {"model", "parameters"},
-    "widgets": {"form", "model", "parameters", "run"},  # the run knows how an account is asked
+    # the run knows how an account is asked, and how a run is held, released and given up
+    "widgets": {"form", "model", "parameters", "run", "journal", "report", "steps"},
     "lab": {"execute", "parameters", "run"},
     "execute": {"engine", "journal", "parameters", "model"},
     "sandbox": {"model"},
