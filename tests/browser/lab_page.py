@@ -24,6 +24,7 @@ class LabPage:
     def __init__(self, page, lab, pictures):
         page.set_default_timeout(SLOW_MS)
         expect.set_options(timeout=SLOW_MS)
+        page.on("dialog", lambda dialog: dialog.accept())  # "leave this page?", when it is loaded again
         self.page = page
         self.lab = lab
         self.watch = Watch(page)
@@ -34,10 +35,19 @@ class LabPage:
         self.page.goto(self.lab.url.replace("notebooks/start_here.ipynb", path) if path else self.lab.url)
         return self.notebook()
 
-    def reload(self):
-        """Load the page again, as F5 does; the tabs come back."""
+    def reload(self, name):
+        """Load the page again, as F5 does, and go to a notebook that was open; the tabs come back."""
         self.page.reload()
-        return self.notebook()
+        self.go_to_tab(name)
+        return self.notebook(name)
+
+    def go_to_tab(self, name):
+        """Click the tab of a notebook."""
+        self.page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab", has_text=name).first.click()
+
+    def open_from_folder(self, name):
+        """Open a file or folder by a double click in the file browser."""
+        self.page.locator(".jp-DirListing-item", has_text=name).first.dblclick()
 
     def notebook(self, name=""):
         """Return the notebook in front, once its cells are there and its kernel has answered."""
@@ -60,16 +70,26 @@ class LabPage:
 
     def launcher(self):
         """Open the launcher; return the section of the runbooks."""
-        self.page.keyboard.press("Control+Shift+l")
+        self.page.locator(".lm-TabBar-addButton").first.click()
         section = self.page.locator(".jp-Launcher-section", has=self.page.locator("h2", has_text="Runbooks")).first
         section.wait_for()
         return section
 
+    def type_in_terminal(self, line):
+        """Type a line into the terminal beside the notebook; the launcher opens one where there is none."""
+        terminal = self.page.locator(".jp-Terminal:not(.lm-mod-hidden)")
+        if terminal.count() == 0:
+            self.launcher()
+            self.page.locator(".jp-LauncherCard", has_text="Terminal").click()
+        terminal.locator(".xterm-helper-textarea").focus()
+        self.page.keyboard.type(line)
+        self.page.keyboard.press("Enter")
+
     def use_theme(self, name):
         """Choose `Light` or `Dark` in the menu, by mouse."""
-        self.page.get_by_role("menuitem", name="Settings").click()
-        self.page.get_by_role("menuitem", name="Theme", exact=True).hover()
-        self.page.get_by_role("menuitem", name=f"JupyterLab {name}", exact=True).click()
+        self.page.locator(".lm-MenuBar-item", has_text="Settings").click()
+        for label in ("Theme", f"JupyterLab {name}"):
+            self.page.locator(".lm-Menu-itemLabel", has_text=re.compile(f"^{label}$")).click()
         expect(self.page.locator("body")).to_have_attribute("data-jp-theme-light", str(name == "Light").lower())
 
     def picture(self, name):
@@ -116,16 +136,16 @@ class Notebook:
         """Press the double arrow in the toolbar, and say yes: by mouse."""
         self.panel.locator('[data-command="notebook:restart-run-all"]').first.click()
         self.page.locator(".jp-Dialog .jp-mod-accept").click()
-        self.wait_until_run()
+        self._wait_until_begun()
 
-    def run_all_by_keyboard(self):
-        """Run all cells by the command palette."""
+    def run_all(self):
+        """Run all cells by the command palette: by keyboard."""
+        self.page.keyboard.press("Escape")
         self.lab_page.command("Run All Cells")
-        self.wait_until_run()
+        self._wait_until_begun()
 
     def restart(self):
         """Restart the kernel by its keyboard shortcut, and say yes."""
-        self.panel.locator(".jp-Notebook").focus()
         self.page.keyboard.press("Escape")
         self.page.keyboard.press("0")
         self.page.keyboard.press("0")
@@ -138,17 +158,25 @@ class Notebook:
         """Wait until the kernel is there and waits for something to do."""
         expect(self.page.locator("#jp-bottom-panel")).to_contain_text("Runbooks | Idle")
 
+    def _wait_until_begun(self):
+        expect(self._prompts("*").first).to_be_visible()
+
     def wait_until_run(self, timeout_ms=240_000):
-        """Wait until every code cell with a source was run, or one of them failed."""
-        prompts = self.panel.locator(".jp-CodeCell .jp-InputPrompt")
-        expect(prompts.filter(has_text=re.compile(r"\[[ *]\]:"))).to_have_count(0, timeout=timeout_ms)
+        """Wait until no cell waits any more; return what failed cells show."""
+        expect(self._prompts("*")).to_have_count(0, timeout=timeout_ms)
         self.wait_until_idle()
+        return self.errors()
+
+    def never_run(self):
+        """Return how many code cells have no number."""
+        return self._prompts(" ").count()
+
+    def _prompts(self, state):
+        return self.panel.locator(".jp-CodeCell .jp-InputPrompt", has_text=f"[{state}]:")
 
     def errors(self):
         """Return what failed cells show."""
-        return self.panel.locator(
-            '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.stderr"]'
-        ).all_inner_texts()
+        return self.panel.locator('[data-mime-type="application/vnd.jupyter.error"]').all_inner_texts()
 
     def save(self):
         """Save by keyboard and wait until it is saved."""

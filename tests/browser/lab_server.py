@@ -6,6 +6,7 @@ in it never touches the checkout that is tested.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -25,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TIED = Path(__file__).with_name("tied.py")
 OWN_IDS = (("aws", "endpoint_url"), ("source", "instance_id"), ("source", "url"), ("volume", "volume_id"))
 OWN_IDS += (("target", "vpc_id"), ("target", "subnet_ids"))
-"""What differs from sandbox to sandbox; the other paths in parameters/sandbox.yaml count from the file."""
+"""What differs from sandbox to sandbox; the paths in parameters/sandbox.yaml count from the file."""
 START_S = 120
 
 
@@ -64,19 +65,53 @@ class Lab:
         folder: The copy of the checkout.
         url: What it printed, with the token.
         sandbox: Its sandbox.
+        environment: That of its terminals.
     """
 
     folder: Path
     url: str
     sandbox: RunningSandbox
+    environment: dict[str, str]
 
     def changes(self):
         """Return what `git status` shows."""
         return git(self.folder, "status", "--porcelain")
 
+    def set_parameters(self, values):
+        """Change values of parameters/sandbox.yaml, by their keys, and commit that."""
+        file = self.folder / "parameters" / "sandbox.yaml"
+        text = file.read_text("utf-8")
+        for keys, value in values.items():
+            text = with_value(text, ("migration", *keys), value).text
+        file.write_text(text, "utf-8")
+        commit_all(self.folder)
+
+    def runbook(self, *arguments):
+        """Run `runbook` as in a terminal of JupyterLab; return its exit code and what it printed."""
+        command = [self.folder / ".venv" / "bin" / "runbook", *arguments]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def prepare(self, name, run_id):
+        """Prepare a notebook for a run that acts, as a cell does."""
+        code = f"import runbook_lib; runbook_lib.prepare_notebooks({name!r}, execute=True, run_id={run_id!r})"
+        command = [self.folder / ".venv" / "bin" / "python", "-c", code]
+        subprocess.run(command, cwd=self.folder / "notebooks", env=self.environment, check=True)
+
     def run_ids(self):
         """Return the runs, oldest first."""
         return sorted(path.parent.name for path in self.folder.glob("runs/*/journal.jsonl"))
+
+    def events(self, run_id):
+        """Return the journal of a run."""
+        lines = (self.folder / "runs" / run_id / "journal.jsonl").read_text("utf-8").splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def report(self, run_id):
+        """Return what the last notebook of a run reported."""
+        return json.loads((self.folder / "runs" / run_id / "report.json").read_text("utf-8"))
 
 
 class LabServer:
@@ -110,8 +145,10 @@ class LabServer:
             )
         url = self._wait_for_address()
         sandbox = RunningSandbox(lifecycle.status(self.folder / ".sandbox"))
-        self._name_the_sandbox(sandbox)
-        return Lab(self.folder, url, sandbox)
+        lab = Lab(self.folder, url, sandbox, self._environment())
+        own = yaml.safe_load(sandbox.parameters_path.read_text("utf-8"))["migration"]
+        lab.set_parameters({keys: own[keys[0]][keys[1]] for keys in OWN_IDS})
+        return lab
 
     def _environment(self):
         """Return the environment of a person who never used Jupyter before."""
@@ -129,16 +166,6 @@ class LabServer:
             time.sleep(0.05)
         self.stop()
         raise AssertionError(f"`make lab` printed no address:\n{self.log.read_text('utf-8', 'replace')}")
-
-    def _name_the_sandbox(self, sandbox):
-        """Write this sandbox's ids into the copy's parameters/sandbox.yaml, which has those of `make lab`'s port."""
-        file = self.folder / "parameters" / "sandbox.yaml"
-        text = file.read_text("utf-8")
-        own = yaml.safe_load(sandbox.parameters_path.read_text("utf-8"))["migration"]
-        for section, key in OWN_IDS:
-            text = with_value(text, ("migration", section, key), own[section][key]).text
-        file.write_text(text, "utf-8")
-        commit_all(self.folder)
 
     def stop(self):
         """End it as Ctrl-C does; return its exit code."""
