@@ -8,8 +8,10 @@ from playwright.sync_api import expect
 
 from tests.browser.watch import Watch
 
-SLOW_MS = 60_000
+SLOW_MS = 30_000
 """Much longer than anything but a step of a migration takes, on a machine that has other things to do."""
+
+ERROR = '.jp-OutputArea-output:is([data-mime-type$="jupyter.error"], [data-mime-type$="jupyter.stderr"])'
 
 
 class LabPage:
@@ -70,7 +72,7 @@ class LabPage:
 
     def launcher(self):
         """Open the launcher; return the section of the runbooks."""
-        self.page.locator(".lm-TabBar-addButton").first.click()
+        self.page.locator(".lm-DockPanel-tabBar .lm-TabBar-addButton").first.click()
         section = self.page.locator(".jp-Launcher-section", has=self.page.locator("h2", has_text="Runbooks")).first
         section.wait_for()
         return section
@@ -176,7 +178,7 @@ class Notebook:
 
     def errors(self):
         """Return what failed cells show."""
-        return self.panel.locator('[data-mime-type="application/vnd.jupyter.error"]').all_inner_texts()
+        return self.panel.locator(ERROR).all_inner_texts()
 
     def save(self):
         """Save by keyboard and wait until it is saved."""

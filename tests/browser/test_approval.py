@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.browser.lab_page import ERROR
+
 pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(600)]
 POLICY = {"required": 1, "notebooks": ["20_snapshot_volume"]}
 
@@ -37,7 +39,7 @@ def test_a_cell_waits_for_somebody_else(lab_page, lab, as_bob):
         errors = notebook.wait_until_run()
     (run_id,) = lab.run_ids()
     assert [f"runbook approve {run_id} --digest" in one for one in errors] == [True]
-    notebook.panel.locator('[data-mime-type="application/vnd.jupyter.error"]').scroll_into_view_if_needed()
+    notebook.panel.locator(ERROR).scroll_into_view_if_needed()
     lab_page.picture("waits-for-approval")
     digest = lab.report(run_id)["approval_request"]["digest"]
 

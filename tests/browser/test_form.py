@@ -84,11 +84,8 @@ def test_the_form_is_filled_corrected_and_saved_by_keyboard(lab_page, keyboard, 
     assert lab.changes() == "?? parameters/by-keyboard.yaml\n"
     saved = lab.folder / "parameters" / "by-keyboard.yaml"
     policy = yaml.safe_load(saved.read_text("utf-8"))["migration"]["policy"]
-    assert (policy["outage_budget_s"], policy["on_budget_exceeded"], policy["require_rehearsal"]) == (
-        95,
-        "continue",
-        True,
-    )
+    keys = ("outage_budget_s", "on_budget_exceeded", "require_rehearsal")
+    assert [policy[key] for key in keys] == [95, "continue", True]
     saved.unlink()
 
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 
-ALLOWED: tuple[tuple[str, str], ...] = ()
+ALLOWED = (
+    (
+        "Could not restore the debugger state: Canceled future for debug_request",
+        "JupyterLab asks every kernel for its debugger's state, and one that is restarted just then answers no more",
+    ),
+)
 """Patterns of complaints that are nobody's fault, each with its reason."""
 
 
