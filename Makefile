@@ -10,7 +10,7 @@ endif
 # Terraform's provider sleeps more than it works: two workers a core
 WORKERS ?= $(shell expr 2 \* $$(nproc))
 
-.PHONY: demo demo-day-two test thorough crash fuzz check lab set-up lock clean
+.PHONY: demo demo-day-two test test-browser thorough crash fuzz check lab set-up lock clean
 
 demo: $(READY) ## migrate the sample service in the sandbox and show the record
 	@$(BIN)/runbook sandbox exec --latency $(LATENCY) -- $(BIN)/runbook run all -f '{parameters}' --execute --reason 'make demo'
@@ -21,6 +21,9 @@ demo-day-two: $(READY) ## patch, deploy, resize, back up and check: in the sandb
 
 test: $(READY) check ## every check, and every test but the long ones
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not thorough'
+
+test-browser: $(READY) ## JupyterLab as a person uses it, in this machine's Chromium; pictures in build/screenshots
+	$(BIN)/python -m pytest tests/browser -rs
 
 thorough: $(READY) ## the long variants that `test` leaves out
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m thorough
@@ -39,7 +42,7 @@ check: $(READY) ## format, lint, types, notebooks, Terraform
 	$(BIN)/python scripts/check
 
 lab: $(READY) ## JupyterLab on the notebooks, with the sandbox up; Ctrl-C ends both
-	@$(BIN)/runbook sandbox up --latency $(LATENCY)
+	@$(BIN)/runbook sandbox up --latency $(LATENCY) $(SANDBOX_OPTIONS)
 	@trap '$(BIN)/runbook sandbox down' EXIT; trap : INT TERM; \
 	  JUPYTER_PATH=$(CURDIR)/lab JUPYTER_CONFIG_PATH=$(CURDIR)/lab $(BIN)/jupyter lab $(LAB_OPTIONS)
 

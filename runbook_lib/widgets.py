@@ -131,11 +131,16 @@ class ParametersForm:
         except ParameterError as error:
             self.said.value = f'<p class="runbook-error" role="alert">{escape(str(error))}</p>'
             return
-        self._refresh()
+        self._leave_button()
         self.said.value = f'<p role="status">Saved {escape(str(file))}</p>'
 
     def _discard(self) -> None:
         self.form.discard()
+        self._leave_button()
+
+    def _leave_button(self) -> None:
+        """Refresh, and move the focus off a button that this disables: a page without focus loses who uses the keyboard."""
+        self.name.focus()
         self._refresh()
 
     def _repr_mimebundle_(self, **_wanted: Any) -> dict[str, str]:

@@ -12,7 +12,12 @@ STYLE = """<style>
 .runbook-form .jupyter-widgets select { flex: none; }
 .runbook-form .widget-dropdown select { height: var(--jp-widgets-inline-height, 28px); }
 .runbook-form .widget-select-multiple select { height: auto; }
-.runbook-form .widget-toggle-buttons { flex-wrap: wrap; margin-bottom: 0.7rem; }
+.runbook-form .widget-dropdown select { appearance: auto; background-image: none; }
+body[data-jp-theme-light="false"] .runbook-form select { color-scheme: dark; }
+.runbook-form .widget-toggle-buttons { flex-wrap: wrap; margin-bottom: 0.7rem; row-gap: 4px; }
+.runbook-form .widget-toggle-button.mod-active {
+  font-weight: 600; box-shadow: inset 0 -3px 0 var(--jp-brand-color1, #1976d2);
+}
 .runbook-field { margin: 0 0 0.7rem 0; max-width: 46rem; overflow: visible; }
 .runbook-hint { line-height: 1.35; color: var(--jp-ui-font-color1, inherit); white-space: normal; }
 .runbook-error {

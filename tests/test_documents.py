@@ -16,7 +16,7 @@ from tests.crash import strikes
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("parameters/*.md")])
-CONDA_NAMES = {"docker": "docker-py"}
+CONDA_NAMES = {"docker": "docker-py", "playwright": "playwright-python"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 

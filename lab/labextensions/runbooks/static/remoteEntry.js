@@ -1,4 +1,5 @@
-// The category "Runbooks" of the launcher. Written by hand as the container that JupyterLab loads: there is no build.
+// The category "Runbooks" of the launcher, and the keyboard in forms and cards. Written by hand as the container that
+// JupyterLab loads: there is no build.
 (() => {
   'use strict';
   const START = 'notebooks/start_here.ipynb';
@@ -31,7 +32,7 @@
     }
   };
 
-  const plugin = (ILauncher, icons) => ({
+  const tiles = (ILauncher, icons) => ({
     id: 'runbooks:launcher',
     description: 'Adds the category Runbooks to the launcher.',
     autoStart: true,
@@ -57,10 +58,25 @@
     }
   });
 
+  // A plain key in a form or a card is for the field with the focus: a notebook would take an arrow in a list for "next
+  // cell", and X on a button for "cut this cell". Chords, as Ctrl+S, stay JupyterLab's.
+  const OWN_KEYS = '.runbook-form, .runbook-card';
+  const keyboard = {
+    id: 'runbooks:keyboard',
+    description: 'Leaves plain keys to the fields of forms and cards.',
+    autoStart: true,
+    activate: () => window.addEventListener('keydown', event => {
+      const field = event.target;
+      if (field.closest && field.closest(OWN_KEYS)) {
+        field.toggleAttribute('data-lm-suppress-shortcuts', !(event.ctrlKey || event.metaKey || event.altKey));
+      }
+    }, true)
+  };
+
   const modules = {
     './extension': async () => {
       const [launcher, icons] = await Promise.all([shared('@jupyterlab/launcher'), shared('@jupyterlab/ui-components')]);
-      return () => ({ __esModule: true, default: plugin(launcher.ILauncher, icons) });
+      return () => ({ __esModule: true, default: [tiles(launcher.ILauncher, icons), keyboard] });
     }
   };
 

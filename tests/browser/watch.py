@@ -1,0 +1,44 @@
+"""What a page complains about while somebody uses it: errors of the console, and requests that fail."""
+
+from __future__ import annotations
+
+import re
+
+ALLOWED = (
+    (
+        "Could not restore the debugger state: Canceled future for debug_request",
+        "JupyterLab asks every kernel for its debugger's state, and one that is restarted just then answers no more",
+    ),
+)
+"""Patterns of complaints that are nobody's fault, each with its reason."""
+
+
+class Watch:
+    """Collects what a page complains about.
+
+    Args:
+        page: Playwright's page.
+    """
+
+    def __init__(self, page):
+        self._said = []
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self._said.append(f"exception: {error}"))
+        page.on("requestfailed", lambda request: self._said.append(f"failed: {self._line(request)} {request.failure}"))
+        page.on("response", self._response)
+
+    def _console(self, message):
+        if message.type == "error":
+            self._said.append(f"console: {message.text} ({message.location.get('url', '')})")
+
+    def _response(self, response):
+        if response.status >= 400:
+            self._said.append(f"{response.status}: {self._line(response.request)}")
+
+    @staticmethod
+    def _line(request):
+        return f"{request.method} {request.url}"
+
+    def complaints(self):
+        """Return what was said and is not allowed."""
+        return [one for one in self._said if not any(re.search(pattern, one) for pattern, _why in ALLOWED)]
