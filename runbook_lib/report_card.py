@@ -10,7 +10,7 @@ from typing import Any
 
 from runbook_lib.model import Event, RunStatus
 from runbook_lib.report_outage import find_outages
-from runbook_lib.report_status import CUT_OVER, HOLD, StepRecord, derive_status, find_hold, step_records
+from runbook_lib.report_status import CUT_OVER, HOLD, StepRecord, attempts, derive_status, find_hold, step_records
 
 LOOKING = "looking"
 """State of a step that was called and of which the journal says nothing yet."""
@@ -24,7 +24,7 @@ class Card:
     Args:
         run_id: The run.
         execute: Whether it acts.
-        run_status: As `derive_status`; `running` while a step runs.
+        run_status: As `derive_status`; `running` while a step runs, `under way` before the next.
         step_id: The step that runs, or that ran last; "" before the first.
         notebook: Its notebook.
         title: What it does.
@@ -118,10 +118,13 @@ def card_of(
     holds = find_hold(events) is not None
     runs = step.get("status") in {"running", LOOKING}
     status = derive_status(events)
+    said = status.value
+    if status is RunStatus.INTERRUPTED and attempts(events)[-1].status == "open":
+        said = "under way"  # somebody is between two cells, or gone: the journal cannot tell
     return Card(
         run_id=str(opened.fields.get("run_id", "")),
         execute=bool(opened.fields.get("execute")),
-        run_status="running" if runs and status is not RunStatus.WAITING else status.value,
+        run_status="running" if runs and status is not RunStatus.WAITING else said,
         down_s=None if down is None else _seconds(down["started_utc"], now) if is_down else down["outage_s"],
         is_down=is_down,
         budget_s=opened.fields.get("outage_budget_s"),

@@ -37,7 +37,7 @@ class ApprovalCard:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self.digest = find_waiting(journal).fields["digest"]
-        self._name = str(journal.events()[0].fields["name"])
+        self._name = _service_of(journal.events()[0].fields)
         self._done = False
         write_report(journal)
         self._page = render_page(build_report(journal.events(), journal.run_id))
@@ -47,6 +47,9 @@ class ApprovalCard:
         self.reason = ipywidgets.Text(description="Why it is right", style=style, layout=wide)
         self.profile = ipywidgets.Text(
             description="Your AWS profile", placeholder="as the parameters say", style=style, layout=wide
+        )
+        self.role = ipywidgets.Text(
+            description="Your role", placeholder="only where you have several", style=style, layout=wide
         )
         self.button = ipywidgets.Button(description="Approve", button_style="primary", icon="check")
         self.why_not, self.said = ipywidgets.HTML(), ipywidgets.HTML()
@@ -102,7 +105,12 @@ class ApprovalCard:
         try:
             parameters, who = who_approves(self._journal.folder, {"profile": self.profile.value.strip()})
             event, decision = approve(
-                self._journal, parameters, who, reason=self.reason.value.strip(), digest=self.digest
+                self._journal,
+                parameters,
+                who,
+                reason=self.reason.value.strip(),
+                digest=self.digest,
+                role=self.role.value.strip(),
             )
         except RunbookError as error:
             self.said.value = f'<p role="alert" style="white-space: pre-wrap">{escape(str(error))}</p>'
@@ -149,6 +157,11 @@ def approval_card(
         return HTML(str(card._repr_mimebundle_()["text/html"]))
     card.follow()
     return card
+
+
+def _service_of(opened: Mapping[str, Any]) -> str:
+    """Return the name of the service that a run is about."""
+    return str(opened.get("targets", {}).get("service") or opened["name"])
 
 
 def _framed(page: str) -> str:
