@@ -139,7 +139,7 @@ class ParametersForm:
         self._leave_button()
 
     def _leave_button(self) -> None:
-        """Refresh, and move the focus off a button that this disables: a page without focus loses who uses the keyboard."""
+        """Refresh, and move the focus off a button that this disables: else the keyboard is nowhere."""
         self.name.focus()
         self._refresh()
 

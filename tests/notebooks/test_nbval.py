@@ -21,9 +21,12 @@ from nbclient import NotebookClient
 import runbook_lib
 from runbook_lib import lab_prepare
 from runbook_lib.execute_names import MIGRATION
+from tests import nursery
 from tests.conftest import RunningSandbox
+from tests.running_provider import RunningProvider
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+ROOT = Path(__file__).resolve().parents[2]
 EXPECTED = Path(__file__).with_name("planned.json")
 SANITIZE = Path(__file__).with_name("sanitize.cfg")
 QUICK = ("00_inspect_source", "20_snapshot_volume")
@@ -32,11 +35,12 @@ DAY_TWO = ("60", "63", "64", "90")
 WRITES = bool(os.environ.get("RUNBOOK_NBVAL_WRITE"))
 
 
-def parameters_of(running, folder):
-    """Return the sandbox's parameters file with an archive in a folder and no bake time."""
+def parameters_of(running, folder, changes=()):
+    """Return the sandbox's parameters file with an archive in a folder, no bake time, and other changes."""
     document = yaml.safe_load(Path(running.parameters_path).read_text("utf-8"))
     document["migration"]["archive"] = {"directory": str(folder / "runs")}
-    document["migration"].setdefault("policy", {})["bake_time_s"] = 0
+    for (section, key), value in {("policy", "bake_time_s"): 0, **dict(changes)}.items():
+        document["migration"].setdefault(section, {})[key] = value
     file = folder / "parameters.yaml"
     file.write_text(yaml.safe_dump(document), "utf-8")
     return file
@@ -89,11 +93,12 @@ def validate(copies):
     return done.returncode, done.stdout
 
 
-def plan(running, folder, monkeypatch, *names, **options):
+def plan(running, folder, monkeypatch, *names, changes=(), **options):
     """Prepare notebooks for a planned run in a folder; return the working copies, with what they should show."""
     monkeypatch.setattr(lab_prepare, "COPIES", folder / "work")
     monkeypatch.chdir(folder)
-    copies = runbook_lib.prepare_notebooks(*names, parameters_file=str(parameters_of(running, folder)), **options).copies
+    file = str(parameters_of(running, folder, changes))
+    copies = runbook_lib.prepare_notebooks(*names, parameters_file=file, **options).copies
     if WRITES:
         write_expected(copies)
     for copy in copies:
@@ -129,24 +134,82 @@ def test_the_whole_migration_can_be_planned_by_hand(sandbox, tmp_path, monkeypat
     assert code == 0, said
 
 
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    """Return a service that was migrated and backed up, in a sandbox of its own."""
+    folder = tmp_path_factory.mktemp("service")
+    running = RunningSandbox(nursery.start(folder / "sandbox", latency="fast"))
+    with RunningProvider(folder, running) as provider:
+        yield Service(running, folder, provider.environment)
+    running.stop()
+
+
+class Service:
+    """A migrated service with a backup.
+
+    Args:
+        running: Its sandbox.
+        folder: Where its archive is.
+        environment: What lets Terraform use a running provider.
+    """
+
+    def __init__(self, running, folder, environment):
+        self.running, self.folder, self.environment = running, folder, environment
+        self.migrated = self.run("run", "all", "63", "--execute", "--reason", "test")
+
+    def run(self, *words, driver="rexray"):
+        """Run a command with the parameters of a storage driver; return the id of the run that it opened."""
+        before = set(self.folder.glob("runs/*/journal.jsonl"))
+        file = parameters_of(RunningSandbox(self.running.info, driver), self.folder)
+        command = [str(Path(sys.executable).with_name("runbook")), *words, "-f", str(file)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ | self.environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        (journal,) = set(self.folder.glob("runs/*/journal.jsonl")) - before
+        return journal.parent.name
+
+
+NEWER_IMAGE = {("target", "image"): "registry.sandbox/guestbook:1.1"}
+LARGER = {("volume", "size_gib"): 12, ("target", "instance_types"): ["t3.medium"]}
+
+
 @pytest.mark.thorough
-def test_what_comes_after_the_migration_can_be_planned_by_hand(start_sandbox, tmp_path, monkeypatch):
-    """On a migrated service, day two, the change of the storage driver and the way back run top to bottom too."""
-    running = start_sandbox()
-    migrated = tmp_path / "migrated"
-    migrated.mkdir()
-    command = [str(Path(sys.executable).with_name("runbook")), "run", "all", "--execute", "--reason", "test"]
-    subprocess.run([*command, "-f", str(parameters_of(running, migrated))], check=True, capture_output=True)
+@pytest.mark.parametrize(
+    ("names", "changes"),
+    [(DAY_TWO, {}), (("61",), NEWER_IMAGE), (("62",), LARGER)],
+    ids=["as it is", "another image", "another size"],
+)
+def test_day_two_can_be_planned_by_hand(service, monkeypatch, names, changes):
+    """On a migrated service each notebook of day two, and the way back, run top to bottom and show what they showed."""
+    code, said = validate(plan(service.running, service.folder, monkeypatch, *names, changes=changes))
 
-    (journal,) = migrated.glob("runs/*/journal.jsonl")
-
-    code, said = validate(plan(running, migrated, monkeypatch, *DAY_TWO))
-    assert code == 0, said
-    code, said = validate(plan(running, migrated, monkeypatch, "50", run_id=journal.parent.name))
     assert code == 0, said
 
-    changed = tmp_path / "changed"
-    changed.mkdir()
-    other = RunningSandbox(running.info, "host_mount")
-    code, said = validate(plan(other, changed, monkeypatch, "65"))
+
+@pytest.mark.thorough
+def test_what_a_run_decides_first_can_be_planned_by_hand(service, monkeypatch):
+    """Retirement is of the run that migrated; a restore is of the run whose command said what is restored."""
+    for name, run_id in (("50", service.migrated), ("70", service.run("restore", "latest"))):
+        code, said = validate(plan(service.running, service.folder, monkeypatch, name, run_id=run_id))
+        assert code == 0, said
+
+
+@pytest.mark.thorough
+def test_a_host_for_the_other_storage_driver_can_be_planned_by_hand(service, monkeypatch):
+    """What comes before a change of the storage driver runs top to bottom, too."""
+    other = RunningSandbox(service.running.info, "host_mount")
+
+    code, said = validate(plan(other, service.folder, monkeypatch, "65"))
+
     assert code == 0, said
+
+
+NOT_COMPARED = {"66_change_storage_driver"}
+"""It refuses to be planned until 65_prepare_storage_driver has acted in the same run."""
+
+
+def test_every_notebook_is_compared():
+    """No notebook is left out of what is expected but those that say why."""
+    expected = json.loads(EXPECTED.read_text("utf-8"))
+
+    assert set(expected) == {path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb")} - NOT_COMPARED
+    assert [name for name, cells in expected.items() if not cells] == []
