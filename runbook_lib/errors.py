@@ -35,6 +35,10 @@ class RunbookError(Exception):
 
     exit_code: ClassVar[int] = 4
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook's cell shows: the message alone; where the code raised it helps nobody there."""
+        return f"{type(self).__name__}: {self}".splitlines()
+
 
 class ParameterError(RunbookError):
     """One or more parameters break a rule; nothing was contacted.

@@ -57,7 +57,7 @@ class RunCard:
         self.release = ipywidgets.Button(description="Cut over now", icon="play", button_style="primary")
         self.panic = ipywidgets.Button(description=_PANIC, icon="undo", button_style="danger")
         self.actions = ipywidgets.HBox([self.hold, self.release, self.panic])
-        self.box = ipywidgets.VBox([self.page, self.actions, self.said])
+        self.box = ipywidgets.VBox([self.page, self.actions, self.said]).add_class("runbook-card")
         for button, act in ((self.hold, self._hold), (self.release, self._release), (self.panic, self._give_up)):
             button.layout.width = "auto"
             button.on_click(self._heard(act))
