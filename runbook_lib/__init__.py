@@ -1,8 +1,8 @@
 """Runbooks that move a docker-compose service with its EBS volume onto Amazon ECS.
 
 Notebooks use nothing but the names of this module: `open_run`, one verb per step, `close_run`; to begin,
-`parameters_form` and `prepare_notebooks`; to look at what was run, `history` and `plot_history`. They are looked up
-when first used, so that importing the package stays quick.
+`parameters_form` and `prepare_notebooks`; to look at what was run, `history` and the four that begin with `plot_`.
+They are looked up when first used, so that importing the package stays quick.
 """
 
 from __future__ import annotations
@@ -205,6 +205,9 @@ _OTHERS = {
     "close_run": "run",
     "history": "history_table",
     "plot_history": "history_plot",
+    "plot_outage": "report_pictures",
+    "plot_comparison": "report_pictures",
+    "plot_holders": "report_pictures",
     "parameters_form": "widgets",
     "prepare_notebooks": "lab_prepare",
 }
