@@ -39,7 +39,7 @@ check: $(READY) ## format, lint, types, notebooks, Terraform
 	$(BIN)/python scripts/check
 
 docs: $(READY) ## the site, in build/site; a warning is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict # not --quiet: it would not count the warnings
 	@echo "build/site/index.html"
 
 pictures: $(READY) ## draw docs/images anew from the newest run, as after `make demo` (needs Chromium)
