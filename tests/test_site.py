@@ -46,6 +46,7 @@ def test_a_reader_fetches_nothing_from_elsewhere(site):
     )
     found = [(page.name, tag[0]) for page in site.rglob("*.html") for tag in loads.finditer(page.read_text("utf-8"))]
     assert found == []
+    assert all('src="https:' not in page.read_text("utf-8") for page in site.rglob("*.html"))
     styles = "".join(path.read_text("utf-8") for path in site.rglob("*.css"))
     assert not re.search(r"url\(['\"]?https?:|@import", styles)
 
@@ -78,7 +79,7 @@ def test_what_is_wrong_breaks_the_build(tmp_path, text, nav, said):
     (docs / "other.md").write_text("# Another\n")
     settings = {"INHERIT": str(ROOT / "mkdocs.yml"), "docs_dir": str(docs), "nav": [*nav, "other.md"]}
     settings["theme"] = {"name": "mkdocs"}  # quicker; what is tested are the rules
-    settings["plugins"] = []
+    settings["plugins"] = settings["hooks"] = []
     (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump(settings))
     done = build(tmp_path / "mkdocs.yml", tmp_path / "site")
     assert (done.returncode != 0, said in done.stderr + done.stdout) == (True, True), done.stderr
