@@ -10,7 +10,7 @@ endif
 # Terraform's provider sleeps more than it works: two workers a core
 WORKERS ?= $(shell expr 2 \* $$(nproc))
 
-.PHONY: demo demo-day-two test test-browser thorough crash fuzz check lab set-up lock clean
+.PHONY: demo demo-day-two test test-browser thorough crash fuzz check docs pictures lab set-up lock clean
 
 demo: $(READY) ## migrate the sample service in the sandbox and show the record
 	@$(BIN)/runbook sandbox exec --latency $(LATENCY) -- $(BIN)/runbook run all -f '{parameters}' --execute --reason 'make demo'
@@ -40,6 +40,13 @@ fuzz: $(READY) ## SEQUENCES=500 random ones of runs, kills, faults and operators
 
 check: $(READY) ## format, lint, types, notebooks, Terraform
 	$(BIN)/python scripts/check
+
+docs: $(READY) ## the site, in build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict # not --quiet: it would not count the warnings
+	@echo "build/site/index.html"
+
+pictures: $(READY) ## draw docs/images anew from the newest run, as after `make demo` (needs Chromium)
+	$(BIN)/python scripts/pictures
 
 lab: $(READY) ## JupyterLab on the notebooks, with the sandbox up; Ctrl-C ends both
 	@$(BIN)/runbook sandbox up --latency $(LATENCY) $(SANDBOX_OPTIONS)

@@ -2,7 +2,8 @@
 
 Notebooks use nothing but the names of this module: `open_run`, one verb per step, `close_run`; to begin,
 `parameters_form` and `prepare_notebooks`; to look at what is run, waits or was, `watch_run`, `approval_card`,
-`history` and `plot_history`. They are looked up when first used, so that importing the package stays quick.
+`history` and the four that begin with `plot_`. They are looked up when first used, so that importing the package
+stays quick.
 """
 
 from __future__ import annotations
@@ -205,6 +206,9 @@ _OTHERS = {
     "close_run": "run",
     "history": "history_table",
     "plot_history": "history_plot",
+    "plot_outage": "report_pictures",
+    "plot_comparison": "report_pictures",
+    "plot_holders": "report_pictures",
     "parameters_form": "widgets",
     "watch_run": "widgets_card",
     "approval_card": "widgets_approval",

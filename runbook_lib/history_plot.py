@@ -38,12 +38,18 @@ _HEADROOM = 1.04
 
 
 class Picture(Figure):
-    """A figure that a notebook shows without pyplot, whose state all cells would share."""
+    """A figure that a notebook shows without pyplot, whose state all cells would share; white, so also in the dark."""
+
+    told = ""
 
     def _repr_png_(self) -> bytes:
         stream = io.BytesIO()
         self.savefig(stream, format="png", dpi=120, facecolor="white")
         return stream.getvalue()
+
+    def _repr_mimebundle_(self, **_wanted: Any) -> tuple[dict[str, bytes], dict[str, dict[str, str]]]:
+        """Return the picture for a notebook, with its words for a screen reader."""
+        return {"image/png": self._repr_png_()}, {"image/png": {"alt": self.told}}
 
 
 def plot_history(table: pd.DataFrame) -> Picture:
@@ -60,6 +66,9 @@ def plot_history(table: pd.DataFrame) -> Picture:
     FigureCanvasAgg(picture)
     above, below = picture.subplots(2, 1, sharex=True)
     executed = table[table["execute"]]
+    counted = executed["status"].value_counts().items()
+    runs = ", ".join(f"{number} {str(status).replace('_', ' ')}" for status, number in counted)
+    picture.told = f"Outages and durations of {len(executed)} runs that executed: {runs or 'none'}"
     _draw(above, executed, "outage_s", "Service unavailable")
     _draw_budget(above, executed)
     _draw(below, executed, "runtime_s", "Notebooks ran")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ import jinja2
 
 from runbook_lib import report_words as words
 from runbook_lib.journal import Journal
+from runbook_lib.report_holders import changed_hands
 from runbook_lib.report_next import next_steps
-from runbook_lib.report_picture import Share, budget_bar, forecast_chart, outage_shares, timeline
+from runbook_lib.report_picture import budget_bar, forecast_chart, outage_shares, timeline
+from runbook_lib.report_pictures import data_picture, holders_picture, outage_picture
 from runbook_lib.report_record import build_report
 from runbook_lib.report_status import derive_status
 
@@ -170,8 +172,11 @@ def _render(environment: jinja2.Environment, template: str, report: Mapping[str,
         grade=words.grade(report),
         next_steps=next_steps(report),
         timeline=timeline(report),
-        outage_shares=(shares := outage_shares(report)),
-        outage_picture=lambda: _outage_picture(shares),
+        outage_shares=outage_shares(report),
+        outage_picture=lambda: outage_picture(report),
+        data_picture=lambda: data_picture(report),
+        holders=changed_hands(report),
+        holders_picture=lambda: holders_picture(report),
         forecast_chart=forecast_chart(report),
         budget=budget_bar(report),
         checks=checks,
@@ -180,13 +185,6 @@ def _render(environment: jinja2.Environment, template: str, report: Mapping[str,
         notebooks=list(dict.fromkeys(sorted(step["notebook"] for step in report["steps"]))),
     )
     return text.encode("utf-8", "backslashreplace").decode()  # bytes of odd file names, which UTF-8 cannot hold
-
-
-def _outage_picture(shares: Sequence[Share]) -> str:
-    """Return the picture of an outage; what draws it is slow to import, and most runs have none."""
-    from runbook_lib.report_outage_picture import draw  # noqa: PLC0415
-
-    return draw(shares)
 
 
 def _verdict(check: Mapping[str, Any]) -> str:

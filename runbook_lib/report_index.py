@@ -26,6 +26,17 @@ _OPEN_RUNS = 60
 _ATTENTION = ("waiting", "interrupted", "damaged")
 _MOST_ATTENTION, _MOST_DOTS = 20, 300
 _PLOT_START, _PLOT_END, _PLOT_HEIGHT = 7.0, 99.0, 150
+_SHAPES = {
+    "succeeded": "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0",
+    "rolled_back": "M-4-4h8v8h-8z",
+    "failed": "M-5-3l2-2 3 3 3-3 2 2-3 3 3 3-2 2-3-3-3 3-2-2 3-3z",
+    "interrupted": "M0-5l5 5-5 5-5-5z",
+    "running": "M-5-4h10l-5 9z",
+    "waiting": "M0-5l5 9h-10z",
+    "planned": "M-2 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0",
+    "damaged": "M-5-1.5h3.5v-3.5h3v3.5h3.5v3h-3.5v3.5h-3v-3.5h-3.5z",
+}
+"""State of a run → the shape of its mark, because a colour alone says nothing to some."""
 _PILLS = {"rolled_back": "interrupted", "waiting": "running", "damaged": "failed"}
 
 
@@ -112,13 +123,22 @@ def _dots(runs: Sequence[Run]) -> dict[str, Any] | None:
             "x": round(_PLOT_START + (_PLOT_END - _PLOT_START) * (moment - first) / span, 2),
             "y": round(_PLOT_HEIGHT * (1 - run["outage_s"] / top_s) + 8, 1),
             "status": _PILLS.get(run["status"], run["status"]),
+            "shape": _SHAPES.get(run["status"], _SHAPES["planned"]),
             "title": f"{run['run_id']}: {words.seconds(run['outage_s'])}, {run['status']}",
         }
         for run, moment in zip(known, times, strict=True)
     ]
     lines = [(round(_PLOT_HEIGHT * (1 - part) + 8, 1), words.seconds(top_s * part)) for part in (0, 0.5, 1)]
     ends = known[-1]["started_utc"][:10], known[0]["started_utc"][:10]
-    return {"dots": dots, "lines": lines, "start": _PLOT_START, "height": _PLOT_HEIGHT + 32, "ends": ends}
+    shapes = [(status, shape) for status, shape in _SHAPES.items() if any(run["status"] == status for run in known)]
+    return {
+        "dots": dots,
+        "shapes": shapes,
+        "lines": lines,
+        "start": _PLOT_START,
+        "height": _PLOT_HEIGHT + 32,
+        "ends": ends,
+    }
 
 
 def _round_up(seconds: float) -> float:

@@ -213,7 +213,9 @@ class TestHistory:
         assert [len(points.get_offsets()) for points in below.collections] == [1, 1]
         labels = {text.get_text() for legend in picture.legends for text in legend.get_texts()}
         assert labels == {"succeeded (1)", "failed (1)"}
-        assert picture._repr_png_().startswith(b"\x89PNG")
+        data, told = picture._repr_mimebundle_()
+        assert data["image/png"].startswith(b"\x89PNG")
+        assert told["image/png"]["alt"] == "Outages and durations of 2 runs that executed: 1 succeeded, 1 failed"
 
     @pytest.mark.parametrize(
         ("budgets", "lines"), [([20, 20], [[20, 20]]), ([10, 20], [[10, 20]]), ([10, 200], [[10, 200]])]

@@ -119,7 +119,7 @@ def test_an_outage_of_a_moment_is_drawn(shares):
 def test_the_page_has_it_and_the_ticket_has_the_numbers(report):
     """One shows under the other's width; a ticket gets a table."""
     page = render_html(report)
-    assert len(pictures(page)) == 2
+    assert [picture.findtext("title") for picture in pictures(page)][:2] == ["Outage by step", "Outage by step"]
     assert "@media (max-width:640px)" in page
     assert "| detach-volume | 0.9 s · 12% |" in render_markdown(report).replace("\\", "")
 
