@@ -42,6 +42,7 @@ from runbook_lib.procedures.restore_facts import (
     on_restored,
     refuse_same_name,
 )
+from runbook_lib.procedures.restore_in_place import observe_gate, seen_from_outside
 from runbook_lib.procedures.restore_steps import STOP, for_restore
 from runbook_lib.procedures.stop_for_change import check_down, is_down
 from runbook_lib.procedures.storage_drivers import is_draining, observe_drivers
@@ -59,6 +60,10 @@ def _observe(run: Run) -> dict[str, Any]:
 
 
 def _is_exchanged(facts: Facts) -> bool:
+    """Return whether the volume of the parameters has no claim: put aside, or, in a restore given up, never in place.
+
+    The latter never served, so no tag may say that it did: whoever asked for it would be told of too small a loss.
+    """
     return bool(facts["aside"] or facts["handed_over"])
 
 
@@ -88,8 +93,14 @@ def _check_readiness(facts: Facts) -> Sequence[Check]:
     )  # fmt: skip
 
 
-def _is_stopped(facts: Facts) -> bool:
+def _is_past_check(facts: Facts) -> bool:
     return _is_exchanged(facts) or (bool(facts["restored_id"]) and is_down(facts["drivers"]))
+
+
+def _is_stopped(facts: Facts) -> bool:
+    """Return whether nothing is to be stopped: nothing runs, or the volume that serves is the one that shall."""
+    serves = _is_exchanged(facts) and facts["drivers"]["service"].get("desired_count") != 0
+    return serves or (bool(facts["restored_id"]) and is_down(facts["drivers"]))
 
 
 def _stop(run: Run, _before: Facts) -> None:
@@ -103,7 +114,9 @@ def _verify_stopped(_before: Facts, after: Facts) -> Sequence[Check]:
 
 
 def _is_aside(facts: Facts) -> bool:
-    return facts["handed_over"] or (facts["aside"] and not facts["present"]["holder"])
+    """Return whether nobody can take the volume that leaves, nor the task of the one that comes."""
+    serves = facts["handed_over"] and not is_down(facts["drivers"])
+    return serves or (_is_exchanged(facts) and not facts["present"]["holder"] and is_draining(facts["drivers"]))
 
 
 def _check_aside(facts: Facts) -> Sequence[Check]:
@@ -114,6 +127,7 @@ def _put_aside(run: Run, before: Facts) -> None:
     """Take the hand-over back, let the volume's hosts drain, wait until it is attached nowhere, rename it.
 
     The tag goes first: a unit that drains lets the volume go, and with the tag another host's would take it at once.
+    Where the other volume never left, the hosts prepared for this one drain all the same: the task must find one host.
     """
     present, drivers = before["present"], before["drivers"]
     volume_id, name = present["volume_id"], f"{run.run_id}-former"
@@ -128,6 +142,8 @@ def _put_aside(run: Run, before: Facts) -> None:
         with suppress(HostCommandError):  # whether the volume is let go is what is waited for
             run.host(present["holder"]).run("release_gate", timeout_s=400, volume_id=volume_id, change=True)
     wait(run, volume_id, lambda volume: volume["state"] == "available" and not volume["attachments"])
+    if _is_exchanged(before):
+        return
     at = run.clock.now_utc().isoformat(timespec="seconds")
     run.ec2.set_tags(volume_id, {"Name": name, REPLACED_BY_TAG: before["restored_id"], REPLACED_AT_TAG: at})
 
@@ -138,7 +154,7 @@ def _verify_aside(_before: Facts, after: Facts) -> Sequence[Check]:
         Check("volume-let-go", not present["holder"], f"{present['volume_id']} attached nowhere",
               present["holder"] or "so", "two hosts must never hold it",
               f"{detach_by_hand(present)}; the runbook never forces a detach"),
-        Check("volume-aside", bool(after["aside"]), f"another Name, and the tag {REPLACED_BY_TAG}",
+        Check("volume-aside", _is_exchanged(after), f"another Name, and, once it served, the tag {REPLACED_BY_TAG}",
               present["tags"].get("Name", ""), "by its former Name a storage driver would take it", _TOP),
         Check("former-hosts-drain", is_draining(after["drivers"]), "no host of the former volume ACTIVE",
               ", ".join(after["drivers"]["former"]) or "none", "ECS would place the task there",
@@ -189,20 +205,13 @@ def _verify_revision(before: Facts, after: Facts) -> Sequence[Check]:
     return (*moved, runs)
 
 
-def _observe_gate(run: Run) -> dict[str, Any]:
-    """Return where a gate container is; a restore that was given up has no manifest to bring home."""
-    has_manifest = run.journal.last("manifest", phase="before") is not None
-    facts = RELEASE_GATE_AFTER_CHANGE.observe(run)
-    return facts if has_manifest else {**facts, "home": True}
-
-
 CHECK_EXCHANGE = Step(
     "check-exchange",
     NOTEBOOK,
     "Check that the volumes may be exchanged",
     _observe_readiness,
     lambda _facts: "Reads only; every check passed.",
-    is_done=_is_stopped,
+    is_done=_is_past_check,
     check=_check_readiness,
 )
 
@@ -275,10 +284,11 @@ VERIFY_BEFORE_RESTORED_START = for_restore(
 START_RESTORED_SERVICE = for_restore(
     START_CHANGED_SERVICE,
     "start-restored-service",
+    observe=seen_from_outside(START_CHANGED_SERVICE.observe),
     title="Start the service on the restored volume and prove that it sees it",
     plan=lambda facts: (
         f"Set the desired count to 1; the task must see {facts['exchange']['restored_id'] or 'the restored volume'}."
     ),
 )
 
-RELEASE_GATE_AFTER_RESTORE = for_restore(RELEASE_GATE_AFTER_CHANGE, "release-gate-after-restore", observe=_observe_gate)
+RELEASE_GATE_AFTER_RESTORE = for_restore(RELEASE_GATE_AFTER_CHANGE, "release-gate-after-restore", observe=observe_gate)

@@ -3,6 +3,9 @@
 The volume is attached to a container instance with the operator's credentials, under a Name that no storage driver
 looks for, mounted beside the data volume, read whole, compared with what the backup's own run wrote down, given a
 sentinel that names it, and let go again. The manifest taken then is what the service must find when it starts.
+
+A restore that is given up after its stop finds the volume that it shall bring back in its place, without a service. One
+that its own host still has is read there, where the service left it, and stays there.
 """
 
 from __future__ import annotations
@@ -15,14 +18,24 @@ from runbook_lib import manifest
 from runbook_lib.model import Check, Facts, FileEntry
 from runbook_lib.procedures import backup_facts
 from runbook_lib.procedures.backup_drill import DEVICE, mount_attached, wait
-from runbook_lib.procedures.driver_look import sentinel_volume
+from runbook_lib.procedures.driver_look import note_sentinel, sentinel_volume
 from runbook_lib.procedures.manifest_before import BEFORE
 from runbook_lib.procedures.manifest_of_change import take_of_running
 from runbook_lib.procedures.observations import observe_task
 from runbook_lib.procedures.persistence import build_manifest, take_manifest
 from runbook_lib.procedures.rehearsal_data import compare_clone
 from runbook_lib.procedures.restore_check import other_record
-from runbook_lib.procedures.restore_facts import CREATE, NOTEBOOK, PROVE, lineage, note, noted, observe_exchange
+from runbook_lib.procedures.restore_facts import (
+    CREATE,
+    NOTEBOOK,
+    PROVE,
+    lineage,
+    note,
+    noted,
+    observe_exchange,
+    on_restored,
+)
+from runbook_lib.procedures.restore_in_place import await_end_of_tasks, look_in_place, observe_use
 from runbook_lib.procedures.storage_drivers import observe_hosts
 from runbook_lib.steps import Step
 from runbook_lib.storage import SENTINEL_PATH
@@ -42,26 +55,24 @@ def _observe(run: Run) -> dict[str, Any]:
     connected = [host["instance_id"] for host in by_use if host["agent_connected"]]
     holder = exchange["present"]["holder"]
     proved = noted(run, "proved")
+    own = [host["instance_id"] for host in hosts if host["volume"] == exchange["restored_id"]]
     return {
         **exchange,
+        **observe_use(run, exchange, own),
         "host": holder if holder in connected else next(iter(connected), ""),
         "container_hosts": [host["instance_id"] for host in hosts],
         "proved": proved if proved.get("volume_id") == exchange["restored_id"] else {},
         "compared": noted(run, "compared"),
-        "in_service": exchange["restored"] is not None and _is_in_service(run, exchange, hosts),
     }
 
 
-def _is_in_service(run: Run, exchange: Facts, hosts: Sequence[Facts]) -> bool:
-    """Return whether a host that was set up for the restored volume has it: what is written there is the service's."""
-    volume_id, holder = exchange["restored_id"], exchange["restored"]["holder"]
-    ours = {host["instance_id"] for host in hosts if host["volume"] == volume_id}
-    return exchange["handed_over"] or (holder in ours and bool(run.ecs.tasks()))
-
-
 def _is_proved(facts: Facts) -> bool:
-    free = facts["restored"] is not None and not facts["restored"]["holder"]
-    return facts["in_service"] or (free and _has_sentinel(facts) and not _problems(facts))
+    return facts["in_service"] or (_is_at_rest(facts) and _has_sentinel(facts) and not _problems(facts))
+
+
+def _is_at_rest(facts: Facts) -> bool:
+    """Return whether the volume is where it shall be before the next step: nowhere, or in its place already."""
+    return facts["restored"] is not None and (not facts["restored"]["attachments"] or facts["in_place"])
 
 
 def _has_sentinel(facts: Facts) -> bool:
@@ -77,6 +88,11 @@ def _own(facts: Facts) -> list[str]:
 
 def _plan(facts: Facts) -> str:
     compared = facts["compared"]
+    if not compared and facts["in_place"]:
+        return (
+            f"{facts['restored_id']} never left its place: read it whole on {facts['restored']['holder']}, as the "
+            "service left it; it stays there."
+        )
     if not compared:
         return (
             f"Attach {facts['restored_id'] or 'it'} to {facts['host'] or 'a host'}, read it whole, compare it with "
@@ -106,29 +122,36 @@ def _check(facts: Facts) -> Sequence[Check]:
 
 
 def _prove(run: Run, before: Facts) -> None:
-    """Attach, mount, read, compare, write the sentinel, read again, let go."""
+    """Attach, mount, read, compare, write the sentinel, read again, let go; in its place it is read and stays."""
     volume_id = before["restored_id"]
     instance_id = before["restored"]["holder"] or before["host"]
     host = run.host(instance_id)
+    if before["stays"]:
+        await_end_of_tasks(run)
     if not before["restored"]["holder"]:
         run.ebs.attach_volume(volume_id, instance_id, DEVICE)
-    mounted = mount_attached(run, volume_id, host)
+    mounted = look_in_place(run, before, host) if before["in_place"] else mount_attached(run, volume_id, host)
     take_manifest(run, host, RESTORED, "restored", root=mounted["path"])
     _compare(run, before)
     named = sentinel_volume(mounted)
     if named in _own(before):  # on another service's volume nothing is written
-        _write_sentinel(run, host, mounted, volume_id)
+        _write_sentinel(run, host, mounted, before)
     build_manifest(run, host, BEFORE, "before", root=mounted["path"], seed=run.run_id, previous=RESTORED)
     run.keep_evidence(BEFORE, host.run("read_manifest", run_id=run.run_id, name=BEFORE))
-    host.run("mount_copy", timeout_s=400, volume_id=volume_id, release=True)
-    run.ebs.detach_volume(volume_id, instance_id)
-    wait(run, volume_id, lambda volume: volume["state"] == "available" and not volume["attachments"])
-    note(run, "proved", volume_id=volume_id, instance_id=instance_id, sentinel_named=named)
+    if not before["in_place"]:
+        host.run("mount_copy", timeout_s=400, volume_id=volume_id, release=True)
+        run.ebs.detach_volume(volume_id, instance_id)
+        wait(run, volume_id, lambda volume: volume["state"] == "available" and not volume["attachments"])
+    where = {"instance_id": instance_id, "in_place": before["in_place"]}
+    note(run, "proved", volume_id=volume_id, sentinel_named=named, **where)
 
 
-def _write_sentinel(run: Run, host: Host, mounted: Facts, volume_id: str) -> None:
+def _write_sentinel(run: Run, host: Host, mounted: Facts, before: Facts) -> None:
     """Write the sentinel that names the restored volume, unless it is there."""
-    named, known = sentinel_volume(mounted), run.journal.last("volume")
+    volume_id, named, known = before["restored_id"], sentinel_volume(mounted), run.journal.last("volume")
+    if before["in_place"] and named == volume_id:
+        note_sentinel(on_restored(run, before), mounted)
+        return
     uuid = known.fields["filesystem_uuid"] if known else ""
     own = {"run_id": run.run_id, "volume_id": volume_id, "filesystem_uuid": uuid}
     content = mounted["sentinel"]["content"] if named == volume_id else json.dumps(own, sort_keys=True) + "\n"
@@ -196,7 +219,7 @@ def _verify(_before: Facts, after: Facts) -> Sequence[Check]:
               "the service would start on data that is not what was backed up", "restore another backup"),
         Check("sentinel-of-this-service", _has_sentinel(after), f"one that names {' or '.join(_own(after))}",
               named or "none", "by it the volume is told from another service's", "restore a backup of this volume"),
-        Check("volume-let-go", restored is not None and not restored["attachments"], "attached nowhere",
+        Check("volume-let-go", _is_at_rest(after), "attached nowhere, or where it was before it was read",
               restored["holder"] if restored else "no volume", fix=f"run {NOTEBOOK} from the top"),
     )  # fmt: skip
 

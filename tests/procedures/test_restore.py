@@ -237,7 +237,8 @@ def proof(compared, named=A, **changes):
     """Return what the proof sees at its end."""
     restored = volume(B) | {"holder": ""}
     seen = {"restored": restored, "restored_id": B, "compared": compared,
-            "proved": {"volume_id": B, "sentinel_named": named}, "in_service": False}  # fmt: skip
+            "proved": {"volume_id": B, "sentinel_named": named},
+            "in_service": False, "stays": False, "in_place": False}  # fmt: skip
     return facts(**(seen | changes))
 
 
