@@ -112,7 +112,7 @@ class Sandbox:
         faults_controls.register(self.world, self.patched, self.application, self.transitions, self.controls)
 
     def _status(self) -> dict[str, Any]:
-        from runbook_lib.sandbox.hosts import facts_of  # noqa: PLC0415 - it imports the whole world
+        from runbook_lib.sandbox.hosts_base import facts_of  # noqa: PLC0415 - it imports the whole world
 
         hosts = {host.instance_id: facts_of(host) for host in list(self.world.hosts.values())}
         return self.facts() | {"uptime_s": round(time.monotonic() - self.began, 3), "hosts": hosts}

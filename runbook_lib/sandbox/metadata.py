@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runbook_lib.sandbox.hosts import Host
+    from runbook_lib.sandbox.hosts_base import BaseHost
     from runbook_lib.sandbox.world import World
 
 TOKEN_PATH = "/latest/api/token"  # noqa: S105 - a path
@@ -48,7 +48,7 @@ def answer(world: World, method: str, path: str, headers: Mapping[str, str], rem
     return _value(host, path.rstrip("/"))
 
 
-def _value(host: Host, path: str) -> tuple[int, str]:
+def _value(host: BaseHost, path: str) -> tuple[int, str]:
     launch = host.launch
     document = {
         "accountId": host.world.account_id,

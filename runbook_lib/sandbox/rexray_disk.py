@@ -20,7 +20,7 @@ from runbook_lib.sandbox.superblock import has_rexray_filesystem
 
 if TYPE_CHECKING:
     from runbook_lib.sandbox.devices import Disk
-    from runbook_lib.sandbox.hosts import Host
+    from runbook_lib.sandbox.hosts_base import BaseHost
 
 POLL_S = 0.02
 
@@ -37,7 +37,7 @@ class RexRayDisk:
     device_timeout_s: ClassVar[float] = 30.0
     """How long it waits for a device to appear."""
 
-    def __init__(self, host: Host, folder: str, env: Mapping[str, str]) -> None:
+    def __init__(self, host: BaseHost, folder: str, env: Mapping[str, str]) -> None:
         self._host = host
         self._folder = folder
         self._env = env
@@ -45,7 +45,7 @@ class RexRayDisk:
     def mounted_at(self, volume_id: str) -> str:
         """Return where a volume is mounted on this host, "" when it is not."""
         mounts = self._host.mounts.of_volume(volume_id)
-        return mounts[0].target if mounts else ""
+        return str(mounts[0].target) if mounts else ""
 
     def mount(self, volume_id: str, name: str) -> str:
         """Mount an attached volume and return the folder that Docker gets.
@@ -78,7 +78,7 @@ class RexRayDisk:
     def _wait_for_device(self, volume_id: str) -> Disk:
         deadline = time.monotonic() + self.device_timeout_s
         while True:
-            disk = self._host.devices.by_volume(volume_id)
+            disk: Disk | None = self._host.devices.by_volume(volume_id)
             # The plugin rewrites sd to xvd; a link by the other name is none to it.
             if disk is not None and self._exists(disk.device.replace("/dev/sd", "/dev/xvd")):
                 return disk
