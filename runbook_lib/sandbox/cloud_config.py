@@ -122,7 +122,7 @@ class Boot:
                 log.write(text + end)
 
     def _state(self, status: str) -> None:
-        path = self._host.root / STATUS
+        path = self._host.real_path("/" + STATUS)
         path.parent.mkdir(parents=True, exist_ok=True)
         facts = {"status": status, "detail": "DataSourceEc2", "errors": self._errors, "last_update": _now()}
         path.write_text(json.dumps(facts), encoding="utf-8")

@@ -193,6 +193,8 @@ def write_host_files(host: BaseHost, filesystem_uuid: str, *, more_services_show
     waits = "    depends_on:\n      prepare:\n        condition: service_completed_successfully\n"
     more = waits + MORE_SERVICES.replace("SHOWN", more_services_show)
     text = COMPOSE + more if more_services_show else COMPOSE
+    if host.compose_command[0] == "docker-compose":
+        text = text.replace("name: guestbook\n", "")  # version 1 does not know the key
     compose.write_text(text, encoding="utf-8")
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 from runbook_lib.sandbox.containers import EngineError
 from runbook_lib.sandbox.mounts import GIB, Mount
 from runbook_lib.sandbox.superblock import has_rexray_filesystem
+from runbook_lib.sandbox.volumes import first_bytes
 
 if TYPE_CHECKING:
     from runbook_lib.sandbox.devices import Disk
@@ -73,7 +74,7 @@ class RexRayDisk:
         """
         target = f"{self._folder}/{name}"
         if any(mount.target == target for mount in self._host.mounts.of_volume(volume_id)):
-            self._host.mounts.remove(target)
+            self._remove_mount(target)
 
     def _wait_for_device(self, volume_id: str) -> Disk:
         deadline = time.monotonic() + self.device_timeout_s
@@ -93,11 +94,16 @@ class RexRayDisk:
     def _format_unless_known(self, disk: Disk) -> None:
         if self._host.world.strikes("read-error", disk.volume_id):
             raise OSError(errno.EIO, os.strerror(errno.EIO), disk.path)
-        first_bytes = disk.stored.device.read_bytes()
-        if not has_rexray_filesystem(first_bytes):
+        if not has_rexray_filesystem(self._read(disk)):
             self._host.world.record("rexray-formatted", volume_id=disk.volume_id, instance_id=self._host.instance_id)
-            self._host.world.volumes.format(disk.volume_id, self._env["REXRAY_FSTYPE"])
+            self._format(disk, self._env["REXRAY_FSTYPE"])
             self._host.devices.refresh(disk.volume_id)
+
+    def _read(self, disk: Disk) -> bytes:
+        return first_bytes(disk.stored.device)
+
+    def _format(self, disk: Disk, fstype: str) -> None:
+        self._host.world.volumes.format(disk.volume_id, fstype)
 
     def _add_mount(self, volume_id: str, target: str) -> None:
         disk = self._host.devices.by_volume(volume_id)
@@ -107,6 +113,9 @@ class RexRayDisk:
         options = "rw,relatime,nouuid" if stored.fstype == "xfs" else "rw,relatime"
         mount = Mount(disk.path, target, stored.files, stored.fstype, options, volume_id, stored.fs_gib * GIB)
         self._host.mounts.add(mount)
+
+    def _remove_mount(self, target: str) -> None:
+        self._host.mounts.remove(target)
 
     def _prepare_root(self, target: str) -> None:
         root = self._host.real_path(posixpath.normpath(target + "/" + self._env["LINUX_VOLUME_ROOTPATH"]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from runbook_lib.sandbox.hosts import Host
+from runbook_lib.sandbox.plugins import FORK_REFERENCE
 from runbook_lib.sandbox.processes import Freezer
 from runbook_lib.sandbox.volumes import VolumeStore
 
@@ -23,6 +24,11 @@ class Tier(Protocol):
     """Makes the hosts and the volumes of one sandbox."""
 
     name: ClassVar[str]
+
+    @property
+    def plugin_reference(self) -> str:
+        """Return the reference of the volume plugin that hosts can pull."""
+        ...
 
     def volumes(self, world: World) -> VolumeStore:
         """Return the store of the sandbox's volumes; called once, before any host."""
@@ -45,6 +51,7 @@ class SimulatedTier:
     """Hosts that are folders, volumes that are folders, addresses of the loopback network."""
 
     name: ClassVar[str] = "simulated"
+    plugin_reference = FORK_REFERENCE
 
     def volumes(self, world: World) -> VolumeStore:
         """Return the store of the sandbox's volumes."""

@@ -6,6 +6,7 @@ processes; writes the host's folder only.
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,8 @@ from runbook_lib.sandbox.unit_files import KINDS, Unit, full_name, parse, second
 
 if TYPE_CHECKING:
     from runbook_lib.sandbox.hosts_base import BaseHost
+
+log = logging.getLogger(__name__)
 
 BUILT_IN = {
     "docker.service": "[Unit]\nDescription=Docker Application Container Engine\n"
@@ -103,9 +106,11 @@ class Units:
         wanted = [name for name in sorted(self._wanted()) if name not in BUILT_IN]
         before_docker = [name for name in wanted if "docker.service" in self.load(name).words("Unit.Before")]
         for name in [*before_docker, "docker.service", *wanted]:
-            with suppress(UnitError):
+            try:
                 if name != "docker.service" or self.is_enabled(name):
                     self.start(name)
+            except UnitError as error:
+                log.info("%s: %s", self._host.instance_id, error)
 
     def after_cloud_final(self) -> None:
         """Start the ECS agent's unit, which waits for the end of user data, if it is enabled."""

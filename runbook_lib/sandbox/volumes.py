@@ -128,8 +128,8 @@ class VolumeStore:
         """
         folder = self._existing(volume_id)
         notes = json.loads((folder / "volume.json").read_text(encoding="utf-8"))
-        found = identify(_first_bytes(folder / "device"))
-        inner = identify(_first_bytes(folder / "inner")) if notes["layer"] else Identity()
+        found = identify(first_bytes(folder / "device"))
+        inner = identify(first_bytes(folder / "inner")) if notes["layer"] else Identity()
         is_filesystem = found.usage == "filesystem"
         return StoredVolume(
             volume_id=volume_id,
@@ -206,6 +206,7 @@ class VolumeStore:
         beside.replace(path)
 
 
-def _first_bytes(device: Path) -> bytes:
+def first_bytes(device: Path) -> bytes:
+    """Return as much of a disk as a probe looks at."""
     with device.open("rb") as file:
         return file.read(DEVICE_BYTES)

@@ -64,6 +64,8 @@ class World:
         self.images = ImageRegistry()
         self.volumes = self.tier.volumes(self)
         self.client: Any = None
+        self.application: Any = None
+        """What answers the AWS API, for hosts that reach it in a network of their own."""
         self.strikes: Strikes = _nothing_strikes
         """Asked whenever something may go wrong on a host; answers True while a fault of the sandbox is on."""
         self._events = threading.Lock()
@@ -139,7 +141,7 @@ class World:
 
     def is_mounted(self, volume_id: str) -> bool:
         """Return whether any host has the volume mounted: EC2 then leaves a detachment ``busy``."""
-        return any(host.powered and host.mounts.of_volume(volume_id) for host in list(self.hosts.values()))
+        return any(host.powered and host.mounts.is_busy(volume_id) for host in list(self.hosts.values()))
 
     def run_command(self, instance_id: str, commands: list[str], timeout_s: float) -> CommandResult:
         """Run the commands of ``AWS-RunShellScript`` on a host, as real processes.
