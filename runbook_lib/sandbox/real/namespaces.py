@@ -109,7 +109,7 @@ class Namespaces:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-            )  # fmt: skip
+            )
         )
 
     def path(self, path: str) -> Path:

@@ -46,8 +46,9 @@ class RealRegistry:
 
     @property
     def plugin_reference(self) -> str:
-        """Return the volume plugin's reference by digest."""
-        return f"{FORK_REPOSITORY}@{self.plugin_digest}"
+        """Return the volume plugin's reference by tag: Docker 20.10's daemon panics when one is pulled by digest."""
+        # Source: moby pull request 47299 of February 2024, with backports to 23.0, 24.0 and 25.0.
+        return f"{FORK_REPOSITORY}:latest"
 
     def answer(self, path: str) -> Answer:
         """Return status, headers and content of a GET or HEAD below ``/v2/``."""

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from runbook_lib.sandbox.processes import Freezer
 from runbook_lib.sandbox.mounts import GIB
+from runbook_lib.sandbox.processes import Freezer
 from runbook_lib.sandbox.volumes import StoredVolume, VolumeStore
 
 POOL_GIB = 512
