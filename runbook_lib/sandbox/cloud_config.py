@@ -23,7 +23,7 @@ from runbook_lib.sandbox.guest.words import Refused, split_simple
 from runbook_lib.sandbox.processes import CommandResult
 
 if TYPE_CHECKING:
-    from runbook_lib.sandbox.hosts import Host
+    from runbook_lib.sandbox.hosts_base import BaseHost
 
 HEADER = "#cloud-config"
 KEYS = {"write_files", "bootcmd", "runcmd", "hostname", "preserve_hostname", "timezone", "output"}
@@ -44,7 +44,7 @@ class Boot:
         off: Set when its power goes.
     """
 
-    def __init__(self, host: Host, off: threading.Event) -> None:
+    def __init__(self, host: BaseHost, off: threading.Event) -> None:
         self._host = host
         self._off = off
         self._errors: list[str] = []
@@ -122,7 +122,7 @@ class Boot:
                 log.write(text + end)
 
     def _state(self, status: str) -> None:
-        path = self._host.root / STATUS
+        path = self._host.real_path("/" + STATUS)
         path.parent.mkdir(parents=True, exist_ok=True)
         facts = {"status": status, "detail": "DataSourceEc2", "errors": self._errors, "last_update": _now()}
         path.write_text(json.dumps(facts), encoding="utf-8")

@@ -16,12 +16,15 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runbook_lib.errors import SandboxError
 from runbook_lib.sandbox import state_dir as directory
 from runbook_lib.sandbox.backends import ACCOUNT_ID, REGION, prepare_environment
 from runbook_lib.sandbox.latency import Latency
+
+if TYPE_CHECKING:
+    from runbook_lib.sandbox.tiers import Tier
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +39,13 @@ class Sandbox:
         state_dir: Its directory, prepared and held by this process.
         listening: The socket of its AWS API.
         latency: The name of its latency figures.
+        hosts: The tier of its hosts.
+
+    Raises:
+        SandboxError: This machine lacks what the tier needs.
     """
 
-    def __init__(self, state_dir: Path, listening: socket.socket, latency: str) -> None:
+    def __init__(self, state_dir: Path, listening: socket.socket, latency: str, hosts: str = "simulated") -> None:
         # Imported here: moto reads the environment when it is imported.
         from runbook_lib.sandbox import metadata, patches  # noqa: PLC0415
         from runbook_lib.sandbox.calls import CallLog  # noqa: PLC0415
@@ -52,11 +59,12 @@ class Sandbox:
         self.port = int(listening.getsockname()[1])
         self.latency = latency
         self.began = time.monotonic()
-        self.world = World(state_dir, self.port, Latency.named(latency))
+        self.world = World(state_dir, self.port, Latency.named(latency), _tier(hosts, state_dir))
         self.transitions = Transitions()
         self.calls = CallLog(state_dir / "api.jsonl")
         self.controls = Controls()
         self.application = Application(self.world.lock, self.controls, self.calls)
+        self.world.application = self.application
         self.application.metadata = lambda *request: metadata.answer(self.world, *request)
         self.patched = patches.apply(self.world, self.transitions, self.calls)
         self.groups = Groups(self.world)
@@ -87,6 +95,7 @@ class Sandbox:
             "account_id": ACCOUNT_ID,
             "region": REGION,
             "latency": self.latency,
+            "host_tier": self.world.tier.name,
             "state_dir": str(self.world.state_dir),
             "parameters_path": str(self.world.state_dir / directory.PARAMETERS_FILE),
         }
@@ -112,10 +121,18 @@ class Sandbox:
         faults_controls.register(self.world, self.patched, self.application, self.transitions, self.controls)
 
     def _status(self) -> dict[str, Any]:
-        from runbook_lib.sandbox.hosts import facts_of  # noqa: PLC0415 - it imports the whole world
+        from runbook_lib.sandbox.hosts_base import facts_of  # noqa: PLC0415 - it imports the whole world
 
         hosts = {host.instance_id: facts_of(host) for host in list(self.world.hosts.values())}
         return self.facts() | {"uptime_s": round(time.monotonic() - self.began, 3), "hosts": hosts}
+
+
+def _tier(name: str, state_dir: Path) -> Tier | None:
+    if name != "real":
+        return None
+    from runbook_lib.sandbox.real.tier import RealTier  # noqa: PLC0415 - only Linux has what it imports
+
+    return RealTier(state_dir)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -146,6 +163,13 @@ def _run(options: argparse.Namespace) -> int:
     from runbook_lib.sandbox.server import listen  # noqa: PLC0415 - it imports moto
 
     told = threading.Event()
+    if options.hosts == "real":
+        from runbook_lib.sandbox.real import kernel, requirements  # noqa: PLC0415 - only Linux has what it imports
+
+        if refusal := requirements.refusal():
+            log.error("%s", refusal)
+            return _NOT_STARTED
+        kernel.own_mounts()  # before there is another thread: they inherit it
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_arguments: told.set())
     if options.lifeline_fd >= 0:
@@ -156,7 +180,11 @@ def _run(options: argparse.Namespace) -> int:
         log.error("port %s on 127.0.0.1 is taken (%s). Choose another with --port, or --port 0.", options.port, error)
         return _NOT_STARTED
     with listening:
-        sandbox = Sandbox(options.state, listening, options.latency)
+        try:
+            sandbox = Sandbox(options.state, listening, options.latency, options.hosts)
+        except SandboxError as error:
+            log.error("%s", error)
+            return _NOT_STARTED
         try:
             sandbox.begin(options.estate_option)
             log.info("ready on %s", sandbox.world.endpoint_url)
@@ -190,6 +218,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--state", type=Path, required=True, help="state directory, made when it is missing")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free one")
     parser.add_argument("--latency", default="fast", choices=["aws", "fast", "none"])
+    parser.add_argument("--hosts", default="simulated", choices=["simulated", "real"], help="tier of the hosts")
     parser.add_argument("--lifeline-fd", type=int, default=-1, help="inherited pipe; end of file ends the sandbox")
     parser.add_argument("--estate-option", action="append", default=[], help="passed to the estate as it is")
     return parser.parse_args(arguments)

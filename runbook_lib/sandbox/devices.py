@@ -16,6 +16,9 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
+from runbook_lib.sandbox.superblock import identify
+from runbook_lib.sandbox.volumes import first_bytes
+
 if TYPE_CHECKING:
     from runbook_lib.sandbox.superblock import Identity
     from runbook_lib.sandbox.volumes import StoredVolume, VolumeStore
@@ -56,9 +59,7 @@ class Disk:
 
     def identity(self, path: str) -> Identity:
         """Return what a probe of the disk, or of the child at this path, finds."""
-        from runbook_lib.sandbox.superblock import identify  # noqa: PLC0415 - only here
-
-        return self.stored.inner if path == self.child else identify(self.stored.device.read_bytes())
+        return self.stored.inner if path == self.child else identify(first_bytes(self.stored.device))
 
 
 class Devices:

@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
-    from runbook_lib.sandbox.hosts import Host
+    from runbook_lib.sandbox.hosts_base import BaseHost
     from runbook_lib.sandbox.world import World
 
 _made = threading.Lock()
@@ -65,7 +65,7 @@ class HostEc2:
         host: Whose role.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: BaseHost) -> None:
         self._host = host
 
     def call(self, operation: str, resources: list[str] | None = None, **arguments: Any) -> dict[str, Any]:

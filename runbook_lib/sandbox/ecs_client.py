@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from runbook_lib.sandbox.ec2_client import client_of
 
 if TYPE_CHECKING:
-    from runbook_lib.sandbox.hosts import Host
+    from runbook_lib.sandbox.hosts_base import BaseHost
 
 OPERATIONS = {
     "ListContainerInstances": "list_container_instances",
@@ -36,7 +36,7 @@ class EcsError(Exception):
         super().__init__(message)
 
 
-def call(host: Host, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def call(host: BaseHost, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Make one call with what the host's instance role allows.
 
     Args:
@@ -59,7 +59,7 @@ def call(host: Host, operation: str, arguments: dict[str, Any]) -> dict[str, Any
     return answer
 
 
-def _authorize(host: Host, operation: str, arguments: dict[str, Any]) -> None:
+def _authorize(host: BaseHost, operation: str, arguments: dict[str, Any]) -> None:
     from runbook_lib.sandbox.patches.iam import is_permitted  # noqa: PLC0415 - it needs moto's environment
 
     cluster = str(arguments.get("cluster") or "default")

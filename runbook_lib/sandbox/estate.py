@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 from runbook_lib.errors import SandboxError
 from runbook_lib.sandbox import estate_files, estate_network, estate_parameters
 from runbook_lib.sandbox.client import Client
-from runbook_lib.sandbox.commands.mounting import mount_device
 from runbook_lib.sandbox.ec2_client import client_of
 from runbook_lib.sandbox.estate_files import FILESYSTEM_UUID
 
 if TYPE_CHECKING:
-    from runbook_lib.sandbox.hosts import Host
+    from runbook_lib.sandbox.hosts_base import BaseHost
     from runbook_lib.sandbox.world import World
 
 OPTIONS = {
@@ -119,13 +118,14 @@ def _make_volume(ec2: Any, zone: str, name: str) -> str:
 
 def _fill(world: World, volume_id: str, options: Sequence[str]) -> None:
     layer = "part" if "partitioned-disk" in options else "lvm" if "lvm" in options else ""
-    stored = world.volumes.format(volume_id, "ext4", fs_uuid=FILESYSTEM_UUID, label=LABEL, layer=layer)
-    estate_files.fill_volume(stored.files, with_data_folder="data-directory" in options)
+    world.volumes.format(volume_id, "ext4", fs_uuid=FILESYSTEM_UUID, label=LABEL, layer=layer)
+    with world.volumes.filling(volume_id) as files:
+        estate_files.fill_volume(files, with_data_folder="data-directory" in options)
     for host in world.hosts.values():
         host.devices.refresh(volume_id)
 
 
-def _set_up(host: Host, volume_id: str, options: Sequence[str]) -> None:
+def _set_up(host: BaseHost, volume_id: str, options: Sequence[str]) -> None:
     """Mount the volume as its owner did years ago, and start the compose project."""
     shown = {"more-services": MOUNT_PATH, "folder-service": f"{MOUNT_PATH}/uploads"}
     more = next((shown[option] for option in options if option in shown), "")
@@ -133,14 +133,15 @@ def _set_up(host: Host, volume_id: str, options: Sequence[str]) -> None:
     disk = host.devices.by_volume(volume_id)
     if disk is None:
         raise SandboxError(f"the device of {volume_id} did not appear on {host.instance_id}")
-    mount_device(host, disk.child or disk.path, MOUNT_PATH, "defaults,noatime")
-    result = host.run(["docker", "compose", "-p", "guestbook", "-f", estate_files.COMPOSE_FILE, "up", "-d"])
+    host.mount_device(disk.child or disk.path, MOUNT_PATH, "defaults,noatime")
+    compose = [*host.compose_command, "-p", "guestbook", "-f", estate_files.COMPOSE_FILE]
+    result = host.run([*compose, "up", "-d"])
     if result.exit_code:
         raise SandboxError(f"the sample service did not start: {result.stderr}")
     _wait_for(lambda: host.engine.containers(all_=False), "the sample service runs")
 
 
-def _options(world: World, ec2: Any, host: Host, options: Sequence[str]) -> str:
+def _options(world: World, ec2: Any, host: BaseHost, options: Sequence[str]) -> str:
     """Make what the options ask for; returns the volume that the parameters shall name, or ""."""
     if "duplicate-name" in options:
         world.volumes.format(_make_volume(ec2, ZONE, TARGET_NAME), "ext4")
@@ -158,7 +159,7 @@ def _options(world: World, ec2: Any, host: Host, options: Sequence[str]) -> str:
     return ""
 
 
-def _booted(world: World, instance_id: str) -> Host | None:
+def _booted(world: World, instance_id: str) -> BaseHost | None:
     host = world.hosts.get(instance_id)
     return host if host is not None and host.booted else None
 

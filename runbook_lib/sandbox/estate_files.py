@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runbook_lib.sandbox.hosts import Host
+    from runbook_lib.sandbox.hosts_base import BaseHost
 
 FILESYSTEM_UUID = "6f1e9a3c-52c1-4b0e-9d0a-3a1f5a7c2e10"
 COMPOSE_FILE = "/opt/guestbook/compose.yaml"
@@ -176,7 +176,7 @@ def _old(files: Path) -> None:
     os.utime(files, ns=(EPOCH_NS, EPOCH_NS))
 
 
-def write_host_files(host: Host, filesystem_uuid: str, *, more_services_show: str = "") -> None:
+def write_host_files(host: BaseHost, filesystem_uuid: str, *, more_services_show: str = "") -> None:
     """Write what the source host's owner once set up: the mount point, its fstab line and the compose file.
 
     Args:
@@ -193,10 +193,12 @@ def write_host_files(host: Host, filesystem_uuid: str, *, more_services_show: st
     waits = "    depends_on:\n      prepare:\n        condition: service_completed_successfully\n"
     more = waits + MORE_SERVICES.replace("SHOWN", more_services_show)
     text = COMPOSE + more if more_services_show else COMPOSE
+    if host.compose_command[0] == "docker-compose":
+        text = text.replace("name: guestbook\n", "")  # version 1 does not know the key
     compose.write_text(text, encoding="utf-8")
 
 
-def write_backup_agent(host: Host) -> None:
+def write_backup_agent(host: BaseHost) -> None:
     """Write a service that keeps a file of the mount open."""
     agent = host.real_path("/opt/backup/agent.py")
     agent.parent.mkdir(parents=True, exist_ok=True)

@@ -78,6 +78,10 @@ def _adapt(migration: dict[str, Any], world: World, estate: Estate) -> None:
     migration["source"] |= {"instance_id": estate.instance_id, "url": f"http://{estate.address}:8080/"}
     migration["volume"] |= {"volume_id": estate.parameters_volume_id}
     migration["target"] |= {"vpc_id": estate.vpc_id, "subnet_ids": [estate.subnet_id]}
+    rexray = migration["storage"]["rexray"]
+    rexray["plugin_reference"] = world.tier.plugin_reference
+    if "@" not in world.tier.plugin_reference:
+        rexray["allow_unpinned_plugin"] = True
     migration["terraform"]["backend"] = {"type": "local", "path": str(world.state_dir / "terraform.tfstate")}
     directory = str(migration["archive"]["directory"])
     migration["archive"]["directory"] = str((TEMPLATE.parent / directory).resolve())

@@ -6,10 +6,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.sandbox.backends import backend
-from runbook_lib.sandbox.commands.call import Call
-from runbook_lib.sandbox.commands.dispatch import dispatch
 from runbook_lib.sandbox.controls import ControlError, ControlRequest, Controls
-from runbook_lib.sandbox.processes import CommandResult
 
 if TYPE_CHECKING:
     from runbook_lib.sandbox.world import World
@@ -47,11 +44,7 @@ def call_host(world: World, request: ControlRequest) -> dict[str, Any]:
         _, view, cwd, count, rest = base64.b64decode(request.body["call"]).split(b"\0", HEAD_PARTS)
         *argv, stdin = rest.split(b"\0", int(count))
         words = [one.decode(errors="surrogateescape") for one in argv]
-        if view.decode() != str(host.mounts.view_path):
-            result = CommandResult("", f"{words[0]}: not found\n", 127)
-        else:
-            folder = host.guest_path(host.folder.__class__(cwd.decode(errors="surrogateescape"))) or "/"
-            result = dispatch(words[0], Call(host, words[1:], folder, stdin))
+        result = host.answer(words, view.decode(), cwd.decode(errors="surrogateescape"), stdin)
         out, err = _encoded(result.stdout), _encoded(result.stderr)
         head = f"{result.exit_code} {len(out)}\n".encode()
         return {"answer": base64.b64encode(head + out + err).decode()}

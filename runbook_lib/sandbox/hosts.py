@@ -6,40 +6,35 @@ host's mark and ends with its power.
 
 from __future__ import annotations
 
-import logging
-import shutil
-import threading
+import os
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from runbook_lib.sandbox import cloud_config, operating_system
+from runbook_lib.sandbox import operating_system
 from runbook_lib.sandbox.devices import Devices
 from runbook_lib.sandbox.engine import Engine
 from runbook_lib.sandbox.guest.mapping import PROGRAM_FOLDERS, View
 from runbook_lib.sandbox.guest.procview import Processes
 from runbook_lib.sandbox.guest.programs import command_for
 from runbook_lib.sandbox.guest.words import Refused, split_lines, split_simple
+from runbook_lib.sandbox.hosts_base import COMMAND_TIMEOUT_S, BaseHost
 from runbook_lib.sandbox.instance_launch import InstanceLaunch
 from runbook_lib.sandbox.mounts import Mount, MountTable
 from runbook_lib.sandbox.processes import CommandResult, end_all
-from runbook_lib.sandbox.units import Units
 
 if TYPE_CHECKING:
+    from runbook_lib.sandbox.guest_processes import GuestProcess
     from runbook_lib.sandbox.world import World
 
 __all__ = ["Host", "InstanceLaunch"]
 
-log = logging.getLogger(__name__)
-
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NOT_FOUND, NOT_EXECUTABLE, USAGE = 127, 126, 2
-COMMAND_TIMEOUT_S = 600.0
 
 
-class Host:
+class Host(BaseHost):
     """A simulated host.
 
     Args:
@@ -47,95 +42,25 @@ class Host:
         launch: What EC2 knows of it.
     """
 
+    devices: Devices
+    mounts: MountTable
+    engine: Engine
+
     def __init__(self, world: World, launch: InstanceLaunch) -> None:
-        self.world = world
-        self.launch = launch
-        self.instance_id = launch.instance_id
-        self.folder = world.state_dir / "hosts" / launch.instance_id
-        self.root = self.folder / "root"
-        self.mark = f"RUNBOOK_SANDBOX_HOST={self.folder}"
-        self.powered = self.booted = self.ssm_online = False
-        self.boot_error = ""
-        self.cloud_init = "not started"
-        self.boots = 0
-        self.ecs_agent_restarts = 0
-        self.off = threading.Event()
-        self.frozen: dict[str, Any] = {}  # volume id: what `fsfreeze` holds
-        self._power = threading.Lock()
-        self.root.mkdir(parents=True, exist_ok=True)
+        super().__init__(world, launch)
         self.devices = Devices(self.root, world.volumes, launch.instance_type)
         root = Mount(f"/dev/{self.devices.root_partition}", "/", self.root, "xfs", "rw,noatime")
         self.mounts = MountTable(self.folder, root, self._view_facts(), self._pins, self.mark)
-        self.units = Units(self)
         self.engine = Engine(self)
 
-    @property
-    def address(self) -> str:
-        """Return the host's loopback address."""
-        return self.launch.address
+    def install(self) -> bool:
+        """Write the files of the operating system; returns whether this is the instance's first boot."""
+        return operating_system.install(self)
 
-    @property
-    def availability_zone(self) -> str:
-        """Return where the host is."""
-        return self.launch.availability_zone
-
-    @property
-    def hostname(self) -> str:
-        """Return the name the host gives itself."""
-        return "ip-" + self.address.replace(".", "-")
-
-    @property
-    def root_uuid(self) -> str:
-        """Return the UUID of the root filesystem."""
-        return str(uuid.uuid5(uuid.NAMESPACE_OID, self.instance_id))
-
-    @property
-    def root_volume_id(self) -> str:
-        """Return the id that the root disk shows as its serial number."""
-        return "vol-0" + uuid.uuid5(uuid.NAMESPACE_URL, self.instance_id).hex[:16]
-
-    @property
-    def ecs_agent_wanted(self) -> bool:
-        """Return whether the ECS agent runs: user data has ended, Docker runs, a cluster is named, not stopped."""
-        ended = self.cloud_init in {"done", "error"}
-        ready = self.powered and self.booted and ended and self.engine.active and self.units.is_active("ecs")
-        return ready and bool(self.ecs_config().get("ECS_CLUSTER"))
-
-    def power_on(self, launch: InstanceLaunch) -> None:
-        """Begin to boot, in a thread; a host that has power already is left alone."""
-        with self._power:
-            if self.powered:
-                return
-            self.launch = launch
-            self.powered = True
-            self.boots += 1
-            self.off = threading.Event()
-        threading.Thread(target=self._boot, args=(self.off,), name=f"boot-{self.instance_id}", daemon=True).start()
-
-    def power_off(self, *, graceful: bool) -> None:
-        """End every process of the host and forget its mounts; attached devices stay attached.
-
-        Args:
-            graceful: Stop containers with their grace period first.
-        """
-        with self._power:
-            if not self.powered:
-                return
-            if not (graceful and self.booted):
-                self.off.set()
-            self.ssm_online = False
-        self.engine.power_off(graceful=graceful)
-        if graceful and self.booted:
-            self.units.shut_down()
-        self.off.set()
+    def end_processes(self) -> None:
+        """End everything that carries the host's mark and forget its mounts."""
         end_all(self.mark)
         self.mounts.clear()
-        self.frozen.clear()
-        self.powered = self.booted = False
-
-    def delete(self) -> None:
-        """Delete the host's folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def real_path(self, path: str, *, follow: bool = True) -> Path:
         """Return the real path of an absolute path on this host; below /proc, of one of its processes."""
@@ -239,35 +164,44 @@ class Host:
         stdout, stderr = "".join(one.stdout for one in results), "".join(one.stderr for one in results)
         return CommandResult(stdout, stderr, code, time.monotonic() - started)
 
-    def ecs_config(self) -> dict[str, str]:
-        """Return the settings in /etc/ecs/ecs.config, {} when there are none."""
-        path = self.real_path("/etc/ecs/ecs.config")
-        return operating_system.key_values(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    def answer(self, argv: Sequence[str], view: str, cwd: str, stdin: bytes) -> CommandResult:
+        """Answer a command that one of the host's own processes sent here; containers have none of them."""
+        from runbook_lib.sandbox.commands.call import Call  # noqa: PLC0415 - commands know hosts
+        from runbook_lib.sandbox.commands.dispatch import dispatch  # noqa: PLC0415
 
-    def _boot(self, off: threading.Event) -> None:
-        if off.wait(self.world.latency.boot_s):
-            return
-        with self.world.lock:  # EC2 plugs the devices of the launch in before it lets go of the lock
-            pass
-        try:
-            first = operating_system.install(self)
-            threading.Thread(target=self._ssm_agent, args=(off,), daemon=True).start()
-            boot = cloud_config.Boot(self, off)
-            boot.begin(first=first)
-            self.units.boot()
-            boot.finish(first=first)
-            self.units.after_cloud_final()
-        except Exception as error:
-            log.exception("%s did not boot", self.instance_id)
-            self.boot_error = f"{type(error).__name__}: {error}"
-            self.cloud_init = "error"
-        if not off.is_set():
-            self.booted = True
-            self.world.record("host-booted", instance_id=self.instance_id, error=self.boot_error)
+        if view != str(self.mounts.view_path):
+            return CommandResult("", f"{argv[0]}: not found\n", NOT_FOUND)
+        return dispatch(argv[0], Call(self, list(argv[1:]), self.guest_path(Path(cwd)) or "/", stdin))
 
-    def _ssm_agent(self, off: threading.Event) -> None:
-        if not off.wait(self.world.latency.ssm_agent_s):
-            self.ssm_online = True
+    def start_process(
+        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: str, output: IO[bytes]
+    ) -> GuestProcess:
+        """Start a program that stays, in a session of its own.
+
+        Raises:
+            OSError: There is no such program, or it could not be started.
+        """
+        with Path(os.devnull).open("rb") as nothing:
+            return self.world.forks.start_process(
+                self.command(argv),
+                env=self.environment(env),
+                cwd=self.real_path(cwd),
+                stdin=nothing.fileno(),
+                stdout=output.fileno(),
+                stderr=output.fileno(),
+            )
+
+    def mount_device(self, source: str, target: str, options: str = "") -> None:
+        """Mount a device's filesystem; MountError when that fails."""
+        from runbook_lib.sandbox.commands.mounting import mount_device  # noqa: PLC0415 - commands know hosts
+
+        mount_device(self, source, target, options)
+
+    def mount_fstab(self) -> None:
+        """Mount what /etc/fstab names, as at boot."""
+        from runbook_lib.sandbox.commands.mounting import mount_all  # noqa: PLC0415 - commands know hosts
+
+        mount_all(self)
 
     def _view_facts(self) -> dict[str, Any]:
         return {
@@ -282,14 +216,3 @@ class Host:
 
     def _pins(self, real: Path) -> list[str]:
         return self.engine.users_of(real)
-
-
-def facts_of(host: Host) -> dict[str, Any]:
-    """Return what the sandbox says of a host to whoever asks for its status."""
-    return {
-        "powered": host.powered,
-        "booted": host.booted,
-        "ssm_online": host.ssm_online,
-        "boot_error": host.boot_error,
-        "containers": [one.name for one in host.engine.containers(all_=False)],
-    }

@@ -6,17 +6,20 @@ Source: EC2 user guide, "Instance metadata and user data"; versions 1 and 2.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runbook_lib.sandbox.hosts import Host
+    from runbook_lib.sandbox.hosts_base import BaseHost
     from runbook_lib.sandbox.world import World
 
 TOKEN_PATH = "/latest/api/token"  # noqa: S105 - a path
 TOKEN_HEADER, TTL_HEADER = "x-aws-ec2-metadata-token", "x-aws-ec2-metadata-token-ttl-seconds"
+CREDENTIALS_S = 6 * 3600
 _tokens: set[str] = set()
 
 
@@ -48,7 +51,7 @@ def answer(world: World, method: str, path: str, headers: Mapping[str, str], rem
     return _value(host, path.rstrip("/"))
 
 
-def _value(host: Host, path: str) -> tuple[int, str]:
+def _value(host: BaseHost, path: str) -> tuple[int, str]:
     launch = host.launch
     document = {
         "accountId": host.world.account_id,
@@ -73,5 +76,22 @@ def _value(host: Host, path: str) -> tuple[int, str]:
         "/latest/meta-data/placement/region": host.world.region,
         "/latest/meta-data/iam/security-credentials": launch.role_name,
     }
+    if launch.role_name:
+        values[f"/latest/meta-data/iam/security-credentials/{launch.role_name}"] = json.dumps(_credentials(host))
     text = values.get(path, "")
     return (200, text) if text else (404, "Not Found")
+
+
+def _credentials(host: BaseHost) -> dict[str, str]:
+    """Return credentials of the instance's own; the sandbox judges a host by its role, not by its secret."""
+    own = hashlib.sha256(host.instance_id.encode()).hexdigest()
+    until = time.gmtime(time.time() + CREDENTIALS_S)
+    return {
+        "Code": "Success",
+        "Type": "AWS-HMAC",
+        "AccessKeyId": "ASIA" + own[:16].upper(),
+        "SecretAccessKey": own[:40],
+        "Token": own,
+        "LastUpdated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "Expiration": time.strftime("%Y-%m-%dT%H:%M:%SZ", until),
+    }

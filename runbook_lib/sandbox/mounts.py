@@ -113,6 +113,10 @@ class MountTable:
         """Return the mounts of one volume."""
         return [mount for mount in self.all() if mount.volume_id == volume_id and volume_id]
 
+    def is_busy(self, volume_id: str) -> bool:
+        """Return whether anything on the host has the volume mounted."""
+        return bool(self.of_volume(volume_id))
+
     def at(self, target: str) -> Mount | None:
         """Return the newest mount exactly at a path."""
         return next((mount for mount in reversed(self.all()) if mount.target == target), None)

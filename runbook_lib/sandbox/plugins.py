@@ -19,6 +19,7 @@ from runbook_lib.sandbox.rexray import DEFAULTS, RexRay, StartError
 if TYPE_CHECKING:
     from runbook_lib.sandbox.docker_volumes import VolumeDriver
     from runbook_lib.sandbox.hosts import Host
+    from runbook_lib.sandbox.hosts_base import BaseHost
 
 STOCK_DIGEST = "sha256:" + hashlib.sha256(b"rexray/ebs 0.11.4").hexdigest()
 FORK_DIGEST = "sha256:" + hashlib.sha256(b"rexray-ebs fork bf71fe5a").hexdigest()
@@ -208,7 +209,7 @@ class Plugins:
         return flavour
 
 
-def refuse_pull(host: Host, reference: str) -> None:
+def refuse_pull(host: BaseHost, reference: str) -> None:
     """Refuse to pull an image or a plugin while a fault of the sandbox says so.
 
     Raises:

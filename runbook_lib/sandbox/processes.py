@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from runbook_lib.sandbox.guest.procview import environment_of
 
 if TYPE_CHECKING:
-    from runbook_lib.sandbox.hosts import Host
+    from runbook_lib.sandbox.hosts_base import BaseHost
 
 FROZEN_WITHIN_S = 5.0
 POLL_S = 0.002
@@ -64,7 +64,7 @@ class Freezer:
         hosts: The hosts of the world, by id.
     """
 
-    def __init__(self, hosts: Mapping[str, Host]) -> None:
+    def __init__(self, hosts: Mapping[str, BaseHost]) -> None:
         self._hosts = hosts
 
     @contextmanager

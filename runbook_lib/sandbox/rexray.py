@@ -19,7 +19,7 @@ from runbook_lib.sandbox.mounts import MountError
 from runbook_lib.sandbox.rexray_disk import RexRayDisk
 
 if TYPE_CHECKING:
-    from runbook_lib.sandbox.hosts import Host
+    from runbook_lib.sandbox.hosts_base import BaseHost
 
 DEFAULTS: Mapping[str, str] = {
     "DOCKER_LEGACY": "true",
@@ -68,13 +68,14 @@ class RexRay:
     server_timeout_s: ClassVar[float] = 60.0
     """After which a request is answered with HTTP 408 while its work goes on."""
 
-    def __init__(self, host: Host, name: str, plugin_id: str, flavour: str, env: Mapping[str, str]) -> None:
+    def __init__(self, host: BaseHost, name: str, plugin_id: str, flavour: str, env: Mapping[str, str]) -> None:
         self._host = host
         self._name = name
         self._flavour = flavour
         self._env = {key: env.get(key) or default for key, default in DEFAULTS.items()}
         self._ec2 = HostEc2(host)
-        self._disk = RexRayDisk(host, f"/var/lib/docker/plugins/{plugin_id}/propagated-mount/volumes", self._env)
+        folder = f"/var/lib/docker/plugins/{plugin_id}/propagated-mount/volumes"
+        self._disk = host.rexray_disk(RexRayDisk)(host, folder, self._env)
         self._lock = threading.RLock()
         self._used: dict[str, int] = {}
 

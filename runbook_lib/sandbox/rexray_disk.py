@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, ClassVar
 from runbook_lib.sandbox.containers import EngineError
 from runbook_lib.sandbox.mounts import GIB, Mount
 from runbook_lib.sandbox.superblock import has_rexray_filesystem
+from runbook_lib.sandbox.volumes import first_bytes
 
 if TYPE_CHECKING:
     from runbook_lib.sandbox.devices import Disk
-    from runbook_lib.sandbox.hosts import Host
+    from runbook_lib.sandbox.hosts_base import BaseHost
 
 POLL_S = 0.02
 
@@ -37,7 +38,7 @@ class RexRayDisk:
     device_timeout_s: ClassVar[float] = 30.0
     """How long it waits for a device to appear."""
 
-    def __init__(self, host: Host, folder: str, env: Mapping[str, str]) -> None:
+    def __init__(self, host: BaseHost, folder: str, env: Mapping[str, str]) -> None:
         self._host = host
         self._folder = folder
         self._env = env
@@ -45,7 +46,7 @@ class RexRayDisk:
     def mounted_at(self, volume_id: str) -> str:
         """Return where a volume is mounted on this host, "" when it is not."""
         mounts = self._host.mounts.of_volume(volume_id)
-        return mounts[0].target if mounts else ""
+        return str(mounts[0].target) if mounts else ""
 
     def mount(self, volume_id: str, name: str) -> str:
         """Mount an attached volume and return the folder that Docker gets.
@@ -73,12 +74,12 @@ class RexRayDisk:
         """
         target = f"{self._folder}/{name}"
         if any(mount.target == target for mount in self._host.mounts.of_volume(volume_id)):
-            self._host.mounts.remove(target)
+            self._remove_mount(target)
 
     def _wait_for_device(self, volume_id: str) -> Disk:
         deadline = time.monotonic() + self.device_timeout_s
         while True:
-            disk = self._host.devices.by_volume(volume_id)
+            disk: Disk | None = self._host.devices.by_volume(volume_id)
             # The plugin rewrites sd to xvd; a link by the other name is none to it.
             if disk is not None and self._exists(disk.device.replace("/dev/sd", "/dev/xvd")):
                 return disk
@@ -93,11 +94,16 @@ class RexRayDisk:
     def _format_unless_known(self, disk: Disk) -> None:
         if self._host.world.strikes("read-error", disk.volume_id):
             raise OSError(errno.EIO, os.strerror(errno.EIO), disk.path)
-        first_bytes = disk.stored.device.read_bytes()
-        if not has_rexray_filesystem(first_bytes):
+        if not has_rexray_filesystem(self._read(disk)):
             self._host.world.record("rexray-formatted", volume_id=disk.volume_id, instance_id=self._host.instance_id)
-            self._host.world.volumes.format(disk.volume_id, self._env["REXRAY_FSTYPE"])
+            self._format(disk, self._env["REXRAY_FSTYPE"])
             self._host.devices.refresh(disk.volume_id)
+
+    def _read(self, disk: Disk) -> bytes:
+        return first_bytes(disk.stored.device)
+
+    def _format(self, disk: Disk, fstype: str) -> None:
+        self._host.world.volumes.format(disk.volume_id, fstype)
 
     def _add_mount(self, volume_id: str, target: str) -> None:
         disk = self._host.devices.by_volume(volume_id)
@@ -107,6 +113,9 @@ class RexRayDisk:
         options = "rw,relatime,nouuid" if stored.fstype == "xfs" else "rw,relatime"
         mount = Mount(disk.path, target, stored.files, stored.fstype, options, volume_id, stored.fs_gib * GIB)
         self._host.mounts.add(mount)
+
+    def _remove_mount(self, target: str) -> None:
+        self._host.mounts.remove(target)
 
     def _prepare_root(self, target: str) -> None:
         root = self._host.real_path(posixpath.normpath(target + "/" + self._env["LINUX_VOLUME_ROOTPATH"]))

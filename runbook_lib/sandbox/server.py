@@ -140,7 +140,7 @@ class Server:
         application: What answers.
     """
 
-    def __init__(self, listening: socket.socket, application: Application) -> None:
+    def __init__(self, listening: socket.socket, application: Callable[..., Iterable[bytes]]) -> None:
         host, port = listening.getsockname()[:2]
         self._server: BaseWSGIServer = make_server(
             host, port, application, threaded=True, request_handler=_QuietHandler, fd=listening.fileno()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 from contextlib import suppress
@@ -13,7 +12,7 @@ from runbook_lib.sandbox.processes import kill_session
 
 if TYPE_CHECKING:
     from runbook_lib.sandbox.guest_processes import GuestProcess
-    from runbook_lib.sandbox.hosts import Host
+    from runbook_lib.sandbox.hosts_base import BaseHost
     from runbook_lib.sandbox.unit_files import Unit
 
 STOP_TIMEOUT_S = 90.0
@@ -27,7 +26,7 @@ class Service:
         environment: What its unit sets.
     """
 
-    def __init__(self, host: Host, environment: dict[str, str]) -> None:
+    def __init__(self, host: BaseHost, environment: dict[str, str]) -> None:
         self._host = host
         self._environment = environment
         self._process: GuestProcess | None = None
@@ -46,15 +45,9 @@ class Service:
             self._remains = unit.last("Service.RemainAfterExit") in {"yes", "true", "1", "on"}
         else:
             (_, argv), *_ = unit.commands("Service.ExecStart")
-            with self._log(unit.name).open("ab") as log, Path(os.devnull).open("rb") as nothing:
-                self._process = self._host.world.forks.start_process(
-                    self._host.command(argv),
-                    env=self._host.environment(self._environment),
-                    cwd=self._host.real_path(unit.last("Service.WorkingDirectory", "/")),
-                    stdin=nothing.fileno(),
-                    stdout=log.fileno(),
-                    stderr=log.fileno(),
-                )
+            cwd = unit.last("Service.WorkingDirectory", "/")
+            with self._log(unit.name).open("ab") as log:
+                self._process = self._host.start_process(argv, env=self._environment, cwd=cwd, output=log)
         self._run_all(unit, "Service.ExecStartPost", timeout_s)
 
     def is_running(self) -> bool:

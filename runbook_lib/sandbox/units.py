@@ -6,6 +6,7 @@ processes; writes the host's folder only.
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +20,9 @@ from runbook_lib.sandbox.services import Service
 from runbook_lib.sandbox.unit_files import KINDS, Unit, full_name, parse, seconds
 
 if TYPE_CHECKING:
-    from runbook_lib.sandbox.hosts import Host
+    from runbook_lib.sandbox.hosts_base import BaseHost
+
+log = logging.getLogger(__name__)
 
 BUILT_IN = {
     "docker.service": "[Unit]\nDescription=Docker Application Container Engine\n"
@@ -46,7 +49,7 @@ class Units:
         host: Whose units.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: BaseHost) -> None:
         self._host = host
         self._lock = threading.RLock()
         self._loaded: dict[str, Unit] = {}
@@ -99,15 +102,15 @@ class Units:
         """Start what starts at boot: mounts of fstab, Docker, then every enabled unit but ecs."""
         with self._lock:
             self._loaded, self._states, self._services = {}, {}, {}
-        from runbook_lib.sandbox.commands.mounting import mount_all  # noqa: PLC0415 - commands know units
-
-        mount_all(self._host)
+        self._host.mount_fstab()
         wanted = [name for name in sorted(self._wanted()) if name not in BUILT_IN]
         before_docker = [name for name in wanted if "docker.service" in self.load(name).words("Unit.Before")]
         for name in [*before_docker, "docker.service", *wanted]:
-            with suppress(UnitError):
+            try:
                 if name != "docker.service" or self.is_enabled(name):
                     self.start(name)
+            except UnitError as error:
+                log.info("%s: %s", self._host.instance_id, error)
 
     def after_cloud_final(self) -> None:
         """Start the ECS agent's unit, which waits for the end of user data, if it is enabled."""
@@ -219,10 +222,8 @@ class Units:
             if name == "docker.service":
                 self._host.engine.start_daemon()
             elif name.endswith(".mount"):
-                from runbook_lib.sandbox.commands.mounting import mount_device  # noqa: PLC0415
-
                 options = unit.last("Mount.Options", "defaults")
-                mount_device(self._host, unit.last("Mount.What"), unit.last("Mount.Where"), options)
+                self._host.mount_device(unit.last("Mount.What"), unit.last("Mount.Where"), options)
             elif name not in BUILT_IN:
                 settings = self._environment(unit)
                 service = self._services[name] = Service(self._host, settings)

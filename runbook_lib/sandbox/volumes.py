@@ -10,7 +10,8 @@ import json
 import shutil
 import threading
 import uuid
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -127,8 +128,8 @@ class VolumeStore:
         """
         folder = self._existing(volume_id)
         notes = json.loads((folder / "volume.json").read_text(encoding="utf-8"))
-        found = identify((folder / "device").read_bytes())
-        inner = identify((folder / "inner").read_bytes()) if notes["layer"] else Identity()
+        found = identify(first_bytes(folder / "device"))
+        inner = identify(first_bytes(folder / "inner")) if notes["layer"] else Identity()
         is_filesystem = found.usage == "filesystem"
         return StoredVolume(
             volume_id=volume_id,
@@ -184,6 +185,11 @@ class VolumeStore:
             self._note(volume_id, {"size_gib": size, "layer": layer})
         return self.get(volume_id)
 
+    @contextmanager
+    def filling(self, volume_id: str) -> Iterator[Path]:
+        """Give the folder with a volume's files, for whoever lays out the sample estate."""
+        yield self.get(volume_id).files
+
     def _restore(self, source: Path, volume_id: str, size_gib: int) -> None:
         copy_tree(source, self._folder / volume_id)
         self.resize(volume_id, size_gib)
@@ -198,3 +204,9 @@ class VolumeStore:
         beside = path.with_suffix(".new")
         beside.write_text(json.dumps(notes, sort_keys=True) + "\n", encoding="utf-8")
         beside.replace(path)
+
+
+def first_bytes(device: Path) -> bytes:
+    """Return as much of a disk as a probe looks at."""
+    with device.open("rb") as file:
+        return file.read(DEVICE_BYTES)

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_lib.sandbox.guest_files import install_guest
 from runbook_lib.sandbox.guest_processes import ForkServer
-from runbook_lib.sandbox.hosts import Host, InstanceLaunch
+from runbook_lib.sandbox.hosts_base import BaseHost
 from runbook_lib.sandbox.images import ImageRegistry
-from runbook_lib.sandbox.processes import CommandResult, Freezer, Lifeline
-from runbook_lib.sandbox.volumes import VolumeStore
+from runbook_lib.sandbox.instance_launch import InstanceLaunch
+from runbook_lib.sandbox.processes import CommandResult, Lifeline
+from runbook_lib.sandbox.tiers import SimulatedTier, Tier
 
 if TYPE_CHECKING:
     from runbook_lib.sandbox.latency import Latency
 
-__all__ = ["CommandResult", "Host", "InstanceLaunch", "World", "register_controls"]
+__all__ = ["BaseHost", "CommandResult", "InstanceLaunch", "World", "register_controls"]
 
 Strikes = Callable[..., bool]
 """Gets the name of a fault and the names of what it might hit."""
@@ -42,9 +43,11 @@ class World:
         state_dir: Folder that holds everything the sandbox writes.
         port: Port of the AWS API on 127.0.0.1.
         latency: How long transitions take.
+        tier: What hosts and volumes are made of; None for simulated ones.
     """
 
-    def __init__(self, state_dir: Path, port: int, latency: Latency) -> None:
+    def __init__(self, state_dir: Path, port: int, latency: Latency, tier: Tier | None = None) -> None:
+        self.tier: Tier = tier or SimulatedTier()
         self.state_dir = state_dir.resolve()
         self.port = port
         self.latency = latency
@@ -53,20 +56,22 @@ class World:
         self.endpoint_url = f"http://127.0.0.1:{port}"
         self.lock = threading.RLock()
         self.ended = threading.Event()
-        self.hosts: dict[str, Host] = {}
+        self.hosts: dict[str, BaseHost] = {}
         self.state_dir.mkdir(parents=True, exist_ok=True)
         self.guest_dir = install_guest(self.state_dir / "guest")
         self.lifeline = Lifeline(self.guest_dir / "lifeline")
         self.forks = ForkServer(self.guest_dir, self.state_dir, f"127.0.0.1:{port}")
         self.images = ImageRegistry()
-        self.volumes = VolumeStore(self.state_dir / "volumes", Freezer(self.hosts))
+        self.volumes = self.tier.volumes(self)
         self.client: Any = None
+        self.application: Any = None
+        """What answers the AWS API, for hosts that reach it in a network of their own."""
         self.strikes: Strikes = _nothing_strikes
         """Asked whenever something may go wrong on a host; answers True while a fault of the sandbox is on."""
         self._events = threading.Lock()
         self._next_container_address = 0
 
-    def host(self, instance_id: str) -> Host:
+    def host(self, instance_id: str) -> BaseHost:
         """Return a host that has power.
 
         Raises:
@@ -89,7 +94,7 @@ class World:
         with self.lock:
             host = self.hosts.get(launch.instance_id)
             if host is None:
-                host = self.hosts[launch.instance_id] = Host(self, launch)
+                host = self.hosts[launch.instance_id] = self.tier.host(self, launch)
         host.power_on(launch)
         self.record("host-started", instance_id=launch.instance_id)
 
@@ -136,7 +141,7 @@ class World:
 
     def is_mounted(self, volume_id: str) -> bool:
         """Return whether any host has the volume mounted: EC2 then leaves a detachment ``busy``."""
-        return any(host.powered and host.mounts.of_volume(volume_id) for host in list(self.hosts.values()))
+        return any(host.powered and host.mounts.is_busy(volume_id) for host in list(self.hosts.values()))
 
     def run_command(self, instance_id: str, commands: list[str], timeout_s: float) -> CommandResult:
         """Run the commands of ``AWS-RunShellScript`` on a host, as real processes.
@@ -181,6 +186,7 @@ class World:
                 host.power_off(graceful=False)
         self.forks.close()
         self.lifeline.close()
+        self.tier.close()
 
 
 def _nothing_strikes(_name: str, *_candidates: str) -> bool:

@@ -119,7 +119,7 @@ def cloud_init(call: Call) -> CommandResult:
     while options.has("--wait") and call.host.cloud_init in {"not started", "running"}:
         if call.host.off.wait(POLL_S):
             break
-    path = call.host.root / STATUS
+    path = call.host.real_path("/" + STATUS)
     facts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"status": "not started", "errors": []}
     code = 1 if facts["status"] == "error" else 0
     if options.value("--format") == "json":

@@ -138,12 +138,12 @@ class Instances:
             _set_state(instance, "running")
 
     def _next_address(self, ec2: Any) -> str:
-        """Return the next loopback address of this sandbox that no living instance has; 10 is the first host's."""
+        """Return the next host address of this sandbox that no living instance has; 10 is the first host's."""
         used = {getattr(one, "sandbox_address", "") for one in ec2.all_instances() if one.state != "terminated"}
         for _attempt in range(_LAST_ADDRESS - _FIRST_ADDRESS):
             number = _FIRST_ADDRESS + self._launched % (_LAST_ADDRESS - _FIRST_ADDRESS)
             self._launched += 1
-            address = f"127.{self._world.port >> 8}.{self._world.port & 255}.{number}"
+            address = self._world.tier.address(self._world, number)
             if address not in used:
                 return address
         raise EC2ClientError("InsufficientFreeAddressesInSubnet", "the sandbox has no free host address left")
