@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.errors import (
+    AccessDeniedError,
     ActionError,
     CheckError,
     LeaseError,
@@ -190,10 +191,19 @@ class _Performance:
         return planned is StepStatus.PLANNED
 
     def _act(self, act: Callable[[Run, Facts], None]) -> None:
+        began = len(self.run.journal.events())
         try:
             act(self.run, self.before)
+        except AccessDeniedError as error:
+            changed = error.changed if self._did_something_since(began) else "no"
+            raise ActionError(self.step.step_id, f"{self.step.title}: {error}", changed) from error
         except OutsideError as error:
             raise ActionError(self.step.step_id, f"{self.step.title}: {error}", error.changed) from error
+
+    def _did_something_since(self, number: int) -> bool:
+        """Return whether the journal shows anything after so many events but calls that AWS refused."""
+        later = self.run.journal.events()[number:]
+        return any(one.kind != "api-call" or one.fields["outcome"] == "Success" for one in later)
 
     def _wait_until_verified(self) -> None:
         clock, step = self.run.clock, self.step

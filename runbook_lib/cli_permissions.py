@@ -1,0 +1,49 @@
+# ruff: noqa: PLC0415 - what is slow to import is imported where it is used, so that `runbook --help` answers at once
+"""The command `runbook permissions`: the IAM policy that an operator needs, for one parameters file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "-f",
+    "--parameters",
+    "parameters_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Parameters file of the migration; without it the policy has placeholders in braces.",
+)
+@click.option("--volume-key", default="", metavar="ARN", help="Customer key that encrypts the data volume.")
+@click.option("--signing-key", default="", metavar="ARN", help="KMS key that signs records.")
+@click.option("--explain", is_flag=True, help="Show what each statement is for, instead of the policy.")
+def permissions(parameters_file: Path | None, volume_key: str, signing_key: str, *, explain: bool) -> None:
+    """Print the IAM policy that the operator needs: for the migration, the way back and day two.
+
+    Give it to the role that the runbooks act as, or attach it to yourself. Nothing is contacted.
+    """
+    from runbook_lib import permissions as of_operator
+    from runbook_lib.parameters import load
+    from runbook_lib.permissions_actions import actions_by_statement
+    from runbook_lib.permissions_scopes import SCOPES
+
+    values = of_operator.placeholders()
+    if parameters_file is not None:
+        values = of_operator.values_of(load(parameters_file), volume_key=volume_key, signing_key=signing_key)
+    document = of_operator.policy(values, actions_by_statement())
+    if explain:
+        used = {one["Sid"] for one in document["Statement"]}
+        for scope in SCOPES:
+            if scope.sid in used:
+                click.echo(f"{click.style(scope.sid, bold=True)}\n    {scope.purpose}")
+        return
+    click.echo(json.dumps(document, indent=2))
+    if (characters := of_operator.size(document)) > of_operator.MANAGED_POLICY_LIMIT:
+        text = f"{characters} characters: more than the {of_operator.MANAGED_POLICY_LIMIT} of a managed policy"
+        click.echo(f"{text}; put it into a role as an inline policy, which may have 10240", err=True)
+
+
+COMMANDS = (permissions,)
