@@ -51,7 +51,12 @@ def statement(scope: Scope, actions: Sequence[str], values: Values) -> dict[str,
         values: As `policy`.
     """
     resources = [filled for resource in scope.resources for filled in _filled(resource, values)]
-    written = {"Sid": scope.sid, "Effect": "Allow", "Action": list(actions), "Resource": resources}
+    written = {
+        "Sid": scope.sid,
+        "Effect": "Deny" if scope.denies else "Allow",
+        "Action": list(actions),
+        "Resource": resources,
+    }
     conditions = {
         operator: {_one(key, values): _condition_value(value, values) for key, value in keys.items()}
         for operator, keys in scope.condition.items()

@@ -47,8 +47,8 @@ class Denial:
         names = " or ".join(held)
         return (
             f"{missing}. The policy of `runbook permissions -f FILE` has it in its statement {names}: attach that "
-            "policy and run again; where it is attached, its resource or condition does not fit this object, or a permissions "
-            "boundary or an organization's policy refuses"
+            "policy and run again; where it is attached, its resource or condition does not fit this object, or a "
+            "permissions boundary or an organization's policy refuses"
         )
 
 

@@ -32,6 +32,7 @@ class Scope:
         admits: Patterns of the actions that may stand in it.
         condition: As IAM writes it, with placeholders.
         needs: Placeholders without which there is no such statement, since nothing of the kind is used.
+        denies: Whether it denies what it names, whatever other statements and policies allow.
     """
 
     sid: str
@@ -40,6 +41,7 @@ class Scope:
     admits: tuple[str, ...]
     condition: Condition = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    denies: bool = False
 
 
 def _equals(**tags: str) -> Condition:
@@ -66,6 +68,7 @@ LOOKING = (
         ("*",),
         (
             "ssm:GetCommandInvocation",
+            "ssm:ListCommandInvocations",
             "ssm:DescribeInstanceInformation",
             "logs:DescribeLogGroups",
             "cloudtrail:LookupEvents",
@@ -153,10 +156,41 @@ VOLUMES = (
         {"StringEquals": {"ec2:CreateAction": ("CreateSnapshot", "CopyVolumes", "CreateVolume")}},
     ),
     Scope(
-        "DeleteProofs",
-        "Delete the clone of a rehearsal and the volume of a drill, which carry a tag that the data volume never has.",
+        "NeverDeleteTheVolume",
+        "Nothing deletes the data volume, whatever tags it has and whatever another policy allows.",
+        (f"{EC2}:volume/{{volume_id}}",),
+        ("ec2:DeleteVolume",),
+        denies=True,
+    ),
+    Scope(
+        "DeleteClones",
+        "Delete the clone of a rehearsal, by a tag that only a rehearsal sets.",
         (f"{EC2}:volume/*",),
         ("ec2:DeleteVolume",),
+        {"StringEquals": {"aws:ResourceTag/runbook-rehearsal": "{cluster}"}},
+    ),
+    Scope(
+        "TryBackups",
+        "Move and delete the volume on which a backup is tried, by a tag that only a drill sets.",
+        (f"{EC2}:volume/*",),
+        ("ec2:AttachVolume", "ec2:DetachVolume", "ec2:DeleteVolume"),
+        {"StringLike": {f"aws:ResourceTag/{RUN_TAG}": OF_RUN}, "Null": {"aws:ResourceTag/runbook:drill": "false"}},
+    ),
+    Scope(
+        "DeleteProofs",
+        "Delete the volume that proved a snapshot of the volume, by a tag that only the proof sets.",
+        (f"{EC2}:volume/*",),
+        ("ec2:DeleteVolume",),
+        {
+            "StringLike": {f"aws:ResourceTag/{RUN_TAG}": OF_RUN},
+            "StringEquals": {"aws:ResourceTag/runbook:point": "proof"},
+        },
+    ),
+    Scope(
+        "MarkBackups",
+        "Note on a backup that its drill passed.",
+        (SNAPSHOTS,),
+        ("ec2:CreateTags",),
         {"StringLike": {f"aws:ResourceTag/{RUN_TAG}": OF_RUN}},
     ),
     Scope(
@@ -170,11 +204,21 @@ VOLUMES = (
         },
     ),
     Scope(
+        "ProveCopies",
+        "Attach a rollback copy to a host that reads it, and detach it, by a tag that only copies have.",
+        (f"{EC2}:volume/*",),
+        ("ec2:AttachVolume", "ec2:DetachVolume"),
+        {"StringLike": {f"aws:ResourceTag/{RUN_TAG}": OF_RUN}, "Null": {"aws:ResourceTag/runbook:point": "false"}},
+    ),
+    Scope(
         "ExchangeVolumes",
-        "Put a restored volume in the data volume's place: move and tag volumes that a run of this migration made.",
+        "Put a restored volume in the data volume's place, by a tag that only a restore sets.",
         (f"{EC2}:volume/*",),
         ("ec2:AttachVolume", "ec2:DetachVolume", "ec2:CreateTags", "ec2:DeleteTags"),
-        {"StringLike": {f"aws:ResourceTag/{RUN_TAG}": OF_RUN}},
+        {
+            "StringLike": {f"aws:ResourceTag/{RUN_TAG}": OF_RUN},
+            "Null": {"aws:ResourceTag/runbook:restored-from": "false"},
+        },
     ),
 )
 TERRAFORM = (

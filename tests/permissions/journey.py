@@ -1,6 +1,6 @@
 """Everything the runbooks do, in sandboxes with IAM enforcement on: what is asked of the policy, and how it ends.
 
-`python -m tests.permissions.journey OUT [PART…]` records it, with a policy that permits everything.
+`python -m tests.permissions.journey OUT [PART…] [--everything]` records it.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ class Traveller:
         self.migration = self.document["migration"]
         self.migration["archive"] = {"directory": str(self.archive)}
         self.migration.setdefault("policy", {})["bake_time_s"] = 0
+        self.migration["name"] = "visitors"
+        self.migration["target"] |= {"cluster_name": "visitors-cluster", "service_name": "visitors-web"}
         self.write()
 
     def write(self):
@@ -127,7 +129,7 @@ PARTS = {
 
 
 def asked_on(part, folder, policy_of):
-    """Travel one part; return what was asked of the policy, each with its decision.
+    """Travel one part; return what was asked of the policy, each with its decision, what went wrong, and who went.
 
     Args:
         part: Its name.
@@ -149,18 +151,28 @@ def asked_on(part, folder, policy_of):
         sandbox.stop()
 
 
+def everything(_traveller):
+    """Return a policy that permits everything, for the first recording of something new."""
+    return EVERYTHING
+
+
+def own(traveller):
+    """Return the policy that `runbook permissions` renders for the traveller's parameters."""
+    return json.JSONDecoder().raw_decode(traveller.command("permissions", "-f", traveller.file)[0])[0]
+
+
 def main(out, *parts):
-    """Record the parts, and add what they asked to a file."""
-    out = Path(out)
-    known = {json.dumps(one, sort_keys=True) for one in json.loads(out.read_text("utf-8"))} if out.exists() else set()
-    for part in parts or PARTS:
+    """Record the parts, and write what they asked; the policy is the rendered one unless `--everything` is given."""
+    policy_of = everything if "--everything" in parts else own
+    recorded = {}
+    for part in [one for one in parts if one in PARTS] or PARTS:
         with tempfile.TemporaryDirectory() as folder:
-            asked, failure, traveller = asked_on(part, Path(folder), lambda _traveller: EVERYTHING)
-            raw = out.with_name(f"raw-{part}.json")
-            raw.write_text(json.dumps({"asked": asked, "migration": traveller.migration}, indent=1), "utf-8")
-        sys.stdout.write(f"{part}: {failure or 'ended well'}, {len(asked)} asked\n")
-        known |= {json.dumps(one, sort_keys=True) for one in sanitised(asked, traveller.migration)}
-    out.write_text(json.dumps([json.loads(one) for one in sorted(known)], indent=1) + "\n", "utf-8")
+            asked, failure, traveller = asked_on(part, Path(folder), policy_of)
+        refused = [f"{one['action']} on {one['resource']}" for one in asked if one["decision"] != "allowed"]
+        sys.stdout.write(f"{part}: {failure or 'ended well'}, {len(asked)} asked, refused: {refused}\n")
+        sys.stdout.flush()
+        recorded |= {json.dumps(one, sort_keys=True): one for one in sanitised(asked, traveller.migration)}
+        Path(out).write_text(json.dumps([recorded[key] for key in sorted(recorded)], indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
