@@ -19,8 +19,15 @@ import click
 )
 @click.option("--volume-key", default="", metavar="ARN", help="Customer key that encrypts the data volume.")
 @click.option("--signing-key", default="", metavar="ARN", help="KMS key that signs records.")
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write the policy there as files that each fit into a managed policy, instead of printing it.",
+)
 @click.option("--explain", is_flag=True, help="Show what each statement is for, instead of the policy.")
-def permissions(parameters_file: Path | None, volume_key: str, signing_key: str, *, explain: bool) -> None:
+def permissions(
+    parameters_file: Path | None, volume_key: str, signing_key: str, directory: Path | None, *, explain: bool
+) -> None:
     """Print the IAM policy that the operator needs: for the migration, the way back and day two.
 
     Give it to the role that the runbooks act as, or attach it to yourself. Nothing is contacted.
@@ -40,10 +47,14 @@ def permissions(parameters_file: Path | None, volume_key: str, signing_key: str,
             if scope.sid in used:
                 click.echo(f"{click.style(scope.sid, bold=True)}\n    {scope.purpose}")
         return
-    click.echo(json.dumps(document, indent=2))
-    if (characters := of_operator.size(document)) > of_operator.MANAGED_POLICY_LIMIT:
-        text = f"{characters} characters: more than the {of_operator.MANAGED_POLICY_LIMIT} of a managed policy"
-        click.echo(f"{text}; put it into a role as an inline policy, which may have 10240", err=True)
+    if directory is None:
+        click.echo(json.dumps(document, indent=2))
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    for number, part in enumerate(of_operator.parts(document), 1):
+        file = directory / f"runbook-operator-{number}.json"
+        file.write_text(json.dumps(part, indent=2) + "\n", "utf-8")
+        click.echo(file)
 
 
 COMMANDS = (permissions,)

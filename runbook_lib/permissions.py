@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 MANAGED_POLICY_LIMIT = 6144
 """Most characters of a managed policy without white space. Source: IAM user guide, "IAM and AWS STS quotas"."""
-ROLE_POLICIES_LIMIT = 10240
-"""Most characters of all inline policies of a role together, without white space."""
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 Values = Mapping[str, Sequence[str]]
@@ -102,6 +100,20 @@ def values_of(parameters: Parameters, *, volume_key: str = "", signing_key: str 
         "signing_key_arn": (signing_key,) if signing_key else (),
         **state,
     }
+
+
+def parts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a policy as managed policies that AWS takes, statements in their order.
+
+    Args:
+        document: The whole policy.
+    """
+    found: list[list[Any]] = [[]]
+    for one in document["Statement"]:
+        if found[-1] and size({**document, "Statement": [*found[-1], one]}) > MANAGED_POLICY_LIMIT:
+            found.append([])
+        found[-1].append(one)
+    return [{**document, "Statement": statements} for statements in found]
 
 
 def size(document: Mapping[str, Any]) -> int:
