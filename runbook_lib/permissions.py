@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.parameters_notifications import references
-from runbook_lib.permissions_scopes import SCOPES, Scope
+from runbook_lib.permissions_scope import Scope
+from runbook_lib.permissions_scopes import SCOPES
 
 if TYPE_CHECKING:
     from runbook_lib.parameters_model import Parameters
