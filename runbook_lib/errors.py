@@ -152,6 +152,7 @@ class OutsideError(RunbookError):
 
     exit_code = 4
     changed = "maybe"
+    permitted: ClassVar[bool] = True
 
 
 class TakenBackError(OutsideError):
@@ -193,6 +194,8 @@ class AccessDeniedError(AwsError):
         resource: What it would have been done to, or "".
         principal: Who asked, or "".
     """
+
+    permitted = False
 
     def __init__(  # noqa: PLR0917 - one per fact that AWS tells
         self, operation: str, code: str, message: str, action: str, resource: str, principal: str

@@ -11,10 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runbook_lib.errors import (  # fmt: skip
-    AccessDeniedError, ActionError, CheckError, LeaseError, ObservationError,
-    OutsideError, StepError, VerificationError,
-)  # fmt: skip
+from runbook_lib.errors import (
+    ActionError,
+    CheckError,
+    LeaseError,
+    ObservationError,
+    OutsideError,
+    StepError,
+    VerificationError,
+)
 from runbook_lib.model import Check, Facts, StepStatus
 from runbook_lib.steps_order import refuse_out_of_order
 from runbook_lib.steps_result import StepResult
@@ -188,11 +193,9 @@ class _Performance:
         began = len(self.run.journal.events())
         try:
             act(self.run, self.before)
-        except AccessDeniedError as error:
-            refused = error.changed if self._did_something_since(began) else "no"
-            raise ActionError(self.step.step_id, f"{self.step.title}: {error}", refused) from error
         except OutsideError as error:
-            raise ActionError(self.step.step_id, f"{self.step.title}: {error}", error.changed) from error
+            changed = error.changed if error.permitted or self._did_something_since(began) else "no"
+            raise ActionError(self.step.step_id, f"{self.step.title}: {error}", changed) from error
 
     def _did_something_since(self, number: int) -> bool:
         """Return whether the journal shows anything after so many events but calls that AWS refused."""
