@@ -19,6 +19,7 @@ from runbook_lib import (
     cli_log,
     cli_missed,
     cli_parameters,
+    cli_permissions,
     cli_reconcile,
     cli_recovery,
     cli_restore,
@@ -63,6 +64,7 @@ _ROOMS = (
     cli_archive,
     cli_reconcile,
     cli_parameters,
+    cli_permissions,
     cli_schedule,
 )
 for command in (command for room in _ROOMS for command in room.COMMANDS):

@@ -87,6 +87,30 @@ def status(ctx: click.Context, state: Path) -> None:
     click.echo(f"client      {_client_line(client)}")
 
 
+@sandbox.command("iam")
+@_state
+@click.argument("policy", required=False, type=click.Path(dir_okay=False, exists=True, path_type=Path))
+@click.option("--off", is_flag=True, help="Judge nothing any more.")
+def iam(state: Path, policy: Path | None, *, off: bool) -> None:
+    """Judge every call of the operator by the IAM policy in the file POLICY; without one, say what was refused."""
+    import json
+
+    from runbook_lib.errors import SandboxError
+    from runbook_lib.sandbox import lifecycle
+
+    running = lifecycle.status(state)
+    if running is None:
+        raise SandboxError(f"no sandbox runs in {state}; `runbook sandbox up` starts one. Nothing was changed.")
+    if policy is not None or off:
+        document = None if off or policy is None else json.loads(policy.read_text("utf-8"))
+        running.control("POST", "/_sandbox/iam", {"policy": document})
+    facts = running.control("GET", "/_sandbox/iam")
+    click.echo(f"iam         {'enforced' if facts['enforced'] else 'off'}, {len(facts['asked'])} different askings")
+    for one in facts["asked"]:
+        if one["decision"] != "allowed":
+            click.echo(f"refused     {one['action']} on {one['resource']}")
+
+
 @sandbox.command("exec", context_settings={"ignore_unknown_options": True})
 @_latency
 @click.option(

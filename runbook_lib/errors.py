@@ -14,6 +14,7 @@
     │  └─ VerificationError      4   the act ran; the world never became what was expected
     ├─ OutsideError                  raised by adapters; the ``__cause__`` of the above
     │  ├─ AwsError
+    │  │  └─ AccessDeniedError     AWS does not permit it; the call itself changed nothing
     │  ├─ TerraformError
     │  ├─ HostCommandError
     │  ├─ SignatureError
@@ -155,6 +156,7 @@ class OutsideError(RunbookError):
 
     exit_code = 4
     changed = "maybe"
+    permitted: ClassVar[bool] = True
 
 
 class TakenBackError(OutsideError):
@@ -183,6 +185,27 @@ class AwsError(OutsideError):
         self.operation = operation
         self.code = code
         super().__init__(f"{operation} failed: {code}: {message}")
+
+
+class AccessDeniedError(AwsError):
+    """AWS does not permit a call, which therefore changed nothing.
+
+    Args:
+        operation: As `AwsError`.
+        code: As `AwsError`.
+        message: What AWS said, what is missing and what to do.
+        action: What is not permitted, for example ``ec2:DetachVolume``.
+        resource: What it would have been done to, or "".
+        principal: Who asked, or "".
+    """
+
+    permitted = False
+
+    def __init__(  # noqa: PLR0917 - one per fact that AWS tells
+        self, operation: str, code: str, message: str, action: str, resource: str, principal: str
+    ) -> None:
+        self.action, self.resource, self.principal = action, resource, principal
+        super().__init__(operation, code, message)
 
 
 class TerraformError(OutsideError):

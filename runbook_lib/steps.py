@@ -190,10 +190,17 @@ class _Performance:
         return planned is StepStatus.PLANNED
 
     def _act(self, act: Callable[[Run, Facts], None]) -> None:
+        began = len(self.run.journal.events())
         try:
             act(self.run, self.before)
         except OutsideError as error:
-            raise ActionError(self.step.step_id, f"{self.step.title}: {error}", error.changed) from error
+            changed = error.changed if error.permitted or self._did_something_since(began) else "no"
+            raise ActionError(self.step.step_id, f"{self.step.title}: {error}", changed) from error
+
+    def _did_something_since(self, number: int) -> bool:
+        """Return whether the journal shows anything after so many events but calls that AWS refused."""
+        later = self.run.journal.events()[number:]
+        return any(e.kind != "api-call" or e.fields["outcome"] == "Success" for e in later)
 
     def _wait_until_verified(self) -> None:
         clock, step = self.run.clock, self.step

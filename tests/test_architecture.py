@@ -20,13 +20,14 @@ MAY_IMPORT = {
     "scrub": set(),
     "model": {"errors"},
     "parameters": {"model"},
+    "permissions": {"parameters"},  # which statement has an action is told where AWS refuses it
     "checks": {"model", "parameters"},
     "planfile": {"model", "parameters"},
     "manifest": {"model", "parameters"},
     "compose": {"model", "parameters"},
     "render": {"model", "parameters"},
     "host_scripts": set(),
-    "adapters": {"model", "host_scripts"},
+    "adapters": {"model", "host_scripts", "permissions"},
     "journal": {"model", "scrub"},
     "storage": {"checks", "model", "parameters"},
     "steps": {"journal", "model"},
@@ -54,6 +55,7 @@ MAY_IMPORT = {
     "cli": {
         "execute", "run", "report", "archive", "history", "lint", "approval", "sandbox", "parameters", "model",
         "journal", "adapters", "lease", "scrub", "reconcile", "notices", "schedule", "form",
+        "permissions",
     },
 }  # fmt: skip
 

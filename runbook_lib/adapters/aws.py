@@ -149,7 +149,7 @@ class Aws:
         """
         self._under_way.target = target
         try:
-            with self.mapped(operation):
+            with self.mapped(operation, service):
                 answer = getattr(self.client(service), operation)(**arguments)
         finally:
             self._under_way.target = ""
@@ -170,20 +170,21 @@ class Aws:
         Raises:
             AwsError: when AWS refuses, or no answer came.
         """
-        with self.mapped(operation):
+        with self.mapped(operation, service):
             for page in self.client(service).get_paginator(operation).paginate(**arguments):
                 yield from page[key]
 
-    def mapped(self, operation: str) -> ErrorMapping:
+    def mapped(self, operation: str, service: str = "") -> ErrorMapping:
         """Return the context in which botocore's exceptions become AwsError.
 
         Args:
             operation: Method name, for example `get_object`.
+            service: botocore service name.
 
         Returns:
             A context manager.
         """
-        return ErrorMapping("".join(part.title() for part in operation.split("_")))
+        return ErrorMapping("".join(part.title() for part in operation.split("_")), service)
 
     def identity(self) -> dict[str, Any]:
         """Return who we are.

@@ -18,7 +18,7 @@ from typing import Any
 from runbook_lib import host_scripts
 from runbook_lib.adapters.aws import Aws
 from runbook_lib.adapters.clock import Clock
-from runbook_lib.errors import AwsError, HostCommandError
+from runbook_lib.errors import AccessDeniedError, AwsError, HostCommandError
 
 _LOADER = (
     "import base64,sys,zlib;n={'__name__':'host_script'};"
@@ -189,6 +189,8 @@ class Host:
                 Comment=f"runbook {self._aws.run_id} {script}"[:100],
                 Parameters={"commands": [line], "executionTimeout": [str(timeout_s)]},
             )
+        except AccessDeniedError:
+            raise
         except AwsError as error:
             raise HostCommandError(
                 script, self.instance_id, f"could not be delivered: {error}; is the SSM agent of the instance online?"

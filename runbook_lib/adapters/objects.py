@@ -51,7 +51,7 @@ class Objects:
         Source: S3 GetObject.
         """
         try:
-            with self._aws.mapped("get_object"):
+            with self._aws.mapped("get_object", "s3"):
                 answer = self._aws.client("s3").get_object(Bucket=self.bucket, Key=key)
                 body = answer["Body"].read()
         except AwsError as error:
@@ -82,7 +82,7 @@ class Objects:
         Source: S3 PutObject with If-Match or If-None-Match.
         """
         condition = {"IfMatch": replaces} if replaces else {"IfNoneMatch": "*"}
-        with self._aws.mapped("put_object"):
+        with self._aws.mapped("put_object", "s3"):
             client = self._aws.client("s3")
             answer = client.put_object(
                 Bucket=self.bucket, Key=key, Body=body, ContentType="application/json", **condition

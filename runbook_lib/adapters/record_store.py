@@ -107,7 +107,7 @@ class RecordStore:
 
         Source: S3 ListObjectsV2.
         """
-        with self._aws.mapped("list_objects_v2"):
+        with self._aws.mapped("list_objects_v2", "s3"):
             for page in (
                 self._aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
             ):
@@ -127,12 +127,12 @@ class RecordStore:
 
         Source: S3 GetObject.
         """
-        with self._aws.mapped("get_object"):
+        with self._aws.mapped("get_object", "s3"):
             answer = self._aws.client("s3").get_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
             return bytes(answer["Body"].read()), _receipt(answer)
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        with self._aws.mapped(operation):
+        with self._aws.mapped(operation, "s3"):
             return dict(getattr(self._aws.client("s3"), operation)(Bucket=self.bucket, **arguments))
 
 

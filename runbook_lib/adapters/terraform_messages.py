@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runbook_lib.errors import TerraformError
+from runbook_lib.permissions_actions import denial_in
 
 PLUGIN_DID_NOT_RESPOND = "Plugin did not respond"
 """Terraform's words for a provider that crashed."""
@@ -57,7 +58,9 @@ def describe(diagnostic: Mapping[str, Any]) -> str:
     place = diagnostic.get("range")
     if place:
         where.append(f"{place['filename']}:{place['start']['line']}")
-    return ": ".join(parts) + (f" ({', '.join(where)})" if where else "")
+    text = ": ".join(parts)
+    denial = denial_in(text)
+    return text + (f" ({', '.join(where)})" if where else "") + (f". {denial.advice}" if denial else "")
 
 
 def validation_errors(output: str) -> list[str]:

@@ -116,6 +116,7 @@ class Sandbox:
         self.calls.register_controls(self.controls)
         machine_images.register_controls(self.controls)
         state.register_controls(self.world, self.controls)
+        self.application.authorization.register_controls(self.controls)
         world.register_controls(self.world, self.controls)
         volume_controls.register_controls(self.world, self.controls)
         faults_controls.register(self.world, self.patched, self.application, self.transitions, self.controls)

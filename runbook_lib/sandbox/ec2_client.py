@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from runbook_lib.sandbox.hosts_base import BaseHost
     from runbook_lib.sandbox.world import World
 
+OWN_ACCESS_KEY_ID = "AKIASANDBOXHOST00000"
+"""What the sandbox's own parts sign with; their calls were judged by a host's role before, or build the estate."""
 _made = threading.Lock()
 
 
@@ -50,7 +52,7 @@ def client_of(world: World, service: str = "ec2") -> Any:
                 service,
                 endpoint_url=world.endpoint_url,
                 region_name=world.region,
-                aws_access_key_id="AKIASANDBOXHOST00000",
+                aws_access_key_id=OWN_ACCESS_KEY_ID,
                 aws_secret_access_key="sandbox",  # noqa: S106 - the sandbox checks roles, not secrets
                 config=Config(retries={"max_attempts": 3, "mode": "standard"}, read_timeout=60, connect_timeout=5),
             )

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from runbook_lib.sandbox.authorization import Authorization
 from runbook_lib.sandbox.calls import CallLog
 from runbook_lib.sandbox.controls import PREFIX, Controls, StartResponse
 from runbook_lib.sandbox.wire import ApiRequest, error_answer, error_code, read_request
@@ -44,6 +45,7 @@ _SERVER_ERRORS = {
     "ServiceUnavailable": "503 Service Unavailable",
     "Unavailable": "503 Service Unavailable",
 }
+_REFUSED = {"UnauthorizedOperation": "403 Forbidden", "AccessDenied": "403 Forbidden"}
 
 
 class Interference(Protocol):
@@ -77,6 +79,7 @@ class Application:
 
     def __init__(self, lock: AbstractContextManager[Any], controls: Controls, calls: CallLog) -> None:
         self.interference: Interference | None = None
+        self.authorization = Authorization(lock)
         self.metadata: Metadata | None = None
         self._lock = lock
         self._controls = controls
@@ -104,6 +107,10 @@ class Application:
         return [text]
 
     def _answer(self, request: ApiRequest, environ: dict[str, Any]) -> Answer:
+        forbidden = self._judge(request)
+        if forbidden:
+            status, headers, text = _error(request, *forbidden)
+            return status, headers, b"" if request.operation.startswith("HEAD ") else text
         disturbed = self.interference
         refused = disturbed.refuse(request) if disturbed else None
         if refused:
@@ -111,6 +118,13 @@ class Application:
         answer = self._ask_moto(request, environ)
         lost = disturbed.lose(request) if disturbed and answer[0].startswith("2") else None
         return _error(request, *lost) if lost else answer
+
+    def _judge(self, request: ApiRequest) -> tuple[str, str] | None:
+        try:
+            return self.authorization.refuse(request)
+        except Exception as error:
+            log.exception("not judged: %s %s", request.service, request.operation)
+            return "SandboxDefect", f"IAM could not judge the call: {type(error).__name__}: {error} (see daemon.log)"
 
     def _ask_moto(self, request: ApiRequest, environ: dict[str, Any]) -> Answer:
         if environ.get("PATH_INFO", "").startswith("/moto-api"):
@@ -229,4 +243,8 @@ def _with_request_id(status: str, headers: list[tuple[str, str]], text: bytes) -
 
 def _error(request: ApiRequest, code: str, message: str) -> Answer:
     headers, text = error_answer(request.protocol, code, message, str(uuid.uuid4()))
-    return _SERVER_ERRORS.get(code, "400 Bad Request"), [*headers, ("Content-Length", str(len(text)))], text
+    return (
+        (_SERVER_ERRORS | _REFUSED).get(code, "400 Bad Request"),
+        [*headers, ("Content-Length", str(len(text)))],
+        text,
+    )

@@ -21,6 +21,7 @@ _TARGET_NAME = re.compile(
     r"(^|\.)(\w*(Ids?|Arns?|ARNs?|[Nn]ames?)|family|cluster|service|services|tasks?|taskDefinition|status)(\.|$)"
 )
 _REST_XML = frozenset({"s3", "route53", "cloudfront"})
+LOCK_HEADER = "x-amz-object-lock-mode"
 _MAX_TARGETS = 20
 _MAX_VALUE = 200
 
@@ -33,7 +34,8 @@ class ApiRequest:
         service: The service in the request's signature, for example ``ec2``.
         operation: The API operation; for REST protocols the method and the path.
         protocol: ``ec2``, ``query``, ``json``, ``rest-json`` or ``rest-xml``.
-        parameters: Flattened request parameters, names as on the wire, lists as ``Name.1``.
+        parameters: Flattened request parameters, names as on the wire, lists as ``Name.1``;
+            for REST protocols the query and the header of an object lock.
         access_key_id: Who signed it, or "".
         user_agent: The client's name for itself.
     """
@@ -85,7 +87,10 @@ def read_request(environ: Mapping[str, Any], body: bytes) -> ApiRequest:
             return ApiRequest(service, form.pop("Action"), protocol, form, access_key_id, agent)
     protocol = "rest-xml" if service in _REST_XML else "rest-json"
     operation = f"{environ.get('REQUEST_METHOD', '')} {environ.get('PATH_INFO', '')}"
-    return ApiRequest(service, operation, protocol, {}, access_key_id, agent)
+    given = dict(parse_qsl(str(environ.get("QUERY_STRING", "")), keep_blank_values=True))
+    lock = environ.get("HTTP_" + LOCK_HEADER.upper().replace("-", "_"))
+    given |= {LOCK_HEADER: str(lock)} if lock else {}
+    return ApiRequest(service, operation, protocol, given, access_key_id, agent)
 
 
 def error_answer(protocol: str, code: str, message: str, request_id: str) -> tuple[list[tuple[str, str]], bytes]:

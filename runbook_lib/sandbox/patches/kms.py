@@ -18,7 +18,7 @@ from moto.core.exceptions import JsonRESTError
 from moto.kms.responses import KmsResponse
 
 from runbook_lib.sandbox.backends import install, operations
-from runbook_lib.sandbox.patches.iam import covers
+from runbook_lib.sandbox.policies import covers
 
 _HASHES: dict[str, Any] = {"SHA_256": hashes.SHA256, "SHA_384": hashes.SHA384, "SHA_512": hashes.SHA512}
 _MOST_RAW_BYTES = 4096

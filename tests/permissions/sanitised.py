@@ -1,0 +1,71 @@
+"""What was asked of a policy, without the ids and times of one sandbox; equal askings are one."""
+
+from __future__ import annotations
+
+import json
+import re
+
+VALUES = {
+    "partition": ("aws",),
+    "region": ("us-east-1",),
+    "account_id": ("012345678901",),
+    "name": ("visitors",),
+    "cluster": ("visitors-cluster",),
+    "service": ("visitors-web",),
+    "volume_id": ("vol-data",),
+    "source_instance_id": ("i-source",),
+    "vpc_id": ("vpc-own",),
+    "subnet_id": ("subnet-own",),
+    "archive_bucket": ("visitors-archive",),
+    "archive_prefix": ("runbook",),
+    "state_bucket": ("visitors-state",),
+    "state_key": ("visitors.tfstate",),
+}
+"""The placeholders of the policy, as they are in what is recorded."""
+_OTHER = (
+    (r"\d{8}T\d{6}Z(-[\w-]+)-[0-9a-f]{4}", r"20000101T000000Z\1-0000"),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(\+00:00|Z)", "2000-01-01T00:00:00Z"),
+    (r"\b(vol|snap|i|lt|sg|sgr|ami|subnet|vpc)-[0-9a-f]{8,17}\b", r"\1-other"),
+    (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "00000000-0000-0000-0000-000000000000"),
+    (r"/[0-9a-f]{32}\b", "/" + 32 * "0"),
+    (r"-(rehearsal|drill)-[0-9a-f]+", r"-\1-0000"),
+    (r":\d+$", ":1"),
+)
+_WITHOUT_WEIGHT = re.compile(r"(ec2|ssm|autoscaling):resourcetag/(?!runbook-cluster)|aws:[a-z]+tag/(aws:|Name$)")
+"""Condition keys that no policy of ours uses and that differ from run to run."""
+
+
+def sanitised(asked, migration):
+    """Return what was asked, the same for every sandbox.
+
+    Args:
+        asked: As `GET /_sandbox/iam` has it.
+        migration: The parameters with which it was asked.
+    """
+    own = {
+        migration["volume"]["volume_id"]: "vol-data",
+        migration["source"]["instance_id"]: "i-source",
+        migration["target"]["vpc_id"]: "vpc-own",
+        **dict.fromkeys(migration["target"]["subnet_ids"], "subnet-own"),
+    }
+    found = {json.dumps(_of(one, own), sort_keys=True) for one in asked}
+    return [json.loads(one) for one in sorted(found)]
+
+
+def _of(fact, own):
+    context = {key: value for key, value in fact["context"].items() if not _WITHOUT_WEIGHT.match(key)}
+    kept = {"action": fact["action"], "resource": fact["resource"], "context": context}
+    text = json.dumps(kept, sort_keys=True)
+    for value, name in own.items():
+        text = text.replace(value, name)
+    fact = json.loads(text)
+    fact["context"] = {key: _plain(value) for key, value in sorted(fact["context"].items())}
+    return fact | {"resource": _plain(fact["resource"])}
+
+
+def _plain(value):
+    if isinstance(value, list):
+        return [one for one in map(_plain, value) if one != "Name"]
+    for pattern, replacement in _OTHER:
+        value = re.sub(pattern, replacement, value)
+    return value
