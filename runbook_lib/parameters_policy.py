@@ -115,7 +115,7 @@ class Policy(Section):
     bake_time_s: int = Field(default=300, ge=0)
     """How long the service is watched on the target before the source may be retired."""
     snapshot_retention_days: int = Field(default=30, ge=1, le=3650)
-    """How long the rollback point and the snapshots are kept."""
+    """How long the rollback point and the snapshots are to be kept; no notebook deletes them."""
     verify_budget_s: int = Field(default=5, ge=0, le=3600)
     """How long contents are sampled on the target before the service starts: at most about 8,192 files and 64 MiB."""
     max_removed_by_service: int = Field(default=100, ge=0)
