@@ -231,7 +231,7 @@ def _notes(made: Schedule, parameters: Parameters, *, execute: bool, notebooks: 
     if execute and policy.hold_before_cutover and "30_cut_over_volume" in names:
         yield "the cutover holds until `runbook cut-over` (policy.hold_before_cutover)"
     if policy.change_window is not None:
-        yield "policy.change_window is not looked at by any notebook: what keeps a run inside it is the calendar alone"
+        yield "policy.change_window is one window, not one a week: after it no run stops the service any more"
     if execute and parameters.archive.bucket is None:
         yield "the lease excludes runs of this machine only (no archive.bucket)"
     heard = any("failed" in hook.events for hook in parameters.notifications.values())

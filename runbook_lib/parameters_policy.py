@@ -129,7 +129,7 @@ class Policy(Section):
     approvals: Annotated[Approvals, _NumberOrSection] = Approvals()
     """Who must say yes before a notebook changes anything. A number is short for `required`."""
     change_window: ChangeWindow | None = None
-    """When the change may happen; without it, any time."""
+    """When a runbook may stop the service; without it, any time. What has begun goes on, and no way back is refused."""
     hold_before_cutover: bool = False
     """Whether the cutover holds before it stops the service, until `runbook cut-over` releases it."""
     drift: Drift = Drift()

@@ -216,7 +216,7 @@ def test_what_to_do_next_is_said(file, environment_file):
     for words in (
         "nobody is told of a failure",
         "60_patch_hosts: each run stops for an approval, with exit code 6",
-        "policy.change_window is not looked at by any notebook",
+        "policy.change_window is one window, not one a week",
         "the lease excludes runs of this machine only",
     ):
         assert words in done.stderr

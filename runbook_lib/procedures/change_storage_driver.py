@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.model import Check, Facts
+from runbook_lib.procedures.change_window import within_window
 from runbook_lib.procedures.driver_look import check_change, look
 from runbook_lib.procedures.driver_plan import CHANGES, COMPLETE_STORAGE_DRIVER, PROVISION_ID
 from runbook_lib.procedures.driver_steps import in_words_of_change
@@ -100,7 +101,7 @@ CHECK_CHANGE = Step(
 STEPS = (
     CHECK_CHANGE,
     TAKE_MANIFEST_BEFORE_CHANGE,
-    STOP_SERVICE_FOR_CHANGE,  # the outage begins
+    within_window(STOP_SERVICE_FOR_CHANGE),  # the outage begins
     COMPLETE_MANIFEST_OF_CHANGE,
     RELEASE_VOLUME,  # nobody has the volume
     COPY_VOLUME_BEFORE_CHANGE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runbook_lib.procedures.change_window import within_window
 from runbook_lib.procedures.gate import RELEASE_GATE, VERIFY_BEFORE_START
 from runbook_lib.procedures.hand_over import CREATE_ROLLBACK_POINT, DETACH_VOLUME, NAME_VOLUME
 from runbook_lib.procedures.hold import HOLD_CUTOVER
@@ -20,7 +21,7 @@ STEPS = tuple(
         KEEP_VOLUME_ON_TERMINATION,
         TAKE_HOT_MANIFEST,
         HOLD_CUTOVER,  # everything slow is done
-        STOP_SOURCE_SERVICE,  # the outage begins
+        within_window(STOP_SOURCE_SERVICE),  # the outage begins
         CREATE_ROLLBACK_POINT,
         DETACH_VOLUME,
         NAME_VOLUME,

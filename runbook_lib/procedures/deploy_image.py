@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.model import Check, Facts
+from runbook_lib.procedures.change_window import within_window
 from runbook_lib.procedures.driver_look import check_change, look
 from runbook_lib.procedures.driver_plan import PROVISION_STORAGE_DRIVER, check_only, observe_prepared, verify_plan
 from runbook_lib.procedures.driver_steps import in_other_notebook
@@ -251,7 +252,7 @@ STEPS = (
     _unless_deployed(CREATE_HOT_SNAPSHOT),
     _unless_deployed(COMPLETE_HOT_SNAPSHOT),
     _unless_deployed(TAKE_MANIFEST),
-    _unless_deployed(DEPLOY_IMAGE),  # the outage
+    _unless_deployed(within_window(DEPLOY_IMAGE)),  # the outage
     VERIFY_DATA,
     verify_plan("verify-plan-after-deployment", NOTEBOOK, DEPLOY_ID),
 )
