@@ -102,7 +102,9 @@ class TestWhatCounts:
         """The digest is of this very checkout, and covers every module that could act."""
         assert len(run_digests.library_digest()) == 64
         covered = {p.suffix for p in run_digests._PACKAGE.rglob("*") if p.is_file() and "sandbox" not in p.parts}
-        assert covered <= {".py", ".j2", ".pyc", ".typed"}, "a new kind of file must be decided on in run_digests"
+        assert covered <= {".py", ".j2", ".json", ".pyc", ".typed"}, (
+            "a new kind of file must be decided on in run_digests"
+        )
 
     def test_a_notebook(self, tmp_path):
         """The code of a notebook counts; its text, outputs and counts do not."""

@@ -7,6 +7,7 @@ A script is a file of this folder with `main(arguments)`. It may import other fi
 from __future__ import annotations
 
 import ast
+import threading
 from importlib.resources import files
 
 _HEAD = '''"""A host script of runbook_lib with the parts it imports; built by runbook_lib.host_scripts.source."""
@@ -16,6 +17,7 @@ def part(name, text):
     exec(compile(text, name + ".py", "exec"), module.__dict__)
     return module
 '''
+_PARSING = threading.Lock()  # Python 3.11 counts how deep a tree is for all threads together, and then fails
 _FOUNDATION = ("digests", "prelude")  # what every script stands on, imported ones first
 
 
@@ -53,7 +55,8 @@ def source(name: str) -> str:
     Raises:
         FileNotFoundError: when there is no such script.
     """
-    parts = [f"part({part!r}, {_code_alone(read(part))!r})\n" for part in _with_imports(name)]
+    with _PARSING:
+        parts = [f"part({part!r}, {_code_alone(read(part))!r})\n" for part in _with_imports(name)]
     return f"{_HEAD}{''.join(parts)}from prelude import answer\nfrom {name} import main\n"
 
 

@@ -16,7 +16,7 @@ from tests.fuzz.machine import Sequences
 from tests.fuzz.town import FuzzTown
 
 BUILD = Path(__file__).resolve().parents[2] / "build" / "hypothesis"
-RULES, MORE_RULES = 4, 6
+RULES, MORE_RULES = 3, 6
 """At most how many things happen in a sequence of `make test`, and of `make fuzz`, before it is brought to its end."""
 # what `make fuzz` asks for is no part of other test runs
 collect_ignore = [] if "RUNBOOK_FUZZ_SEED" in os.environ else ["test_many_sequences.py"]
