@@ -18,6 +18,7 @@ from runbook_lib.errors import JournalError, LeaseError
 from runbook_lib.journal import Journal
 from runbook_lib.lease import Lease
 from runbook_lib.parameters import Parameters
+from runbook_lib.parameters_policy import ChangeWindow
 from runbook_lib.report import write_report
 from runbook_lib.run_attempt import runner_fields
 from runbook_lib.run_folder import Terms, create_run, open_journal
@@ -59,6 +60,11 @@ class Run(Keys):
         self._probe: OutageProbe | None = None
         self._look: tuple[float, dict[str, Any]] | None = None
         self.sent_ahead: dict[str, Callable[[], dict[str, Any]]] = {}  # by instance: a command that waits on it
+
+    @property
+    def change_window(self) -> ChangeWindow | None:
+        """The window that binds this run; none binds a plan, which stops nothing."""
+        return self.parameters.policy.change_window if self.execute else None
 
     def keep_look(self, facts: dict[str, Any] | None) -> None:
         """Keep in this process what a command saw on the source host when it had acted.

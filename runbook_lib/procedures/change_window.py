@@ -25,17 +25,17 @@ def observe_window(run: Run) -> dict[str, Any]:
         run: The open run.
 
     Returns:
-        Keys `opens_utc`, `closes_utc`, `now_utc` and `counts`: False for a plan, and once the outage has begun. Empty
-        without a window.
+        Keys `opens_utc`, `closes_utc`, `now_utc` and `counts`: False once the outage has begun. Empty without a window,
+        and for a plan.
     """
-    window = run.parameters.policy.change_window
+    window = run.change_window
     if window is None:
         return {}
     return {
         "opens_utc": run.clock.parse(window.opens_utc).isoformat(timespec="seconds"),
         "closes_utc": run.clock.parse(window.closes_utc).isoformat(timespec="seconds"),
         "now_utc": run.clock.now_utc().isoformat(timespec="seconds"),
-        "counts": run.execute and not open_outage_utc(run),
+        "counts": not open_outage_utc(run),
     }
 
 

@@ -18,6 +18,7 @@ from runbook_lib.procedures import (
     roll_back,
 )
 from runbook_lib.procedures.change_window import check_window, observe_window
+from runbook_lib.run import Run
 
 WINDOW = ChangeWindow(opens_utc="2026-11-24T22:00Z", closes_utc="2026-11-24T23:30:00Z")
 BEFORE, INSIDE, AFTER = (datetime(2026, 11, 24, *time, tzinfo=UTC) for time in ((21, 0), (22, 0), (23, 30)))
@@ -27,10 +28,9 @@ def run_at(now, *, execute=True, down_since="", window=WINDOW):
     """Return as much of a run as the window asks for."""
     outage = SimpleNamespace(at_utc=down_since, fields={"phase": "started"}) if down_since else None
     return SimpleNamespace(
-        parameters=SimpleNamespace(policy=SimpleNamespace(change_window=window)),
+        change_window=window if execute else None,
         clock=SimpleNamespace(now_utc=lambda: now, parse=Clock().parse),
         journal=SimpleNamespace(last=lambda kind, **_match: outage if kind == "outage" else None),
-        execute=execute,
     )
 
 
@@ -56,8 +56,12 @@ def test_the_refusal_says_when():
 
 
 def test_a_plan_is_never_refused_for_its_time():
-    """Whoever plans in the afternoon sees the check, and that it does not count yet."""
-    assert checked(now=BEFORE, execute=False) == [True]
+    """Whoever plans in the afternoon stops nothing: the run says that no window binds it."""
+    policy = SimpleNamespace(policy=SimpleNamespace(change_window=WINDOW))
+    binds = {does: Run.change_window.fget(SimpleNamespace(parameters=policy, execute=does)) for does in (True, False)}
+
+    assert binds == {True: WINDOW, False: None}
+    assert checked(now=BEFORE, execute=False) == []
 
 
 def test_what_has_begun_goes_on():
