@@ -156,7 +156,6 @@ class OutsideError(RunbookError):
 
     exit_code = 4
     changed = "maybe"
-    permitted: ClassVar[bool] = True
 
 
 class TakenBackError(OutsideError):
@@ -199,7 +198,10 @@ class AccessDeniedError(AwsError):
         principal: Who asked, or "".
     """
 
-    permitted = False
+    codes: ClassVar[frozenset[str]] = frozenset(
+        {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthorizationError", "403"}
+    )
+    """How EC2, the query and JSON services, and S3's HEAD, which has no body, say so."""
 
     def __init__(  # noqa: PLR0917 - one per fact that AWS tells
         self, operation: str, code: str, message: str, action: str, resource: str, principal: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from pathlib import Path
 
@@ -12,16 +13,18 @@ from runbook_lib.report_card import durations
 _RUNS = 5
 
 
+@functools.cache
 def earlier_durations(folder: Path) -> dict[str, list[float]]:
-    """Return how long each step took in the newest earlier runs that lie beside a run.
+    """Return how long each step took in the newest earlier runs that lie beside a run; read once in a process.
 
     Args:
         folder: The run folder.
 
     Returns:
-        Seconds by step id, of up to five runs each; a run that cannot be read is passed over.
+        Seconds by step id, of the five newest runs that acted; a run that cannot be read is passed over.
     """
     found: defaultdict[str, list[float]] = defaultdict(list)
+    read = 0
     for other in sorted(folder.parent.glob(f"*-{_name(folder)}-*"), reverse=True):
         if other.name >= folder.name or _name(other) != _name(folder):
             continue
@@ -30,7 +33,10 @@ def earlier_durations(folder: Path) -> dict[str, list[float]]:
         except (JournalError, OSError):
             continue
         for step_id, took_s in took.items():
-            found[step_id] = [*found[step_id], took_s][:_RUNS]
+            found[step_id].append(took_s)
+        read += bool(took)
+        if read == _RUNS:
+            break
     return dict(found)
 
 

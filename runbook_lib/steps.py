@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.errors import (
+    AccessDeniedError,
     ActionError,
     CheckError,
     LeaseError,
@@ -194,13 +195,10 @@ class _Performance:
         try:
             act(self.run, self.before)
         except OutsideError as error:
-            changed = error.changed if error.permitted or self._did_something_since(began) else "no"
+            later = self.run.journal.events()[began:]
+            refused = all(e.kind == "api-call" and e.fields["outcome"] in AccessDeniedError.codes for e in later)
+            changed = "no" if refused and isinstance(error, AccessDeniedError) else error.changed
             raise ActionError(self.step.step_id, f"{self.step.title}: {error}", changed) from error
-
-    def _did_something_since(self, number: int) -> bool:
-        """Return whether the journal shows anything after so many events but calls that AWS refused."""
-        later = self.run.journal.events()[number:]
-        return any(e.kind != "api-call" or e.fields["outcome"] == "Success" for e in later)
 
     def _wait_until_verified(self) -> None:
         clock, step = self.run.clock, self.step

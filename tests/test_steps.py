@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from runbook_lib.errors import (
+    AccessDeniedError,
     ActionError,
     ApprovalError,
     AwsError,
@@ -150,6 +151,30 @@ def test_when_the_act_fails_something_may_have_changed(run):
     assert isinstance(raised.value.__cause__, AwsError)
     assert run.journal.last("step").fields["error"]["changed"] == "maybe"
     assert statuses(run) == ["running", "failed"]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "changed"),
+    [
+        ([], "no"),
+        (["UnauthorizedOperation"], "no"),
+        (["Success"], "maybe"),
+        (["ReadTimeoutError", "UnauthorizedOperation"], "maybe"),
+    ],
+    ids=["the first call is refused", "and recorded", "after a call that was made", "after one without an answer"],
+)
+def test_a_call_that_aws_does_not_permit_changed_nothing_unless_another_may_have(run, earlier, changed):
+    """`Changed: no` is said only where every call of the act was refused; a lost answer may hide a change."""
+
+    def fail(run, _facts):
+        for outcome in earlier:
+            run.journal.append("api-call", service="ec2", operation="DetachVolume", outcome=outcome)
+        raise AccessDeniedError("DetachVolume", "UnauthorizedOperation", "no", "ec2:DetachVolume", "", "")
+
+    with pytest.raises(ActionError, match="UnauthorizedOperation") as raised:
+        perform(a_step({"attached": True}, act=fail), run)
+    assert raised.value.changed == changed
+    assert run.journal.last("step").fields["error"]["changed"] == changed
 
 
 def test_an_act_is_not_begun_without_the_lease(run):

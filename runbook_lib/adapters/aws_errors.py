@@ -17,10 +17,6 @@ _NO_ANSWER = {
 }
 
 
-_DENIED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthorizationError", "403"})
-"""Error codes of EC2, of the query and JSON services, and of S3's HEAD, which has no body."""
-
-
 class ErrorMapping:
     """The context in which botocore's exceptions become AwsError.
 
@@ -40,7 +36,7 @@ class ErrorMapping:
         if isinstance(error, botocore.exceptions.ClientError):
             described = error.response.get("Error", {})
             code, said = described.get("Code", "Unknown"), described.get("Message", "")
-            if code in _DENIED:
+            if code in AccessDeniedError.codes:
                 raise self._denied(code, said) from error
             raise AwsError(self.operation, code, said) from error
         if isinstance(error, botocore.exceptions.BotoCoreError):

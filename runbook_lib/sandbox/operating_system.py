@@ -19,14 +19,23 @@ FOLDERS = (
     "tmp", "usr/bin", "usr/lib/systemd/system", "usr/local/bin", "usr/local/sbin", "usr/sbin", "var/lib/cloud",
     "var/lib/docker", "var/lib/ecs", "var/log", "var/tmp", "bin", "sbin",
 )  # fmt: skip
-OS_RELEASE = """NAME="Amazon Linux"
+_OS_RELEASE = """NAME="Amazon Linux"
 VERSION="2023"
 ID="amzn"
 ID_LIKE="fedora"
 VERSION_ID="2023"
 PLATFORM_ID="platform:al2023"
-PRETTY_NAME="Amazon Linux 2023 (simulated host of the runbook sandbox)"
+PRETTY_NAME="Amazon Linux 2023 ({tier} host of the runbook sandbox)"
 """
+
+
+def os_release(tier: str) -> str:
+    """Return what /etc/os-release says.
+
+    Args:
+        tier: `simulated` or `real`.
+    """
+    return _OS_RELEASE.format(tier=tier)
 
 
 def install(host: Host) -> bool:
@@ -53,7 +62,7 @@ def install(host: Host) -> bool:
     _set(host.root, "etc/hosts", f"127.0.0.1 localhost\n{host.address} {host.hostname}\n")
     _set(host.root, "etc/machine-id", uuid.uuid5(uuid.NAMESPACE_OID, host.instance_id).hex + "\n")
     _set(host.root, "etc/fstab", f"/dev/{host.devices.root_partition} / xfs defaults,noatime 1 1\n")
-    _set(host.root, "etc/os-release", OS_RELEASE)
+    _set(host.root, "etc/os-release", os_release("simulated"))
     return True
 
 

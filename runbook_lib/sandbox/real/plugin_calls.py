@@ -66,7 +66,10 @@ class PluginCalls:
             driver.create(name, options)
 
     def _driver(self, plugin_id: str, env: dict[str, str]) -> RexRay:
-        """Return the running plugin; other settings or another boot mean another process, which counts anew."""
+        """Return the running plugin; other settings mean another process.
+
+        Not yet so: disabling and enabling it, or a reboot of the host, should begin to count users anew, too.
+        """
         settings = {name: str(env.get(name, "")) for name in DEFAULTS}
         with self._lock:
             key = (plugin_id, repr(sorted(settings.items())))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runbook_lib.sandbox.guest_files import PACKAGE, SOURCE
+from runbook_lib.sandbox.operating_system import os_release
 
 if TYPE_CHECKING:
     from runbook_lib.sandbox.real.hosts import RealHost
@@ -33,14 +34,6 @@ TAKEN = (
     "passwd", "protocols", "python3", "python3.11", "services",
 )  # fmt: skip
 """What /etc needs of this machine's so that its programs run."""
-OS_RELEASE = """NAME="Amazon Linux"
-VERSION="2023"
-ID="amzn"
-ID_LIKE="fedora"
-VERSION_ID="2023"
-PLATFORM_ID="platform:al2023"
-PRETTY_NAME="Amazon Linux 2023 (real host of the runbook sandbox)"
-"""
 
 
 def install(host: RealHost) -> bool:
@@ -82,7 +75,7 @@ def write_dmi(host: RealHost) -> None:
 
 def _texts(host: RealHost) -> dict[str, str]:
     return {
-        "os-release": OS_RELEASE,
+        "os-release": os_release("real"),
         "hostname": host.hostname + "\n",
         "hosts": f"127.0.0.1 localhost\n{host.address} {host.hostname}\n{API.partition(':')[0]} {REGISTRY}\n",
         "machine-id": uuid.uuid5(uuid.NAMESPACE_OID, host.instance_id).hex + "\n",
