@@ -23,6 +23,7 @@ from runbook_lib.run_attempt import runner_fields
 from runbook_lib.run_digests import notebook_summary
 from runbook_lib.run_folder import operator
 from runbook_lib.run_lease import open_session
+from runbook_lib.run_secrets import protect
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
@@ -89,6 +90,7 @@ def who_approves(folder: Path, credentials: Mapping[str, Any]) -> tuple[Paramete
         OutsideError: when AWS does not say who it is.
     """
     parameters = parameter_file.load(str(folder / "parameters.yaml"))
+    protect(parameters, way_back=True)  # why somebody says yes is typed by hand, and may hold a secret
     own = {name: value for name, value in credentials.items() if value}
     return parameters, own_session(parameters, folder.name, **own).caller()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 import yaml
 
@@ -12,8 +10,8 @@ from tests.migration.test_approvals import events, people  # noqa: F401 - a fixt
 from tests.migration.test_day_two import digest
 from tests.migration.test_gated_changes import approve_until_done
 from tests.migration.test_resize import LARGER, Resizable
+from tests.migration.test_restore import accepted_by, nothing_changes
 from tests.running_provider import RunningProvider
-from tests.world_picture import unchanged
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(1800)]
 pytestmark.append(pytest.mark.drivers("rexray"))  # the gate is before every act, whatever the driver
@@ -39,7 +37,7 @@ class Gated(Resizable):
         """Run a command that must stop at the gate with nothing changed; return the run's folder."""
         archive = self.folder / "runs"
         before = set(archive.glob("*/journal.jsonl"))
-        with unchanged(self.sandbox):
+        with nothing_changes(self.sandbox):  # a picture of the world would see containers of before, which go
             ended = run_command(*words, "--execute", "--reason", "CHG-5", timeout_s=900, **self.environment)
         assert ended.exit_code == 6, ended.output
         (journal,) = set(archive.glob("*/journal.jsonl")) - before
@@ -50,7 +48,6 @@ class Gated(Resizable):
         asked, ended = approve_until_done(folder, people["bob"], **self.environment)
         assert ended.exit_code == 0, ended.output
         report = report_of(folder)
-        print(folder.name, asked)
         assert (report["status"], report["approval_request"]) == ("succeeded", None)
         assert [one["state"] for one in report["approvals"]] == ["used"] * len(asked), report["approvals"]
         assert run_command("verify", folder).exit_code == 0
@@ -73,9 +70,11 @@ def service(sandbox, tmp_path_factory, people):  # noqa: F811 - the fixture
 def test_backing_up_and_restoring_wait_for_approvals(service, people, wait_until):  # noqa: F811
     """63 asks once. 70 asks before it makes a volume, and for each plan of Terraform, none of which is known before."""
     assert service.proceeds(service.is_stopped("run", "63", "-f", service.file), people) == ["create-backup"]
+    before = set((service.folder / "runs").glob("*/journal.jsonl"))
     planned = run_command("restore", "latest", "-f", service.file, timeout_s=900, **service.environment)
     assert planned.exit_code == 0, planned.output
-    since = re.search(r"after (\S+Z),", planned.output)[1]
+    (journal,) = set((service.folder / "runs").glob("*/journal.jsonl")) - before
+    since = accepted_by((planned, journal.parent))
     folder = service.is_stopped("restore", "latest", "-f", service.file, "--accept-loss-of-writes-since", since)
     asked = service.proceeds(folder, people)
     assert asked[:2] == ["create-restored-volume", "provision-for-restore"], asked
@@ -92,12 +91,11 @@ def test_resizing_waits_and_a_changed_wish_voids_what_was_approved(service, peop
     service.migration["volume"]["size_gib"] = size + 2
     service.migration["target"]["instance_types"] = [LARGER]
     again = ("--run-id", folder.name, "--accept-changes", "one more", "--execute", "--reason", "CHG-5")
-    with unchanged(service.sandbox):
+    with nothing_changes(service.sandbox):
         stopped = run_command("run", "62", "-f", service.file, *again, timeout_s=900, **service.environment)
     assert (stopped.exit_code, "parameters: was" in stopped.output) == (6, True), stopped.output
     asked, ended = approve_until_done(folder, people["bob"], **service.environment)
     assert ended.exit_code == 0, ended.output
-    print(folder.name, asked)
     assert (service.volume()[0], service.volume()[-1]) == (size + 2, size + 2)
     states = [one["state"] for one in report_of(folder)["approvals"]]
     assert (states[0].partition(":")[0], set(states[1:]), len(states)) == ("void", {"used"}, 1 + len(asked)), states
