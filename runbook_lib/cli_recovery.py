@@ -119,8 +119,8 @@ def panic(ctx: click.Context, run_id: str, yes: bool, reason: str, directory: Pa
 
     Works when nothing runs, too: then it rolls back. A step that is under way is interrupted and notes how far it came.
     """
-    from runbook_lib.adapters.clock import Clock
     from runbook_lib import parameters
+    from runbook_lib.adapters.clock import Clock
     from runbook_lib.execute_names import ROLL_BACK
     from runbook_lib.run_attempt import end_attempt, find_processes
     from runbook_lib.run_folder import operator

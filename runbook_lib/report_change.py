@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runbook_lib.model import Event, RunStatus
-from runbook_lib.report_status import LOOK, RESTORE, VERIFY
+from runbook_lib.report_status import CHANGE, CUT_OVER, DEPLOY, LOOK, PATCH, RESIZE, RESTORE, VERIFY
 from runbook_lib.report_work_notes import (
     close_with_issues,
     conflicts,
@@ -19,6 +19,8 @@ from runbook_lib.report_work_notes import (
 
 _TICKET = re.compile(r"\b(?:CHG|CR|RFC|INC)\d{4,}\b|\b[A-Z][A-Z0-9]+-\d+\b")
 _WITHOUT_RETURN = "50_retire_source"
+_MODELS = (CUT_OVER, CHANGE, RESTORE, PATCH, DEPLOY, RESIZE)
+"""Notebooks that say what a change is, whatever others belong to it."""
 _ONLY_LOOK = frozenset({"00_inspect_source", LOOK, VERIFY})
 _SUCCESSFUL = "successful"
 # Source: ServiceNow change management, "Change states" and "Closure information" of normal changes
@@ -59,7 +61,7 @@ def change_record(events: Sequence[Event], report: Mapping[str, Any]) -> dict[st
     return {
         "number": ticket[0] if ticket else "",
         "type": "emergency" if report["break_glass"] else "normal" if asked else "standard",
-        "model": next((name for name in reversed(notebooks) if name not in _ONLY_LOOK), ""),
+        "model": _model(notebooks),
         "state": state if close_code == "" or report["open_reviews"] else "closed",
         "close_code": close_code,
         "requested_by": asked[0] if asked else report["operator"],
@@ -105,6 +107,11 @@ def _back_out(report: Mapping[str, Any]) -> str:
     if retired:
         return "none by this run: the source is retired; a backup or the rollback point, while it is kept"
     return f"runbook roll-back {report['run_id']} --execute: compose on the source, on the same volume, no write lost"
+
+
+def _model(notebooks: Sequence[str]) -> str:
+    named = [name for name in _MODELS if name in notebooks]
+    return next(iter([*named, *(name for name in reversed(notebooks) if name not in _ONLY_LOOK)]), "")
 
 
 def _impact(report: Mapping[str, Any]) -> str:

@@ -57,7 +57,7 @@ def test_the_point_of_no_return_waits_too(service, people):  # noqa: F811
 
 
 def test_both_notebooks_of_a_change_wait_for_their_own_approval(service, people, wait_until):  # noqa: F811
-    """65 asks once, before its first act, for the plan that it will apply, too; 66 before the outage; then it has moved.
+    """65 asks once, before its first act and for the plan behind it; 66 before the outage; then it has moved.
 
     66 asks again after the outage where Terraform has something left to bring in line.
     """
