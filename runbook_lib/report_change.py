@@ -7,7 +7,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runbook_lib.model import Event, RunStatus
-from runbook_lib.report_status import CHANGE, CUT_OVER, DEPLOY, LOOK, PATCH, RESIZE, RESTORE, VERIFY
+from runbook_lib.report_status import (
+    BACK_UP,
+    CHANGE,
+    CUT_OVER,
+    DEPLOY,
+    LOOK,
+    PATCH,
+    PREPARE,
+    RESIZE,
+    RESTORE,
+    VERIFY,
+)
 from runbook_lib.report_work_notes import (
     close_with_issues,
     conflicts,
@@ -95,11 +106,27 @@ def _items(opened: Mapping[str, Any]) -> list[str]:
     return [f"{kind} {name}" for kind, name in sorted(targets.items()) if name]
 
 
+_OWN_BACK_OUT = {
+    PATCH: "the same notebook with the former machine image in target.ami_id, with a short outage; no write lost",
+    DEPLOY: "the same notebook with the digest of the former image in target.image, with a short outage; no write lost",
+    RESIZE: "the same notebook with the former instance type, volume type, IOPS and throughput, no write lost; "
+    "a volume is never made smaller again",
+    CHANGE: "65 and 66 with the parameters that name the former driver, with a short outage; no write lost",
+    PREPARE: "65 and 66 with the parameters that name the former driver; no write lost",
+    BACK_UP: "nothing to take back: what the drill made is removed by the run itself",
+    LOOK: "nothing to take back: nothing is changed",
+}
+"""Notebooks after the migration, which `runbook roll-back` does not take back."""
+
+
 def _back_out(report: Mapping[str, Any]) -> str:
     if _restores(report):
         volume_id = (report.get("volume") or {}).get("volume_id", "VOLUME_ID")
         command = f"runbook restore {volume_id} -f runs/{report['run_id']}/next-parameters.yaml --execute"
         return f"{command}: the volume that served before, with every write it had; those since the restore are lost"
+    acted = {one["notebook"] for one in report["notebooks"]}
+    if CUT_OVER not in acted and (own := next((text for name, text in _OWN_BACK_OUT.items() if name in acted), "")):
+        return own
     retired = any(
         one["notebook"] == _WITHOUT_RETURN and one["executed"] and one["status"] == "succeeded"
         for one in report["steps"]
@@ -130,4 +157,5 @@ def _risk(report: Mapping[str, Any]) -> str:
     told = f"; the rehearsal forecast {forecast['total_s']:g} s" if forecast else "; it was not rehearsed"
     if _restores(report):
         return f"{allowed}{told}; writes since the backup are lost to the service, and stay on the volume that leaves"
-    return f"{allowed}{told}; no way back after {_WITHOUT_RETURN}"
+    migrates = not {one["notebook"] for one in report["notebooks"]} & set(_OWN_BACK_OUT)
+    return f"{allowed}{told}; no way back after {_WITHOUT_RETURN}" if migrates else f"{allowed}{told}"

@@ -61,7 +61,7 @@ def observe_prepared(run: Run) -> dict[str, Any]:
 
 
 def plan_ahead(run: Run) -> str:
-    """Return the digest of the plan that 65 will apply, before anything of 65 was done, so that one approval is enough.
+    """Return the digest of the plan that 65 or 62 will apply, before its first act, so that one approval is enough.
 
     Args:
         run: The open run.

@@ -77,12 +77,17 @@ def test_backing_up_and_restoring_wait_for_approvals(service, people, wait_until
     since = accepted_by((planned, journal.parent))
     folder = service.is_stopped("restore", "latest", "-f", service.file, "--accept-loss-of-writes-since", since)
     asked = service.proceeds(folder, people)
-    assert asked[:2] == ["create-restored-volume", "provision-for-restore"], asked
+    assert asked == [
+        "create-restored-volume", "provision-for-restore", "complete-restore", "adopt-restored-volume",
+    ]  # fmt: skip
     service.migration = yaml.safe_load((folder / "next-parameters.yaml").read_text("utf-8"))["migration"]
 
 
 def test_resizing_waits_and_a_changed_wish_voids_what_was_approved(service, people):  # noqa: F811
-    """62 for one size is approved, then another is wanted: it is stopped again, and says which part changed."""
+    """62 for one size is approved, then another is wanted: it is stopped again, says which part changed, and asks once.
+
+    Its plan is part of what is asked for, although a snapshot, the growth and a manifest come before it.
+    """
     size = service.volume()[0]
     service.migration["volume"]["size_gib"] = size + 1
     folder = service.is_stopped("run", "62", "-f", service.file)
@@ -96,6 +101,7 @@ def test_resizing_waits_and_a_changed_wish_voids_what_was_approved(service, peop
     assert (stopped.exit_code, "parameters: was" in stopped.output) == (6, True), stopped.output
     asked, ended = approve_until_done(folder, people["bob"], **service.environment)
     assert ended.exit_code == 0, ended.output
+    assert [step_id for _, step_id, _ in asked] == ["create-snapshot-before-resize"]
     assert (service.volume()[0], service.volume()[-1]) == (size + 2, size + 2)
     states = [one["state"] for one in report_of(folder)["approvals"]]
     assert (states[0].partition(":")[0], set(states[1:]), len(states)) == ("void", {"used"}, 1 + len(asked)), states
