@@ -123,7 +123,7 @@ def _approvals(events: Sequence[Event], report: Mapping[str, Any]) -> Rows:
 def _calls(events: Sequence[Event], report: Mapping[str, Any]) -> Rows:
     if calls := _find(events, "api-call"):
         text = f"Made to AWS: {words.count(len(calls), 'call')} that may change something."
-        rests_on = "botocore's own events, with request ids; `runbook reconcile` compares them with CloudTrail"
+        rests_on = "botocore's own events, with request ids; runbook reconcile compares them with CloudTrail"
         yield _row(text, report["evidence_grade"], rests_on, calls)
 
 
