@@ -19,24 +19,18 @@ from runbook_lib.errors import JournalError
 from runbook_lib.journal import (
     FIRST_PREVIOUS,
     JOURNAL_NAME,
-    KMS_SIGNATURE_NAME,
-    RECEIPTS_NAME,
-    SIGNATURE_NAME,
     SUMS_NAME,
     decode_event,
     encode_event,
     read_events,
 )
+from runbook_lib.journal_files import is_of_record
 from runbook_lib.model import Event
 from runbook_lib.report_record import build_report
 from runbook_lib.report_running import open_processes
 
-_PARTIAL = ".partial"
 _SUM = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^/].*)")
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+-[0-9a-f]{4}")
-_NO_RECORD = frozenset({SUMS_NAME, SIGNATURE_NAME, KMS_SIGNATURE_NAME, RECEIPTS_NAME, ".lock"})
-_BROKEN_STATE = "errored.tfstate"
-_WORKING_FOLDER = ".terraform"
 
 
 @dataclass(frozen=True)
@@ -152,6 +146,8 @@ def _compare_with_journal(folder: Path, events: list[Event]) -> Iterator[str]:
             expected["parameters.yaml"] = event.fields["parameters_sha256"]
         elif event.kind == "evidence":
             expected[event.fields["path"]] = event.fields["sha256"]
+        elif event.kind == "notebook-finished" and event.fields.get("sha256"):
+            expected[f"notebooks/{event.fields['notebook']}.{event.fields['attempt']}.ipynb"] = event.fields["sha256"]
         elif event.kind == "approval":
             expected[event.fields["page"]] = event.fields["page_sha256"]
     for path, digest in expected.items():
@@ -254,10 +250,8 @@ def _wrong_sum(match: re.Match[str] | None, line: str, before: dict[str, str]) -
 def _record_files(folder: Path) -> Iterator[str]:
     """Yield the files that a seal covers, as `Journal.seal` does, and what cannot be one: links, wherever they lead."""
     for path in folder.rglob("*"):
-        relative = path.relative_to(folder)
-        left_out = path.name.endswith(_PARTIAL) or path.name == _BROKEN_STATE or _WORKING_FOLDER in relative.parts
-        if (path.is_file() or path.is_symlink()) and not left_out and relative.as_posix() not in _NO_RECORD:
-            yield relative.as_posix()
+        if (path.is_file() or path.is_symlink()) and is_of_record(path, folder):
+            yield path.relative_to(folder).as_posix()
 
 
 def _digest(path: Path) -> str:

@@ -63,7 +63,12 @@ def lease(ctx: click.Context, parameters_file: Path | None) -> None:
 @click.option("--reason", required=True, help="Why it is safe; goes into the record of the next run.")
 def take_over(parameters_file: Path | None, reason: str) -> None:
     """Free a volume whose holder is gone. Refused while it lives; does nothing when the volume is free."""
-    fields = _lease_of(parameters_file).take_over(reason)
+    from runbook_lib import parameters
+    from runbook_lib.run_secrets import protect_words
+
+    held = _lease_of(parameters_file)
+    protect_words(parameters.load(parameters_file or ""), reason)
+    fields = held.take_over(reason)
     previous = fields["previous"]
     if previous is None:
         click.echo("nobody holds the volume; nothing was changed")
@@ -114,10 +119,12 @@ def panic(ctx: click.Context, run_id: str, yes: bool, reason: str, directory: Pa
 
     Works when nothing runs, too: then it rolls back. A step that is under way is interrupted and notes how far it came.
     """
+    from runbook_lib import parameters
     from runbook_lib.adapters.clock import Clock
     from runbook_lib.execute_names import ROLL_BACK
     from runbook_lib.run_attempt import end_attempt, find_processes
     from runbook_lib.run_folder import operator
+    from runbook_lib.run_secrets import protect_words
 
     folder = cli_runs.folder_of(run_id, directory)
     journal = cli_runs.open_folder(folder)
@@ -129,6 +136,7 @@ def panic(ctx: click.Context, run_id: str, yes: bool, reason: str, directory: Pa
             f"panic ends the attempt of run {folder.name} ({what}) and rolls back to docker-compose. "
             "Nothing was changed. Say it with --yes"
         )
+    protect_words(parameters.load(folder / "parameters.yaml"), reason)
     ended = end_attempt(journal, Clock(), operator=operator(), reason=reason)
     for process in ended:
         click.echo(f"ended the {process.role}, process {process.pid}")

@@ -181,6 +181,7 @@ def note_end(
             "cell_id": getattr(error, "cell_id", ""),
         }
         fields["exit_code"] = _exit_code(error, journal, since_seq)
+    fields |= journal_link.digest_of_attempt(journal.folder, notebook, attempt)
     return journal.append("notebook-finished", **fields).fields
 
 

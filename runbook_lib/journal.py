@@ -19,6 +19,7 @@ from typing import Any
 from filelock import FileLock
 
 from runbook_lib.errors import JournalError
+from runbook_lib.journal_files import is_of_record
 from runbook_lib.model import Event, StepStatus
 from runbook_lib.scrub import SECRETS
 
@@ -28,7 +29,6 @@ SIGNATURE_NAME, KMS_SIGNATURE_NAME = "SHA256SUMS.sig", "SHA256SUMS.kms.json"
 RECEIPTS_NAME = "receipts.json"
 FIRST_PREVIOUS = "0" * 64
 _RESERVED = {"seq", "at_utc", "kind", "previous_sha256"}
-_UNSEALED = {SUMS_NAME, SIGNATURE_NAME, KMS_SIGNATURE_NAME, RECEIPTS_NAME, ".lock", "errored.tfstate"}
 
 
 def encode_event(event: Event) -> bytes:
@@ -272,7 +272,7 @@ class Journal:
             SHA256SUMS. Signatures of another SHA256SUMS are taken away: they would say that the record was altered.
         """
         lines, path = [], self.folder / SUMS_NAME
-        for file in sorted(p for p in self.folder.rglob("*") if p.is_file() and not self._is_left_out(p)):
+        for file in sorted(p for p in self.folder.rglob("*") if p.is_file() and is_of_record(p, self.folder)):
             with file.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
             lines.append(f"{digest}  {file.relative_to(self.folder).as_posix()}\n")
@@ -281,11 +281,6 @@ class Journal:
             self.remove(SIGNATURE_NAME)
             self.remove(KMS_SIGNATURE_NAME)
         return self.write(SUMS_NAME, sums)
-
-    def _is_left_out(self, file: Path) -> bool:
-        """Return whether a file is no part of the record: locks, partial writes, Terraform's working data."""
-        left_out = file.name in _UNSEALED or file.name.endswith(".partial")
-        return left_out or ".terraform" in file.relative_to(self.folder).parts
 
     def remove(self, relative_path: str) -> None:
         """Delete a file that must not stay in the record, such as a binary plan.

@@ -6,6 +6,7 @@ that notebook and answers in a file. It writes journal events, claims the attemp
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -61,6 +62,21 @@ def claim_attempt(folder: Path, name: str) -> tuple[int, Path]:
             attempt += 1
         else:
             return attempt, output
+
+
+def digest_of_attempt(folder: Path, notebook: str, attempt: int) -> dict[str, str]:
+    """Return what ties an executed notebook to the journal, once its file is final.
+
+    Args:
+        folder: The run folder.
+        notebook: Name of the notebook.
+        attempt: Which attempt.
+
+    Returns:
+        Key `sha256`; empty when there is no file.
+    """
+    file = folder / "notebooks" / f"{notebook}.{attempt}.ipynb"
+    return {"sha256": hashlib.sha256(file.read_bytes()).hexdigest()} if file.is_file() else {}
 
 
 def offer(notebook: str, output: str, answer: Path) -> dict[str, str]:

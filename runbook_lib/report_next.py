@@ -36,6 +36,8 @@ _FORMER_AGAIN = {
     "From a size of the volume there is no way back: EBS makes none smaller.",
 }
 _MEND = "Mend what each finding says; then look again."
+_MEND_AND_GO_ON = "Mend what the message names; then go on. Steps that are done are skipped."
+_LOOK_FIRST = "Go on: each step looks first, so what the interrupted one did is found, and what is done is skipped."
 _EXCHANGED = (
     "Or bring the volume back that served before; what was written since the restore is then lost to the service."
 )
@@ -59,7 +61,15 @@ def next_steps(report: Report) -> list[tuple[str, str]]:
     if wanted := _acceptance(report):
         return wanted
     review = (_REVIEW, f"runbook review {report['run_id']} --reason WHAT-WAS-FOUND")
-    return [*([review] if report.get("open_reviews") else []), *_by_status(report)]
+    return _begun([*([review] if report.get("open_reviews") else []), *_by_status(report)])
+
+
+def _begun(steps: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the steps so that the first is no alternative to nothing."""
+    if not steps or not steps[0][0].startswith("Or "):
+        return steps
+    text, command = steps[0]
+    return [(f"Nothing has to be done. If it must: {text.removeprefix('Or ')}", command), *steps[1:]]
 
 
 def _by_status(report: Report) -> list[tuple[str, str]]:
@@ -80,7 +90,7 @@ def _by_status(report: Report) -> list[tuple[str, str]]:
     if status is RunStatus.SUCCEEDED:
         look = (_NEXT, f"runbook run {LOOK} -f runs/{run_id}/next-parameters.yaml --execute")
         return [look, *way_back] if RESTORE in acted else _after_success(run_id, in_run, acted, way_back)
-    text = "Mend what the message names; then go on. Steps that are done are skipped."
+    text = _LOOK_FIRST if status is RunStatus.INTERRUPTED and not report["failure"] else _MEND_AND_GO_ON
     return [(text, f"runbook resume {run_id}"), *way_back]
 
 

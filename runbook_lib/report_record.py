@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from runbook_lib.journal import encode_event
@@ -13,6 +13,7 @@ from runbook_lib.report_approvals import approvals_of
 from runbook_lib.report_change import change_record
 from runbook_lib.report_outage import find_outages, seconds_between, total_outage_s
 from runbook_lib.report_release import release
+from runbook_lib.report_statements import statements
 from runbook_lib.report_status import (
     Attempt,
     StepRecord,
@@ -23,6 +24,7 @@ from runbook_lib.report_status import (
     last_failure,
     step_records,
 )
+from runbook_lib.report_terraform import terraform_of
 
 _SOURCE_PHASES = ("before", "before-growth", "hot")
 _CONTROL = "negative-control"  # the same comparison on an empty directory: it must find everything missing
@@ -81,7 +83,7 @@ def build_report(events: Sequence[Event], run_id: str) -> dict[str, Any]:
         "data": _data(events),
         "volume": _volume(events, opened),
         "sentinel": {"path": "", "sha256": ""} | sentinel if sentinel else None,
-        "terraform": _terraform(events),
+        "terraform": terraform_of(events),
         "hold": hold.fields | {"at_utc": hold.at_utc} if hold else None,
         "changes": [e.fields | {"at_utc": e.at_utc} for e in events if e.kind == "changes"],
         "forced_detaches": [e.fields | {"at_utc": e.at_utc} for e in events if e.kind == "forced-detach"],
@@ -92,6 +94,7 @@ def build_report(events: Sequence[Event], run_id: str) -> dict[str, Any]:
         "host_commands": _host_commands(events),
         "evidence": _evidence(events),
     }
+    report |= {"statements": statements(events, report)}
     return report | {"change": change_record(events, report)}
 
 
@@ -119,10 +122,6 @@ def _about(events: Sequence[Event], opened: dict[str, Any]) -> dict[str, Any]:
             "last_sha256": hashlib.sha256(encode_event(events[-1])).hexdigest() if events else "",
         },
     }
-
-
-def _sum(numbers: Iterable[float]) -> float:
-    return round(sum(numbers), 3)
 
 
 def _newest(events: Sequence[Event], kind: str, **match: Any) -> dict[str, Any]:
@@ -201,22 +200,6 @@ def _volume(events: Sequence[Event], opened: dict[str, Any]) -> dict[str, Any]:
         "volume_id": seen.get("volume_id") or opened.get("volume_id", ""),
         "filesystem_uuid": seen.get("filesystem_uuid", ""),
         "filesystem_type": seen.get("filesystem_type", ""),
-    }
-
-
-def _terraform(events: Sequence[Event]) -> dict[str, Any]:
-    """Return the last applied plan's numbers, or the last plan's when none was applied, and every command."""
-    commands = [e.fields | {"at_utc": e.at_utc} for e in events if e.kind == "terraform"]
-    counted = [c for c in commands if c.get("action") == "apply"] or [c for c in commands if c.get("action") == "plan"]
-    total = {key: sum(int(c.get(key) or 0) for c in counted) for key in ("add", "change", "destroy", "imported")}
-    applied = bool(counted) and counted[-1]["action"] == "apply"
-    last = counted[-1] if counted else {}
-    counts = total if applied else {key: int(last.get(key) or 0) for key in total}
-    return counts | {
-        "applied": applied,
-        "plan_sha256": last.get("plan_sha256", ""),
-        "duration_s": _sum(float(c.get("duration_s") or 0) for c in commands),
-        "commands": commands,
     }
 
 

@@ -164,13 +164,21 @@ def headline(report: Report) -> Headline:
     if report["hold"]:
         text = f"Since {utc(report['hold']['at_utc'])} the cutover waits for {report['hold']['reason']}."
         return Headline("Holding.", "warn", f"{text} Nothing was stopped.")
-    failure = report["failure"] or {}
+    failure = report["failure"] or (_cut_off(report) if status is RunStatus.INTERRUPTED else {})
     where = failure.get("title") or failure.get("step_id") or failure.get("notebook") or ""
     if status is RunStatus.WAITING:
         return _waiting(report, where)
     word = "Failed." if status is RunStatus.FAILED else "Interrupted."
     place = f"It stopped at: {where}. " if where else ""
     return Headline(word, "bad", " ".join(filter(None, (f"{place}{_what_changed(report)}", _outage(report)))))
+
+
+def _cut_off(report: Report) -> Report:
+    """Return the last step or cell that was cut off, as a failure names one; {} when nobody knows which it was."""
+    steps = [step for step in report["steps"] if step["status"] in {"interrupted", "running"}]
+    if steps:
+        return {"title": steps[-1]["title"], "step_id": steps[-1]["id"]}
+    return {"notebook": report["notebooks"][-1]["notebook"]} if report["notebooks"] else {}
 
 
 def _waiting(report: Report, where: str) -> Headline:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runbook_lib import journal_link, run_approval, run_secrets
 from runbook_lib import parameters as parameter_file
@@ -25,6 +25,9 @@ from runbook_lib.run_folder import Terms, create_run, open_journal
 from runbook_lib.run_keys import Keys
 from runbook_lib.run_lease import lease_of
 from runbook_lib.run_view import on_volume
+
+if TYPE_CHECKING:
+    from runbook_lib.steps import Step
 
 __all__ = ["Run", "close_run", "create_run", "open_journal", "open_run"]
 
@@ -189,22 +192,21 @@ class Run(Keys):
         for lease in (self._lease, *self._more_leases.values()):
             lease.confirm()
 
-    def confirm_approval(self, step_id: str, notebook: str, facts: Mapping[str, Any]) -> None:
+    def confirm_approval(self, step: Step, facts: Mapping[str, Any]) -> None:
         """Prove that what a step is about to change was approved; `perform` asks before every act.
 
         Args:
-            step_id: The step.
-            notebook: The notebook it belongs to.
+            step: The step.
             facts: What it observed; `plan_sha256` is the Terraform plan that it would apply.
 
         Raises:
             ApprovalError: when the policy wants an approval that is not there; nothing was changed.
-            ObservationError: when AWS does not say who asks.
+            ObservationError: when AWS does not say who asks, or a plan that is to be approved cannot be made.
 
         Changes:
             An `approval-used`, `approval-request` or `break-glass` event.
         """
-        act = run_approval.Act(step_id, notebook, str(facts.get("plan_sha256", "")))
+        act = run_approval.Act(step.step_id, step.notebook, str(facts.get("plan_sha256", "")), step.plan_ahead)
         run_approval.confirm(self, act, self._passes)
 
     def close(self) -> None:

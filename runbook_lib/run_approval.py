@@ -7,7 +7,7 @@ approvals count is decided in `approval`, which asks nobody.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from runbook_lib import approval
 from runbook_lib import parameters as parameter_file
 from runbook_lib.adapters.aws import Aws
-from runbook_lib.approval_digest import find_parts
+from runbook_lib.approval_digest import PLAN, find_parts
 from runbook_lib.errors import ApprovalError, ObservationError, OutsideError
 from runbook_lib.model import Event
 from runbook_lib.parameters import Parameters
@@ -23,6 +23,7 @@ from runbook_lib.run_attempt import runner_fields
 from runbook_lib.run_digests import notebook_summary
 from runbook_lib.run_folder import operator
 from runbook_lib.run_lease import open_session
+from runbook_lib.run_secrets import protect
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
@@ -39,11 +40,26 @@ class Act:
         step_id: The step.
         notebook: Its notebook.
         plan_sha256: The Terraform plan that it would apply, "" for none.
+        plan_ahead: As `Step.plan_ahead`: the plan of a later step that the same approval is to cover, or None.
     """
 
     step_id: str
     notebook: str
     plan_sha256: str
+    plan_ahead: Callable[[Run], str] | None = None
+
+    def find_plan(self, run: Run) -> str:
+        """Return the digest of the plan that is to be approved with this act, "" for none.
+
+        Raises:
+            ObservationError: when a plan that is made ahead cannot be made.
+        """
+        if self.plan_sha256 or self.plan_ahead is None:
+            return self.plan_sha256
+        try:
+            return self.plan_ahead(run)
+        except OutsideError as error:
+            raise ObservationError(self.step_id, f"the plan that is to be approved cannot be made: {error}") from error
 
 
 def own_session(parameters: Parameters, run_id: str, **options: Any) -> Aws:
@@ -74,6 +90,7 @@ def who_approves(folder: Path, credentials: Mapping[str, Any]) -> tuple[Paramete
         OutsideError: when AWS does not say who it is.
     """
     parameters = parameter_file.load(str(folder / "parameters.yaml"))
+    protect(parameters, way_back=True)  # why somebody says yes is typed by hand, and may hold a secret
     own = {name: value for name, value in credentials.items() if value}
     return parameters, own_session(parameters, folder.name, **own).caller()
 
@@ -104,7 +121,7 @@ def confirm(run: Run, act: Act, passes: set[tuple[str, ...]]) -> None:
 
     Raises:
         ApprovalError: when approvals are missing.
-        ObservationError: when STS does not say who asks.
+        ObservationError: when STS does not say who asks, or a plan that is to be approved cannot be made.
 
     Changes:
         The journal; `passes`.
@@ -113,7 +130,7 @@ def confirm(run: Run, act: Act, passes: set[tuple[str, ...]]) -> None:
     terms = terms_of(run.parameters, events, act.notebook)
     if not terms.required:
         return
-    parts = find_parts(events, act.notebook, act.plan_sha256)
+    parts = find_parts(events, act.notebook, act.find_plan(run))
     decision = approval.decide(events, parts, terms, run.clock.now_utc())
     if not decision.missing:
         used = [event.seq for event in decision.valid]
@@ -122,7 +139,7 @@ def confirm(run: Run, act: Act, passes: set[tuple[str, ...]]) -> None:
     glass = _broken_glass(run)
     if glass is None:
         _ask(run, act, decision, terms)
-    elif (key := (act.notebook, act.plan_sha256)) not in passes:
+    elif (key := (act.notebook, parts[PLAN])) not in passes:
         fields = {"digest": decision.digest, "parts": dict(parts), "missing": decision.missing}
         who = {"operator": operator(), "identity": _who(run, act), "reason": glass.fields["reason"]}
         run.journal.append("break-glass", phase="used", notebook=act.notebook, step_id=act.step_id, **fields, **who)

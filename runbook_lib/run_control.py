@@ -17,6 +17,7 @@ from runbook_lib.report_card import may_hold
 from runbook_lib.report_status import find_hold
 from runbook_lib.run_folder import operator
 from runbook_lib.run_lease import lease_of
+from runbook_lib.run_secrets import protect_words
 
 
 def ask_to_hold(journal: Journal, *, how: str, reason: str = "") -> None:
@@ -38,6 +39,7 @@ def ask_to_hold(journal: Journal, *, how: str, reason: str = "") -> None:
             f"run {journal.run_id} cannot hold any more, or does already; nothing was changed. "
             f"`runbook status {journal.run_id}` shows where it is"
         )
+    protect_words(parameters.load(str(journal.folder / "parameters.yaml")), reason)
     journal.append("hold", phase="requested", how=how, operator=operator(), reason=reason)
 
 
@@ -73,12 +75,14 @@ def release_hold(journal: Journal, *, how: str, reason: str = "") -> str:
             f"run {run_id} does not hold, so there is nothing to release; nothing was changed. "
             f"`runbook run 30 --run-id {run_id} --execute --hold-before-cutover` holds before the outage"
         )
-    seen = lease_of(parameters.load(str(journal.folder / "parameters.yaml"))).look()
+    own = parameters.load(str(journal.folder / "parameters.yaml"))
+    seen = lease_of(own).look()
     if not seen.alive or seen.holder is None or seen.holder.run_id != run_id:
         raise JournalError(
             f"run {run_id} was holding, but its process is gone ({seen.why}), so nobody would cut over; nothing "
             f"was changed. `runbook resume {run_id}` holds again, and then can be released"
         )
+    protect_words(own, reason)
     journal.append("hold", phase="released", operator=operator(), how=how, reason=reason)
     return f"released; readiness is checked again, then the outage begins. `runbook status {run_id}` shows it"
 

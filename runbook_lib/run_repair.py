@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from runbook_lib.journal import JOURNAL_NAME, SUMS_NAME, Journal
+from runbook_lib.journal_link import digest_of_attempt
 from runbook_lib.journal_notebook import (
     COMPLETED,
     FAILED,
@@ -151,6 +152,7 @@ def _repair(journal: Journal, events: Sequence[Event], started: Event) -> Repair
     duration_s = round(
         (datetime.fromisoformat(ended.at_utc) - datetime.fromisoformat(started.at_utc)).total_seconds(), 3
     )
+    fields |= digest_of_attempt(journal.folder, names["notebook"], names["attempt"])
     journal.append("notebook-finished", **names, duration_s=duration_s, repaired=True, **fields)
     cut_off = next((name for name, status in cells.items() if status == INTERRUPTED), "")
     not_run = tuple(name for name, status in cells.items() if status == NOT_RUN)

@@ -47,6 +47,20 @@ def protect(parameters: Parameters, *, way_back: bool = False) -> dict[str, str]
     return outcomes
 
 
+def protect_words(parameters: Parameters, *words: str) -> None:
+    """Keep the secrets behind a run's references out of what a person typed, as far as they can be read from here.
+
+    Args:
+        parameters: What to migrate.
+        *words: What was typed; nothing is asked of anybody when there is nothing.
+
+    Changes:
+        As `protect`.
+    """
+    if any(word.strip() for word in words):
+        protect(parameters, way_back=True)
+
+
 def note(journal: Journal, outcomes: Mapping[str, str]) -> None:
     """Note in the record which secrets were kept out of it, and which nobody could.
 

@@ -68,6 +68,7 @@ class Step:
         poll_s: Pause between two observations while waiting.
         waits_for: What the wait is for, in words.
         in_outage: Whether the service is down while this step runs.
+        plan_ahead: Returns the digest of the Terraform plan that a later step will apply, to be approved with this one.
         on_failure: What is done about a failure while executing, after it was recorded: cleans up or goes back, and
             returns the error to raise, which may be the one it was given. None leaves everything as it is.
     """
@@ -87,6 +88,7 @@ class Step:
     poll_s: float = 0.5
     waits_for: str = ""
     in_outage: bool = False
+    plan_ahead: Callable[[Run], str] | None = None
     on_failure: Callable[[Run, StepError], StepError] | None = None
 
 
@@ -154,7 +156,7 @@ class _Performance:
         if not self.run.execute:
             return self._end(StepStatus.PLANNED, step.plan(self.before))
         if step.act is not None and step.act is not only_wait:
-            self.run.confirm_approval(step.step_id, step.notebook, self.before)
+            self.run.confirm_approval(step, self.before)
         self._refuse_without_lease()
         self._record(StepStatus.RUNNING, plan=step.plan(self.before))
         self.acting = step.act is not None and step.act is not only_wait

@@ -34,6 +34,7 @@ class Desk:
     """
 
     def __init__(self, directory: Path, **policy: Any) -> None:
+        self.archive = directory
         self.story = Story(directory)
         self.journal = self.story.journal
         self.parameters = parameters.load(SANDBOX, changed("policy.approvals", {"required": 1} | policy))

@@ -199,6 +199,22 @@ def file_added_with_a_name_that_no_seal_covers(record, _other):
     (record / "evidence/SHA256SUMS").write_text("")
 
 
+@kind("evidence/.alibi.json.partial: added")
+def file_added_that_looks_like_a_write_that_was_cut_off(record, _other):
+    (record / "evidence/.alibi.json.partial").write_text("{}")
+
+
+@kind("evidence/.terraform/alibi.json: added")
+def file_added_to_a_working_folder_that_is_none(record, _other):
+    (record / "evidence/.terraform").mkdir()
+    (record / "evidence/.terraform/alibi.json").write_text("{}")
+
+
+@kind("notebooks/errored.tfstate: added")
+def state_added_where_terraform_writes_none(record, _other):
+    (record / "notebooks/errored.tfstate").write_text("{}")
+
+
 @kind("nowhere: added")
 def link_to_nowhere_added(record, _other):
     (record / "nowhere").symlink_to(record / "no-such-file")
@@ -333,6 +349,24 @@ def evidence_deleted_and_sealed_anew(record, _other):
 @kind(f"{EVIDENCE}: altered; the journal")
 def evidence_of_two_moments_exchanged_and_sealed_anew(record, _other):
     exchange(record / EVIDENCE, record / OTHER_EVIDENCE)
+    reseal(record)
+
+
+@kind(f"{ATTEMPTS[0]}: altered; the journal")
+def executed_notebook_altered_and_sealed_anew(record, _other):
+    edit(record / ATTEMPTS[0], lambda data: data.replace(b"cells", b"Cells"))
+    reseal(record)
+
+
+@kind(f"{ATTEMPTS[1]}: altered; the journal")
+def attempts_exchanged_and_sealed_anew(record, _other):
+    exchange(record / ATTEMPTS[0], record / ATTEMPTS[1])
+    reseal(record)
+
+
+@kind(f"{ATTEMPTS[1]}: missing; the journal")
+def last_attempt_deleted_and_sealed_anew(record, _other):
+    (record / ATTEMPTS[1]).unlink()
     reseal(record)
 
 

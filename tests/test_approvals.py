@@ -9,7 +9,7 @@ import pytest
 from runbook_lib import approval, parameters, run_approval
 from runbook_lib.approval_digest import digest_of, find_parts
 from runbook_lib.archive import verify
-from runbook_lib.errors import ApprovalError, AwsError, JournalError, ObservationError, ParameterError
+from runbook_lib.errors import ApprovalError, AwsError, JournalError, ObservationError, ParameterError, TerraformError
 from runbook_lib.run_attempt import runner_fields
 from tests.approval_desk import ALICE, BOB, CAROL, PLAN, PROVISION, PULL, STOP
 from tests.parameter_sets import SANDBOX, changed
@@ -125,6 +125,33 @@ class TestSayingYes:
         one.confirm(other)
         one.confirm(PULL)
         assert [used["by"] for used in one.kinds("approval-used")] == [[ALICE]]
+
+    def test_one_yes_covers_an_act_and_the_plan_behind_it(self, desk):
+        """A step that knows the plan of a later one asks for both at once; made anew, the plan must be the same."""
+        one, plans = desk(), [PLAN]
+        first = run_approval.Act("withhold-volume", PROVISION.notebook, "", lambda _run: plans[-1])
+        one.stopped_at(first)
+        assert one.kinds("approval-request")[0]["parts"]["Terraform plan"] == PLAN
+        one.approve()
+        for act in (first, PROVISION, PULL):
+            one.confirm(act)
+        plans.append("")  # applied: nothing is left to change
+        one.confirm(first)
+        plans.append(digest("2"))
+        assert "Terraform plan: was" in one.stopped_at(first)
+        assert len(one.kinds("approval-used")) == 1
+
+    def test_a_plan_that_cannot_be_made_is_asked_for_by_nobody(self, desk):
+        """Without the plan nobody could say what is approved: the step could not look, and changed nothing."""
+        one = desk()
+
+        def fails(_run):
+            raise TerraformError("plan", ["no credentials"])
+
+        with pytest.raises(ObservationError, match=r"cannot be made: .*no credentials"):
+            one.confirm(run_approval.Act("withhold-volume", PROVISION.notebook, "", fails))
+        assert one.kinds("approval-request") == []
+        desk(required=0).confirm(run_approval.Act("withhold-volume", PROVISION.notebook, "", fails))
 
     def test_two_people_are_two(self, desk):
         """Where two are wanted, one person twice is one; the second yes of the same person changes nothing."""
@@ -254,7 +281,7 @@ class TestVoid:
         one.stopped_at()
         one.approve()
         assert "Terraform plan: was" in one.stopped_at(
-            run_approval.Act(*list(vars(PROVISION).values())[:2], digest("2"))
+            run_approval.Act(PROVISION.step_id, PROVISION.notebook, digest("2"))
         )
 
     def test_another_plan_applied_before(self, desk):

@@ -7,19 +7,23 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 import yaml
 from click.testing import CliRunner
 
-from runbook_lib import parameters, planfile
+from runbook_lib import cli_runs, parameters, planfile, run_approval, run_control
 from runbook_lib.archive import verify
 from runbook_lib.cli import main
 from runbook_lib.errors import JournalError
 from runbook_lib.procedures import target_root
+from runbook_lib.report_status import HOLD
 from runbook_lib.run import open_run
+from runbook_lib.run_attempt import runner_fields
 from runbook_lib.scrub import SECRETS, _forms
+from tests.approval_desk import BOB, Desk
 from tests.test_cli import EXAMPLE, write_notebook
 from tests.test_ways_to_die import ENVIRONMENT
 
@@ -148,6 +152,54 @@ def test_plain_papermill(tmp_path, file):
     assert "(secret: env:CANARY)" in (folder / "stdout").read_text()
     assert leaks(folder, done.stdout + done.stderr) == []
     assert leaks(tmp_path / "runs") == []
+
+
+class TestWhatPeopleType:
+    """Reasons that are typed into commands of their own, each in a process that has resolved nothing before."""
+
+    WORDS = " ".join([KNOWN, *PATTERNS.values()])
+
+    @pytest.fixture
+    def waiting(self, file, tmp_path, monkeypatch):
+        """Return a desk whose run waits for an approval, under the parameters that refer to the canary."""
+        one = Desk(tmp_path / "runs")
+        monkeypatch.setattr(run_approval, "own_session", one.session)
+        one.open(parameters_sha256=one.journal.write("parameters.yaml", file.read_text("utf-8")))
+        return one
+
+    def say(self, one, *words):
+        """Run a command on the run; check that it went well, and that it left nothing."""
+        done = CliRunner().invoke(main, [*words, one.journal.run_id, "--reason", self.WORDS, "-d", str(one.archive)])
+        assert done.exit_code == 0, done.output
+        assert leaks(one.archive, done.output) == []
+        assert "(secret: env:CANARY)" in (one.journal.folder / "journal.jsonl").read_text().splitlines()[-1]
+
+    def test_why_a_change_is_approved(self, waiting):
+        """Neither the approval nor the report has it."""
+        waiting.stopped_at()
+        waiting.at_keyboard = BOB
+        self.say(waiting, "approve")
+
+    def test_what_a_review_found(self, waiting):
+        """Nor has the review of what was done without an approval."""
+        runner = runner_fields(os.getppid())
+        waiting.journal.append("break-glass", phase="requested", operator="ops@host", reason="it burns", **runner)
+        waiting.confirm()
+        waiting.at_keyboard = BOB
+        self.say(waiting, "review")
+
+    def test_why_a_cutover_is_released(self, waiting, monkeypatch):
+        """Nor has the release of a hold."""
+        holder = SimpleNamespace(run_id=waiting.journal.run_id)
+        lease = SimpleNamespace(look=lambda: SimpleNamespace(alive=True, holder=holder))
+        monkeypatch.setattr(run_control, "lease_of", lambda _parameters: lease)
+        waiting.journal.append("wait", step_id=HOLD, reason="a person", timeout_s=60)
+        self.say(waiting, "cut-over")
+
+    def test_why_everything_is_given_up(self, waiting, monkeypatch):
+        """Nor has the panic, which is noted before the way back begins."""
+        monkeypatch.setattr(cli_runs, "run_notebooks", lambda *_names, **_terms: 0)
+        self.say(waiting, "panic", "--yes")
 
 
 class Terraform:

@@ -43,6 +43,27 @@ def test_a_change_that_is_not_over_is_not_closed(story, state, close_code, tmp_p
 
 
 @pytest.mark.parametrize(
+    ("notebook", "text"),
+    [
+        ("60_patch_hosts", "the former machine image"),
+        ("61_deploy_image", "the digest of the former image"),
+        ("62_resize", "never made smaller again"),
+        ("63_back_up_volume", "nothing to take back"),
+        ("66_change_storage_driver", "the former driver"),
+    ],
+)
+def test_what_comes_after_the_migration_is_not_taken_back_to_compose(notebook, text, tmp_path):
+    """The back-out plan is that of the change which was made, and nothing is said of retiring the source."""
+    story = Story(tmp_path)
+    story.start(notebook)
+    story.step("something")
+    story.finish()
+    change = change_of(story)
+    assert (text in change["back_out_plan"], "roll-back" in change["back_out_plan"]) == (True, False)
+    assert "50_retire_source" not in change["risk"]
+
+
+@pytest.mark.parametrize(
     ("reason", "number"),
     [("CHG0030192 move", "CHG0030192"), ("see OPS-7: move it", "OPS-7"), ("tidy up", ""), ("use UTF-8", "UTF-8")],
 )

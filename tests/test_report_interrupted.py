@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from runbook_lib.model import RunStatus
-from runbook_lib.report import build_report, derive_status
+from runbook_lib.report import build_report, derive_status, render_html
+from runbook_lib.report_next import next_steps
 from runbook_lib.report_words import headline
 from tests.sample_run import Story
 
@@ -24,7 +25,29 @@ def test_a_killed_step_is_not_hidden_by_an_earlier_failure(tmp_path):
     events = killed_after_a_failure(tmp_path).journal.events()
     report = build_report(events, "r")
     assert (derive_status(events), report["failure"]) == (RunStatus.INTERRUPTED, None)
-    assert headline(report).text.startswith("Whether the interrupted step changed anything is unknown")
+    text = headline(report).text
+    assert text.startswith(
+        "It stopped at: create-hot-snapshot. Whether the interrupted step changed anything is unknown"
+    )
+
+
+def test_a_killed_run_says_where_it_was_cut_off(tmp_path):
+    """The page names step, attempt, what ended it and what never ran; going on, nothing has to be mended first."""
+    story = killed_after_a_failure(tmp_path)
+    names = {"notebook": "20_snapshot_volume", "attempt": 1, "repaired": True}
+    for cell_id, status in (("create-hot-snapshot", "interrupted"), ("complete-hot-snapshot", "not run")):
+        story.journal.append("cell", **names, cell_id=cell_id, status=status, duration_s=0.0)
+    error = {"kind": "RunnerKilled", "message": "the process that ran the notebook was killed.", "cell_id": ""}
+    story.journal.append("notebook-finished", **names, status="interrupted", duration_s=1.0, error=error, exit_code=4)
+    report = build_report(story.journal.events(), "r")
+    page = render_html(report)
+    section = page.partition("Where it was cut off")[2].partition("</section>")[0]
+    for text in ("create-hot-snapshot", "attempt 1", error["message"], "found out afterwards", "complete-hot-snapshot"):
+        assert text in section
+    assert next_steps(report)[0] == (
+        "Go on: each step looks first, so what the interrupted one did is found, and what is done is skipped.",
+        "runbook resume r",
+    )
 
 
 def test_a_failure_after_a_killed_step_is_what_the_run_stopped_at(tmp_path):

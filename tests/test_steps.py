@@ -303,9 +303,9 @@ def test_an_act_that_is_not_approved_does_not_happen(run):
     """Whoever must say yes is asked before every act with what was observed; a wait and a plan ask nobody."""
     asked = []
 
-    def refuse(step_id, notebook, facts):
-        asked.append((step_id, notebook, facts))
-        raise ApprovalError(step_id, "needs 1 approval and has 0")
+    def refuse(step, facts):
+        asked.append((step.step_id, step.notebook, facts))
+        raise ApprovalError(step.step_id, "needs 1 approval and has 0")
 
     run.confirm_approval = refuse
     world = {"attached": True, "plan_sha256": "1" * 64}

@@ -48,7 +48,10 @@ def make_record(directory: Path, run_id: str = RUN_ID) -> Path:
     """Return the folder of a sealed migration."""
     story = migrated(directory, run_id=run_id)
     for attempt, name in enumerate(ATTEMPTS, start=1):
-        story.journal.write(name, f'{{"cells": [], "attempt": {attempt}}}')
+        digest = story.journal.write(name, f'{{"cells": [], "attempt": {attempt}}}')
+        names = {"notebook": "00_inspect_source", "attempt": attempt, "status": "completed", "duration_s": 1.0}
+        story.journal.append("notebook-started", **names, output=name)
+        story.journal.append("notebook-finished", **names, sha256=digest)
     story.journal.append("approval", **APPROVAL, page_sha256=story.journal.write("approvals/30.html", "3 steps"))
     story.journal.write("terraform/plan.json", '{"resource_changes": []}')
     return write_report(story.journal).parent

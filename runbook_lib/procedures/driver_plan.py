@@ -60,6 +60,19 @@ def observe_prepared(run: Run) -> dict[str, Any]:
     return facts | {"drivers": observe_drivers(run)}
 
 
+def plan_ahead(run: Run) -> str:
+    """Return the digest of the plan that 65 or 62 will apply, before its first act, so that one approval is enough.
+
+    Args:
+        run: The open run.
+
+    Returns:
+        SHA-256 in hex; "" when Terraform has nothing to change any more.
+    """
+    facts = observe_prepared(run)
+    return "" if is_root_reached(facts) else str(facts["plan_sha256"])
+
+
 def check_only_driver(facts: Facts) -> Sequence[Check]:
     """Return whether the plan changes nothing but what the storage driver is made of.
 

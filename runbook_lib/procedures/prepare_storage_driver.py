@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.driver_look import check_change, look
-from runbook_lib.procedures.driver_plan import PROVISION_STORAGE_DRIVER
+from runbook_lib.procedures.driver_plan import PROVISION_STORAGE_DRIVER, plan_ahead
 from runbook_lib.procedures.driver_steps import for_change
 from runbook_lib.procedures.observations import CUT_OVER_TAG
 from runbook_lib.procedures.prepare_host import LAUNCH_CONTAINER_INSTANCE
@@ -82,6 +82,7 @@ WITHHOLD_VOLUME = Step(
     check=_check_withhold,
     verify=_verify_withheld,
     timeout_s=30,
+    plan_ahead=plan_ahead,
 )
 
 STEPS = (

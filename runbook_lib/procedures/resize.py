@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.driver_look import check_change, look
+from runbook_lib.procedures.driver_plan import plan_ahead
 from runbook_lib.procedures.grow_volume import (
     GROW_FILESYSTEM,
     MANIFEST_ID,
@@ -131,7 +132,7 @@ CHECK_RESIZE = Step(
 
 _STEPS = move_steps(MOVE)
 _BEFORE = {
-    SNAPSHOT_ID: _before_growth(_STEPS[SNAPSHOT_ID], CREATE_HOT_SNAPSHOT.is_done),
+    SNAPSHOT_ID: _before_growth(_STEPS[SNAPSHOT_ID], CREATE_HOT_SNAPSHOT.is_done, plan_ahead=plan_ahead),
     COMPLETE_ID: _before_growth(_STEPS[COMPLETE_ID], COMPLETE_HOT_SNAPSHOT.is_done),
     MANIFEST_ID: _before_growth(_STEPS[MANIFEST_ID], lambda facts: bool(facts["described"]), act=take_manifests),
 }
