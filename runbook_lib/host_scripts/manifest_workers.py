@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import struct
-import traceback
 from typing import Callable
 
 from prelude import Refused
@@ -37,6 +36,18 @@ class Workers:
         self.first = None
         self.children = []
         self.give_end = -1
+
+    def __enter__(self) -> Workers:  # noqa: PYI034 - Python 3.7 has no Self
+        """Be ready for work."""
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Wait for the end of the work; after an error end the workers at once."""
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            self.abandon()
 
     def give(self, number: int) -> None:
         """Hand one piece of work over; the first waits until there is a second, or until the end."""
@@ -108,6 +119,8 @@ def take(take_end: int, work: Callable, tell: int) -> None:
     except Refused as refusal:
         problem = refusal.message
     except BaseException:  # noqa: BLE001 - a defect in a worker must reach the caller
+        import traceback  # noqa: PLC0415 - a worker that has none must not wait for it
+
         problem = traceback.format_exc()[-2000:]
     finally:
         os.write(tell, problem.encode("utf-8", "surrogateescape")[:LONGEST_PROBLEM])
