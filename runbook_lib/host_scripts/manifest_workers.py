@@ -73,12 +73,13 @@ class Workers:
     def fork(self) -> None:
         """Start the workers."""
         take_end, self.give_end = os.pipe()
+        giver = os.getpid()
         for _ in range(self.count):
             told, tell = os.pipe()
             pid = os.fork()
             if not pid:
                 os.close(self.give_end)
-                take(take_end, self.work, tell)
+                take(take_end, self.work, tell, giver)
             os.close(tell)
             self.children.append((pid, told))
         os.close(take_end)
@@ -109,11 +110,17 @@ class Workers:
         self.children = []
 
 
-def take(take_end: int, work: Callable, tell: int) -> None:
-    """Do pieces of work until the pipe is closed, then end this process."""
+def take(take_end: int, work: Callable, tell: int, giver: int) -> None:
+    """Do pieces of work until the pipe is closed, then end this process.
+
+    It ends as well, with what it is at, when the giver was killed: all that waits in the pipe may take hours, and
+    meanwhile the volume would be busy.
+    """
     code, problem = 1, ""
     try:
         for number in iter(lambda: os.read(take_end, 8), b""):
+            if os.getppid() != giver:
+                break
             work(struct.unpack("=q", number)[0])
         code = 0
     except Refused as refusal:
