@@ -61,8 +61,12 @@ def source(name: str) -> str:
 
 
 def _code_alone(text: str) -> str:
-    """Return a file without docstrings, comments and annotations: Systems Manager takes no long command."""
+    """Return a file without docstrings, comments and annotations: Systems Manager takes no long command.
+
+    What annotations alone import goes with them: it would take time at the start of every script.
+    """
     tree = ast.parse(text)
+    tree.body = [one for one in tree.body if not (isinstance(one, ast.ImportFrom) and one.module == "typing")]
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]

@@ -17,14 +17,23 @@ import glob
 import json
 import os
 import resource
-import shutil
 import time
 
 from containers import find_container, view_path
-from manifest_ahead import ReadAhead
 from manifest_hash import find_hashing
-from manifest_parts import Job, Totals, cut
-from manifest_rows import HEADER, STARTED, VERSION, Former, load, manifest_path, write_note
+from manifest_parts import PART_BITS, Job, Totals, cut
+from manifest_rows import (
+    HEADER,
+    INODE,
+    LINK_GROUP,
+    PATH,
+    STARTED,
+    VERSION,
+    Former,
+    load,
+    manifest_path,
+    write_note,
+)
 from manifest_walk import NO_ACCESS_TIME, Walk
 from manifest_workers import Workers, worker_count
 from prelude import Refused, read_text, run
@@ -117,22 +126,36 @@ def build(root_path: str, folder: str, formers: list, options: dict) -> tuple:
     run(["sync", "-f", root_path], timeout_s=600)
     write_note(os.path.join(folder, STARTED), {"trusted_before_ns": trusted_before_ns})
     root = os.open(root_path, os.O_RDONLY | os.O_DIRECTORY | NO_ACCESS_TIME)
-    job = Job(root, folder, formers, options)
-    workers = Workers(options.get("workers"), job.complete)
-    ahead = ReadAhead(root) if options.get("read_ahead") else None
+    job, walk = Job(root, folder, formers, options), Walk(root, excluded_of(options))
     try:
-        walk, parts = Walk(root, excluded_of(options)), 0
-        for rows in cut(walk):
-            job.put(parts, "rows", rows)
-            workers.give(parts)
-            parts += 1
-        workers.finish()
-        return Totals(job, parts), walk
+        return Totals(job, completed(job, walk, options.get("workers"))), walk
     finally:
-        workers.abandon()
-        if ahead:
-            ahead.end()
         os.close(root)
+
+
+def completed(job: Job, walk: Walk, count: int | None) -> list:
+    """Let workers look at all units, then complete what they left; return the numbers of all parts, in path order."""
+    units, numbers, links = 0, [], {}
+    with Workers(count, job.look) as workers:
+        for unit in walk:
+            job.put(units << PART_BITS, "unit", unit)
+            workers.give(units << PART_BITS)
+            units += 1
+    with Workers(count, job.complete_part) as workers:
+        for number in range(0, units << PART_BITS, 1 << PART_BITS):
+            if job.is_there(number, "done"):
+                numbers.append(number)
+                continue
+            rows, vanished = job.take(number, "looked")
+            walk.vanished += vanished
+            for row in rows:  # in path order, so that the first path of an inode comes first
+                if row[LINK_GROUP]:
+                    row[LINK_GROUP] = links.setdefault(row[INODE], row[PATH])
+            for part, part_rows in enumerate(cut(rows), number):
+                job.put(part, "rows", part_rows)
+                workers.give(part)
+                numbers.append(part)
+    return numbers
 
 
 class Attempt:
@@ -170,5 +193,9 @@ class Attempt:
         if os.path.isdir(self.path):
             os.rename(self.path, "%s.left-%d" % (self.path, time.time_ns()))
         os.rename(self.folder, self.path)
-        for left in glob.glob(glob.escape(self.path) + ".left-*"):
-            shutil.rmtree(left, ignore_errors=True)
+        left = glob.glob(glob.escape(self.path) + ".left-*")
+        if left:
+            import shutil  # noqa: PLC0415 - with all its archive formats it takes longer to import than subprocess
+
+            for folder in left:
+                shutil.rmtree(folder, ignore_errors=True)

@@ -7,8 +7,8 @@ Changes nothing.
 from __future__ import annotations
 
 import hashlib
-import platform
 import subprocess
+import sys
 
 
 class Sha256sum:
@@ -68,4 +68,4 @@ def hashed_with() -> str:
         version = subprocess.run(["sha256sum", "--version"], stdout=subprocess.PIPE, check=True)
         return version.stdout.decode("ascii", "replace").splitlines()[0]
     over = "OpenSSL" if sha256.__module__ == "_hashlib" else "its own code"
-    return "hashlib of Python %s over %s" % (platform.python_version(), over)
+    return "hashlib of Python %s over %s" % (sys.version.split()[0], over)

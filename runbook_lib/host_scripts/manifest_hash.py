@@ -173,13 +173,17 @@ class Reader:
 
     def settle(self, row: list, digest: str, size: int, after: os.stat_result) -> None:
         """Give a row its digest; equal facts in the walk and after the last byte say that nothing changed."""
-        size_mtime_ctime = [after.st_size, after.st_mtime_ns, after.st_ctime_ns]
         if after.st_ino != row[INODE] or not stat.S_ISREG(after.st_mode):
             self.vanished.append(row[PATH])
             return
         row[SHA256] = digest
-        if size != after.st_size or size_mtime_ctime != [row[SIZE], row[MTIME_NS], row[CTIME_NS]]:
-            row[SIZE], row[MTIME_NS], row[CTIME_NS] = size_mtime_ctime
+        if (
+            size != after.st_size
+            or row[SIZE] != size
+            or row[MTIME_NS] != after.st_mtime_ns
+            or row[CTIME_NS] != after.st_ctime_ns
+        ):
+            row[SIZE], row[MTIME_NS], row[CTIME_NS] = after.st_size, after.st_mtime_ns, after.st_ctime_ns
             self.changing.append(row)
 
 

@@ -1,12 +1,15 @@
-"""Cut the rows of a walk into parts, complete each part in a worker, and put the parts together.
+"""Look at the units of a walk in workers, complete each as a part, and put the parts together.
 
-A part is cut by the rows alone, so that equal trees give equal parts, and with them equal digests of their metadata.
-What a part needs and what became of it are files of the attempt's folder: memory does not grow with the tree, and an
-attempt that was killed leaves its finished parts to the next.
+A unit becomes one part, in the worker that looked at it. Two kinds of units are left, and cut into several parts when
+all are looked at: those with hard links, because only the whole tree tells which path of an inode is the first; and
+those of which much is to be read, so that several workers share it. The digest of a unit's metadata does not depend on
+that, so that equal trees give equal digests. What a part needs and what became of it are files of the attempt's folder:
+memory does not grow with the tree, and an attempt that was killed leaves its finished parts to the next.
 """
 
 from __future__ import annotations
 
+import itertools
 import marshal
 import os
 from typing import Iterable, Iterator
@@ -23,15 +26,18 @@ from manifest_rows import (
     PATH,
     SHA256,
     SIZE,
+    canonical,
     is_first,
-    line_of,
+    lines_of,
     part_path,
     read_part,
     write_part,
 )
+from manifest_walk import look_at
 
 COST_OF_ROW = 1 << 16  # bytes that could be hashed while one file is opened; balances small and large files
 COST_OF_PART = 1 << 27
+PART_BITS = 12  # a part's number is its unit's, then its own among the parts of that unit, which are fewer than 4096
 SENTINEL = ".runbook/sentinel.json"
 LEARNED = (SHA256, SIZE, MTIME_NS, CTIME_NS)
 
@@ -56,9 +62,13 @@ class Job:
         self.since_ns = int(options.get("since_ns") or 0)
         self.lowest_band = options.get("lowest_band")
 
+    def is_there(self, number: int, kind: str) -> bool:
+        """Return whether a value is stored."""
+        return os.path.exists(self.path(number, kind))
+
     def path(self, number: int, kind: str) -> str:
         """Return the file that holds a part's rows or answer between two processes."""
-        return os.path.join(self.folder, "%08d.%s" % (number, kind))
+        return os.path.join(self.folder, "%012d.%s" % (number, kind))
 
     def put(self, number: int, kind: str, value: object) -> None:
         """Store a value for another process of this attempt."""
@@ -78,30 +88,50 @@ class Job:
             rows = [row for row in rows if row[CTIME_NS] >= self.since_ns or row[PATH] == SENTINEL]
         return [row for row in rows if not row[SHA256] and is_file(row)]
 
-    def complete(self, number: int) -> None:
-        """Give the rows of a part their digests and store the part with what is to be said of it."""
+    def look(self, number: int) -> None:
+        """Look at a unit and complete it as one part, or leave its rows to be cut into several."""
+        rows, vanished = look_at(self.root, self.take(number, "unit"))
+        begun = self.begin(rows)
+        if sum([row[SIZE] for row in begun[2]]) > COST_OF_PART or any([row[LINK_GROUP] for row in rows]):
+            for row in rows:
+                row[SHA256] = ""  # whoever completes its part takes it over again, and counts that
+            self.put(number, "looked", (rows, vanished))
+        else:
+            self.complete(number, rows, begun, vanished, is_unit=True)
+
+    def complete_part(self, number: int) -> None:
+        """Complete one of several parts of a unit."""
         rows = self.take(number, "rows")
-        lines = [line_of(row) for row in rows]
-        reused = self.take_over(rows, lines)
-        fresh = self.fresh(rows)
+        self.complete(number, rows, self.begin(rows), [], is_unit=False)
+
+    def begin(self, rows: list) -> tuple:
+        """Return (the lines of rows, how many digests were taken over, the rows whose content is to be read)."""
+        lines = lines_of(rows)
+        return lines, self.take_over(rows, lines), self.fresh(rows)
+
+    def complete(self, number: int, rows: list, begun: tuple, vanished: list, *, is_unit: bool) -> None:
+        """Read what is to be read; store the part with what is to be said of it."""
+        lines, reused, fresh = begun
         changing, gone, is_other = hash_rows(self.root, fresh)
         if gone or is_other:
             left_out = set(gone)
             rows = [row for row in rows if row[PATH] not in left_out]
-            lines = [line_of(row) for row in rows]
+            lines = lines_of(rows)
         metadata = "".join([head + tail for head, tail, _ in lines]).encode("ascii")
+        write_part(self.folder, number, rows, lines)
         self.put(
             number,
             "done",
             {
                 "first": rows[0][PATH] if rows else "",
-                "canonical": write_part(self.folder, number, rows, lines),
-                "metadata": sha256(metadata).digest(),
+                "canonical": canonical(rows, lines) if self.all_content else b"",
+                "is_unit": is_unit,
+                "metadata": sha256(metadata).digest() if is_unit else metadata,
                 "groups": {} if self.seed is None else group(self.known(rows), self.seed, self.since_ns),
-                "links": any(row[LINK_GROUP] and row[KIND] == "file" for row in rows),
+                "links": any([row[LINK_GROUP] and row[KIND] == "file" for row in rows]),
                 "sampled": [] if self.lowest_band is None else sampled(rows, self.seed, self.lowest_band),
                 "sentinel": next((row[SHA256] for row in rows if row[PATH] == SENTINEL), ""),
-                "unstable": changing + gone,
+                "unstable": changing + gone + vanished,
                 "numbers": count(rows, fresh, gone, reused),
             },
         )
@@ -162,21 +192,24 @@ class Totals:
 
     Args:
         job: The manifest.
-        parts: How many parts there are.
+        numbers: The parts' numbers, in path order.
     """
 
-    def __init__(self, job: Job, parts: int) -> None:
+    def __init__(self, job: Job, numbers: list) -> None:
         self.numbers = {}
         self.firsts, self.unstable, self.sentinel = [], [], ""
         self.groups, self.sampled, self.links = {}, {}, {}
         content, metadata = sha256(), sha256()
-        for number in range(parts):
-            done = job.take(number, "done")
-            if done["links"]:
-                done["canonical"] = self.complete_links(job, number)
-            content.update(done["canonical"])
-            metadata.update(done["metadata"])
-            self.add(done)
+        for _, parts in itertools.groupby(numbers, lambda number: number >> PART_BITS):
+            of_unit = b""
+            for number in parts:
+                done = job.take(number, "done")
+                if done["links"]:
+                    done["canonical"] = self.complete_links(job, number)
+                content.update(done["canonical"])
+                of_unit += done["metadata"]
+                self.add(done)
+            metadata.update(of_unit if done["is_unit"] else sha256(of_unit).digest())
         self.sha256, self.metadata_sha256 = content.hexdigest(), metadata.hexdigest()
 
     def add(self, done: dict) -> None:
@@ -208,7 +241,9 @@ class Totals:
                     row[field] = first[field]
             else:
                 self.unstable.append(row[PATH])
-        return write_part(job.folder, number, rows, [line_of(row) for row in rows])
+        lines = lines_of(rows)
+        write_part(job.folder, number, rows, lines)
+        return canonical(rows, lines)
 
     def group_facts(self) -> dict:
         """Return each group's files, bytes and digest, by name."""

@@ -22,6 +22,7 @@ CANONICAL_FIELDS = 10
 STARTED, HEADER = "started.json", "header.json"
 HEX_DIGITS = 64
 NO_DIGEST = "0" * HEX_DIGITS
+NO_LINKS = '","",""'
 quote = json.encoder.encode_basestring_ascii
 
 
@@ -33,12 +34,17 @@ def manifest_path(run_id: str, name: str) -> str:
     return os.path.join(STORE, run_id, name + ".manifest")
 
 
-def line_of(row: list) -> tuple:
-    """Return a row's canonical line in two parts, between which its digest stands, and the line a part keeps of it."""
-    path, kind, size, mode, uid, gid, mtime_ns, _, link_target, link_group, inode, ctime_ns = row
-    head = f'[{quote(path)},"{kind}",{size},{mode},{uid},{gid},{mtime_ns},"'
-    tail = f'",{quote(link_target)},{quote(link_group)}' if link_target or link_group else '","",""'
-    return head, tail + "]\n", f"{head}{tail},{inode},{ctime_ns}]"
+def lines_of(rows: list) -> list:
+    """Return of each row its canonical line in two parts, between which its digest stands, and the line a part keeps.
+
+    One loop without calls: it is run for every entry inside the outage.
+    """
+    lines = []
+    for path, kind, size, mode, uid, gid, mtime_ns, _, link_target, link_group, inode, ctime_ns in rows:
+        head = f'[{quote(path)},"{kind}",{size},{mode},{uid},{gid},{mtime_ns},"'
+        tail = f'",{quote(link_target)},{quote(link_group)}' if link_target or link_group else NO_LINKS
+        lines.append((head, tail + "]\n", f"{head}{tail},{inode},{ctime_ns}]"))
+    return lines
 
 
 def path_bytes(path: str) -> bytes:
@@ -57,12 +63,17 @@ def is_first(row: list) -> bool:
 
 
 def part_path(folder: str, number: int) -> str:
-    """Return the file of one part."""
-    return os.path.join(folder, "%08d.part" % number)
+    """Return the file of one part; by their names, parts stand in path order."""
+    return os.path.join(folder, "%012d.part" % number)
 
 
-def write_part(folder: str, number: int, rows: list, lines: list) -> bytes:
-    """Store the rows of one part, given with their lines, whole or not at all; return its canonical lines."""
+def part_paths(folder: str) -> list:
+    """Return the files of all parts, in path order."""
+    return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".part")]
+
+
+def write_part(folder: str, number: int, rows: list, lines: list) -> None:
+    """Store the rows of one part, given with their lines, whole or not at all."""
     text = "\n".join([kept for _, _, kept in lines]).encode("ascii")
     digests = bytes.fromhex("".join([row[SHA256] or NO_DIGEST for row in rows]))
     path = part_path(folder, number)
@@ -71,8 +82,12 @@ def write_part(folder: str, number: int, rows: list, lines: list) -> bytes:
         stream.write(text)
         stream.write(digests)
     os.replace(path + ".partial", path)
-    canonical = [head + row[SHA256] + tail for row, (head, tail, _) in zip(rows, lines)]  # noqa: B905 - Python 3.7
-    return "".join(canonical).encode("ascii")
+
+
+def canonical(rows: list, lines: list) -> bytes:
+    """Return the canonical lines of rows, given with their lines."""
+    whole = [head + row[SHA256] + tail for row, (head, tail, _) in zip(rows, lines)]  # noqa: B905 - Python 3.7
+    return "".join(whole).encode("ascii")
 
 
 def read_lines(path: str) -> tuple:
@@ -114,8 +129,7 @@ class Former:
     """
 
     def __init__(self, folder: str, header: dict | None = None) -> None:
-        names = sorted(name for name in os.listdir(folder) if name.endswith(".part"))
-        self.paths = [os.path.join(folder, name) for name in names]
+        self.paths = part_paths(folder)
         if header is None:
             started = json.loads(read_text(os.path.join(folder, STARTED)) or "{}")
             begun = [(path, lines[0]) for path in self.paths for lines in [known_lines(path)[0]] if lines]
@@ -149,4 +163,8 @@ def load(path: str) -> tuple:
     if not text:
         raise Refused("no-manifest", "this host keeps no manifest %s" % path, path=path)
     header = json.loads(text)
-    return header, (row for number in range(len(header["firsts"])) for row in read_part(part_path(path, number)))
+    paths = part_paths(path)
+    if len(paths) != len(header["firsts"]):
+        message = "%s has %d parts, not %d; build this manifest again" % (path, len(paths), len(header["firsts"]))
+        raise Refused("damaged-manifest", message)
+    return header, (row for part in paths for row in read_part(part))

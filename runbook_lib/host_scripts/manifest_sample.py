@@ -65,15 +65,12 @@ class Samples:
             except TooLateError:
                 job.put(number, "done", None)
 
-        workers, parts = Workers(None, complete), 0
-        try:
+        parts = 0
+        with Workers(None, complete) as workers:
             for part in cut(rows):
                 job.put(parts, "rows", part)
                 workers.give(parts)
                 parts += 1
-            workers.finish()
-        finally:
-            workers.abandon()
         answers = [job.take(number, "done") for number in range(parts)]
         return None if None in answers else [row for answer in answers for row in answer]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import struct
-import traceback
 from typing import Callable
 
 from prelude import Refused
@@ -38,6 +37,18 @@ class Workers:
         self.children = []
         self.give_end = -1
 
+    def __enter__(self) -> Workers:  # noqa: PYI034 - Python 3.7 has no Self
+        """Be ready for work."""
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Wait for the end of the work; after an error end the workers at once."""
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            self.abandon()
+
     def give(self, number: int) -> None:
         """Hand one piece of work over; the first waits until there is a second, or until the end."""
         if self.count <= 1:
@@ -62,12 +73,13 @@ class Workers:
     def fork(self) -> None:
         """Start the workers."""
         take_end, self.give_end = os.pipe()
+        giver = os.getpid()
         for _ in range(self.count):
             told, tell = os.pipe()
             pid = os.fork()
             if not pid:
                 os.close(self.give_end)
-                take(take_end, self.work, tell)
+                take(take_end, self.work, tell, giver)
             os.close(tell)
             self.children.append((pid, told))
         os.close(take_end)
@@ -98,16 +110,24 @@ class Workers:
         self.children = []
 
 
-def take(take_end: int, work: Callable, tell: int) -> None:
-    """Do pieces of work until the pipe is closed, then end this process."""
+def take(take_end: int, work: Callable, tell: int, giver: int) -> None:
+    """Do pieces of work until the pipe is closed, then end this process.
+
+    It ends as well, with what it is at, when the giver was killed: all that waits in the pipe may take hours, and
+    meanwhile the volume would be busy.
+    """
     code, problem = 1, ""
     try:
         for number in iter(lambda: os.read(take_end, 8), b""):
+            if os.getppid() != giver:
+                break
             work(struct.unpack("=q", number)[0])
         code = 0
     except Refused as refusal:
         problem = refusal.message
     except BaseException:  # noqa: BLE001 - a defect in a worker must reach the caller
+        import traceback  # noqa: PLC0415 - a worker that has none must not wait for it
+
         problem = traceback.format_exc()[-2000:]
     finally:
         os.write(tell, problem.encode("utf-8", "surrogateescape")[:LONGEST_PROBLEM])

@@ -2,16 +2,15 @@
 
 Sent to the host with each script; standard library only, syntax of Python 3.7.
 It changes nothing but large answers, which it stores below /var/lib/runbook/output to be read in pages.
+What few answers need is imported where it is used: starting is a part of every command inside an outage.
 """
 
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 import os
 import subprocess
-import traceback
 from typing import Callable
 
 from digests import sha256
@@ -73,6 +72,8 @@ def answer(main: Callable, arguments_json: str) -> int:
         error = {"kind": refusal.kind, "message": refusal.message, "details": refusal.details}
         document = {"ok": False, "error": error}
     except Exception as error:  # noqa: BLE001 - a defect must reach the caller as data too
+        import traceback  # noqa: PLC0415 - takes as long to import as json
+
         details = {"traceback": traceback.format_exc()[-4000:]}
         message = "%s: %s" % (type(error).__name__, error)
         document = {"ok": False, "error": {"kind": "defect", "message": message, "details": details}}
@@ -95,6 +96,8 @@ def shortened(error: dict) -> dict:
 
 def store_output(result: object) -> dict:
     """Store a large result on this host; return where it is and how long it is."""
+    import gzip  # noqa: PLC0415 - only for large answers
+
     content = base64.b64encode(gzip.compress(json.dumps(result, separators=(",", ":")).encode("ascii")))
     digest = sha256(content).hexdigest()
     path = os.path.join(STORE, "output", digest)

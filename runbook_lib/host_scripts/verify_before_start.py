@@ -24,6 +24,7 @@ from inspect_target import below, device_of
 from manifest_hash import find_hashing
 from manifest_rows import manifest_path
 from manifest_sample import Samples
+from manifest_workers import worker_count
 from mounts import block_devices, find_device, find_mounts, probe_device
 from prelude import STORE, root_facts
 
@@ -97,7 +98,9 @@ def describe(view: str, arguments: dict) -> dict:
     hashed_with = find_hashing()
     seed, files, size = arguments["seed"], int(arguments["files"]), int(arguments["bytes"])
     samples = Samples(seed, files, size, float(arguments["budget_s"]))
-    options = dict(arguments, content="changed", lowest_band=samples.lowest_band, read_ahead=True)
+    options = dict(arguments, content="changed", lowest_band=samples.lowest_band)
+    # what another host had is in no memory here: while one worker waits for the disk, another has something to do
+    options["workers"] = worker_count(None) * 2
     with Attempt(manifest_path(arguments["run_id"], arguments["name"])) as attempt:
         totals, walk = build(view, attempt.folder, [], options)
         attempt.publish(view, [], totals)

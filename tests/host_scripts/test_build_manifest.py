@@ -418,7 +418,7 @@ def test_what_a_damaged_part_knew_is_hashed_again(damage, host, tmp_path):
         (root / f"{number}").write_bytes(b"%d" % number)
     wait_until_old(root)
     hot = host.result("build_manifest", root=str(root), run_id="r1", name="hot")
-    part = Path(hot["path"]) / "00000000.part"
+    part = Path(hot["path"]) / "000000000000.part"
     part.write_bytes(part.read_bytes()[:-5] if damage is None else damage)
 
     again = host.result("build_manifest", root=str(root), run_id="r1", name="before", previous="hot")
@@ -434,7 +434,7 @@ def test_parts_of_a_killed_attempt_that_were_damaged_are_passed_over(host, tmp_p
     (root / "a").write_bytes(b"a")
     left = host.store / "r1" / "hot.manifest.attempt"
     left.mkdir(parents=True)
-    (left / "00000000.part").write_bytes(b"12\n")
+    (left / "000000000000.part").write_bytes(b"12\n")
     (left / "started.json").write_text("")
 
     again = host.result("build_manifest", root=str(root), run_id="r1", name="hot")

@@ -1,4 +1,4 @@
-"""What a host script starts beside itself ends: a container that does not come up, a reader whose walk was killed."""
+"""What a host script starts beside itself ends: a container that does not come up, workers whose walk was killed."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from pathlib import Path
 from runbook_lib import host_scripts
 
 FOLDER = Path(host_scripts.__file__).parent
-READER = """\
-import os, sys, time
-import manifest_ahead
-manifest_ahead.read_folder = lambda folder: time.sleep(0.05) or ["."]  # a tree without an end
-ahead = manifest_ahead.ReadAhead(os.open(sys.argv[1], os.O_RDONLY))
-print(ahead.reader, flush=True)
-if sys.argv[2] == "ended":
-    ahead.end()
+WORKERS = """\
+import sys, time
+from manifest_workers import Workers
+workers = Workers(2, lambda number: time.sleep(0.1))
+try:
+    with workers:
+        for number in range(1000):  # more than a minute of work
+            workers.give(number)
+        print(*[pid for pid, _ in workers.children], flush=True)
+        if sys.argv[1] == "failed":
+            raise KeyboardInterrupt
+except KeyboardInterrupt:
     print("ended", flush=True)
-time.sleep(60)
+    time.sleep(60)
 """
 HANGS = """\
 import sys
@@ -53,21 +57,21 @@ def is_there(pid: int) -> bool:
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-def test_a_reader_ends_with_the_walk_that_was_killed(tmp_path, wait_until):
-    """Left behind it would keep the volume busy when its driver unmounts it."""
-    with begin(READER, str(tmp_path), "killed") as walk:
-        reader = int(walk.stdout.readline())
-        assert is_there(reader)
+def test_workers_end_with_the_walk_that_was_killed(wait_until):
+    """Whatever waits for them: left behind they would keep the volume busy when its driver unmounts it."""
+    with begin(WORKERS, "killed") as walk:
+        pids = [int(pid) for pid in walk.stdout.readline().split()]
+        assert [is_there(pid) for pid in pids] == [True, True]
         walk.send_signal(signal.SIGKILL)
-        wait_until(lambda: not is_there(reader), "the reader has ended")
+        wait_until(lambda: not any(map(is_there, pids)), "the workers have ended")
 
 
-def test_a_reader_is_ended_when_the_walk_is_done(tmp_path):
-    """However much it would still read."""
-    with begin(READER, str(tmp_path), "ended") as walk:
-        reader = int(walk.stdout.readline())
+def test_workers_are_ended_when_the_walk_fails():
+    """However much they would still do."""
+    with begin(WORKERS, "failed") as walk:
+        pids = [int(pid) for pid in walk.stdout.readline().split()]
         assert walk.stdout.readline() == "ended\n"
-        assert not is_there(reader)
+        assert not any(map(is_there, pids))
         walk.kill()
 
 
