@@ -68,7 +68,7 @@ def denial_in(text: str) -> Denial | None:
 
 
 def statements_with(action: str) -> list[str]:
-    """Return the Sids of the statements that have an action.
+    """Return the Sids of the operator's statements that have an action.
 
     Args:
         action: For example `ec2:DetachVolume`.
@@ -76,8 +76,16 @@ def statements_with(action: str) -> list[str]:
     return [sid for sid, actions in actions_by_statement().items() if action in actions]
 
 
+def actions_by_statement(role: str = "operator") -> dict[str, list[str]]:
+    """Return the actions of each statement by its Sid, as `scripts/permissions` generated them.
+
+    Args:
+        role: Whose policy it is.
+    """
+    return _by_role()[role]
+
+
 @functools.cache
-def actions_by_statement() -> dict[str, list[str]]:
-    """Return the actions of each statement by its Sid, as `scripts/permissions` generated them."""
-    found: dict[str, list[str]] = json.loads(ACTIONS_FILE.read_text("utf-8"))
+def _by_role() -> dict[str, dict[str, list[str]]]:
+    found: dict[str, dict[str, list[str]]] = json.loads(ACTIONS_FILE.read_text("utf-8"))
     return found

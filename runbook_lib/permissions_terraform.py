@@ -146,7 +146,7 @@ OPTIONAL = (
         "KeepTheLeaseAndRecords",
         "Lease and sealed records in `archive.bucket`.",
         ("arn:{partition}:s3:::{archive_bucket}/{archive_prefix}/*",),
-        ("s3:GetObject", "s3:PutObject", "s3:PutObjectRetention"),
+        ("s3:GetObject", "s3:GetObjectRetention", "s3:PutObject", "s3:PutObjectRetention"),
         needs=("archive_bucket",),
     ),
     Scope(

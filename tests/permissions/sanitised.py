@@ -20,6 +20,9 @@ VALUES = {
     "archive_prefix": ("runbook",),
     "state_bucket": ("visitors-state",),
     "state_key": ("visitors.tfstate",),
+    "secret_parameter": ("visitors/token",),
+    "secret_arn": ("arn:aws:secretsmanager:us-east-1:012345678901:secret:visitors/password-000000",),
+    "signing_key_arn": ("arn:aws:kms:us-east-1:012345678901:key/00000000-0000-0000-0000-000000000000",),
 }
 """The placeholders of the policy, as they are in what is recorded."""
 _OTHER = (
@@ -27,6 +30,7 @@ _OTHER = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(\+00:00|Z)", "2000-01-01T00:00:00Z"),
     (r"\b(vol|snap|i|lt|sg|sgr|ami|subnet|vpc)-[0-9a-f]{8,17}\b", r"\1-other"),
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "00000000-0000-0000-0000-000000000000"),
+    (r"(:secret:visitors/password)-\w{6}", r"\1-000000"),
     (r"/[0-9a-f]{32}\b", "/" + 32 * "0"),
     (r"-(rehearsal|drill)-[0-9a-f]+", r"-\1-0000"),
     (r":\d+$", ":1"),
@@ -35,26 +39,28 @@ _WITHOUT_WEIGHT = re.compile(r"(ec2|ssm|autoscaling):resourcetag/(?!runbook-clus
 """Condition keys that no policy of ours uses and that differ from run to run."""
 
 
-def sanitised(asked, migration):
+def sanitised(asked, traveller, by):
     """Return what was asked, the same for every sandbox.
 
     Args:
         asked: As `GET /_sandbox/iam` has it.
-        migration: The parameters with which it was asked.
+        traveller: Who asked, with the parameters.
+        by: Part and role of that.
     """
+    migration = traveller.migration
     own = {
         migration["volume"]["volume_id"]: "vol-data",
         migration["source"]["instance_id"]: "i-source",
         migration["target"]["vpc_id"]: "vpc-own",
         **dict.fromkeys(migration["target"]["subnet_ids"], "subnet-own"),
     }
-    found = {json.dumps(_of(one, own), sort_keys=True) for one in asked}
+    found = {json.dumps(_of(one, own) | {"by": by}, sort_keys=True) for one in asked}
     return [json.loads(one) for one in sorted(found)]
 
 
 def _of(fact, own):
     context = {key: value for key, value in fact["context"].items() if not _WITHOUT_WEIGHT.match(key)}
-    kept = {"action": fact["action"], "resource": fact["resource"], "context": context}
+    kept = {key: fact[key] for key in ("action", "resource", "decision")} | {"context": context}
     text = json.dumps(kept, sort_keys=True)
     for value, name in own.items():
         text = text.replace(value, name)
