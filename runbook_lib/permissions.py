@@ -109,6 +109,7 @@ def values_of(parameters: Parameters, *, volume_key: str = "", signing_key: str 
         "source_instance_id": (parameters.source.instance_id,),
         "vpc_id": (parameters.target.vpc_id,),
         "subnet_id": tuple(parameters.target.subnet_ids),
+        "load_balancer": (parameters.target.service_name,) if parameters.target.load_balancer.enabled else (),
         "archive_bucket": (archive.bucket,) if archive.bucket else (),
         "archive_prefix": (archive.prefix.strip("/"),),
         "secret_parameter": _named(secrets, "ssm:"),

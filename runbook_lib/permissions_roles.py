@@ -33,6 +33,7 @@ REQUESTER = (
         ("arn:{partition}:logs:{region}:{account_id}:log-group:/ecs/{cluster}*",),
         ("logs:List*",),
     ),
+    _SHARED["LookAtTheLoadBalancer"],
     Scope(
         "HoldTheLease",
         "Say in `archive.bucket` who has the volume, while a run with `--execute` comes to the approval it waits for.",

@@ -224,6 +224,26 @@ def ask_for_day_two(traveller):
     traveller.command("run", "65", "66", *plan)
 
 
+def want_a_load_balancer(traveller):
+    """Want a load balancer in both subnets of the estate."""
+    subnets = traveller.sandbox.client("ec2").describe_subnets()["Subnets"]
+    target = traveller.migration["target"]
+    own = [one["SubnetId"] for one in subnets if one["VpcId"] == target["vpc_id"]]
+    target["load_balancer"] = {"enabled": True, "subnet_ids": own}
+    traveller.write()
+
+
+def make_the_target(traveller):
+    """Make the target; made a second time, nothing is left to do."""
+    folder = traveller.run("00", "10")
+    traveller.run("10", run_id=folder.name)
+
+
+def plan_the_target(traveller):
+    """Plan the target that is there."""
+    traveller.command("run", "00", "10", "-f", traveller.file, "--reason", "CHG-1")
+
+
 @dataclass(frozen=True)
 class Part:
     """A part of the journey.
@@ -246,6 +266,9 @@ PARTS = {
     "driver": Part("rexray", (("operator", change_driver_and_back),)),
     "driver-host-mount": Part("host_mount", (("operator", change_driver),)),
     "records": Part("rexray", (("operator", keep_records), ("auditor", audit)), make_buckets),
+    "balancer": Part(
+        "rexray", (("operator", make_the_target), ("requester", plan_the_target)), want_a_load_balancer
+    ),
     "requests": Part(
         "rexray",
         (("requester", ask_for_the_migration), ("operator", migrate), ("requester", ask_for_day_two)),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 
+from runbook_lib.permissions_roles import ROLES
+from runbook_lib.sandbox.policies import canonical
+
 VALUES = {
     "partition": ("aws",),
     "region": ("us-east-1",),
@@ -16,6 +19,7 @@ VALUES = {
     "source_instance_id": ("i-source",),
     "vpc_id": ("vpc-own",),
     "subnet_id": ("subnet-own",),
+    "load_balancer": ("visitors-web",),
     "archive_bucket": ("visitors-archive",),
     "archive_prefix": ("runbook",),
     "state_bucket": ("visitors-state",),
@@ -26,17 +30,26 @@ VALUES = {
 }
 """The placeholders of the policy, as they are in what is recorded."""
 _OTHER = (
+    (r"((?:loadbalancer/app|listener/app|targetgroup)/[\w-]+)/[0-9a-f/]+$", r"\1/0"),
     (r"\d{8}T\d{6}Z(-[\w-]+)-[0-9a-f]{4}", r"20000101T000000Z\1-0000"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(\+00:00|Z)", "2000-01-01T00:00:00Z"),
     (r"\b(vol|snap|i|lt|sg|sgr|ami|subnet|vpc)-[0-9a-f]{8,17}\b", r"\1-other"),
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "00000000-0000-0000-0000-000000000000"),
+    (r"(/runs/20000101T000000Z[^/]+)/.+", r"\1/file"),
+    (r"(/leases/vol-data)-[0-9a-f]{8}\.", r"\1."),
     (r"(:secret:visitors/password)-\w{6}", r"\1-000000"),
     (r"/[0-9a-f]{32}\b", "/" + 32 * "0"),
     (r"-(rehearsal|drill)-[0-9a-f]+", r"-\1-0000"),
     (r":\d+$", ":1"),
 )
-_WITHOUT_WEIGHT = re.compile(r"(ec2|ssm|autoscaling):resourcetag/(?!runbook-cluster)|aws:[a-z]+tag/(aws:|Name$)")
-"""Condition keys that no policy of ours uses and that differ from run to run."""
+WEIGHTY = {
+    canonical(key)
+    for scopes in ROLES.values()
+    for scope in scopes
+    for keys in scope.condition.values()
+    for key in keys
+}
+"""The condition keys that our policies use; what else a request has differs from run to run and decides nothing."""
 
 
 def sanitised(asked, traveller, by):
@@ -59,7 +72,7 @@ def sanitised(asked, traveller, by):
 
 
 def _of(fact, own):
-    context = {key: value for key, value in fact["context"].items() if not _WITHOUT_WEIGHT.match(key)}
+    context = {key: value for key, value in fact["context"].items() if key in WEIGHTY}
     kept = {key: fact[key] for key in ("action", "resource", "decision")} | {"context": context}
     text = json.dumps(kept, sort_keys=True)
     for value, name in own.items():
@@ -70,8 +83,6 @@ def _of(fact, own):
 
 
 def _plain(value):
-    if isinstance(value, list):
-        return [one for one in map(_plain, value) if one != "Name"]
     for pattern, replacement in _OTHER:
         value = re.sub(pattern, replacement, value)
     return value
