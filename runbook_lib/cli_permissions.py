@@ -32,7 +32,7 @@ import click
     help="Whose policy: who acts, who plans and asks, who approves, or who only reads.",
 )
 @click.option("--explain", is_flag=True, help="Show what each statement is for, instead of the policy.")
-def permissions(  # noqa: PLR0917 - one per option
+def permissions(
     parameters_file: Path | None,
     volume_key: str,
     signing_key: str,

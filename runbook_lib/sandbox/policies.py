@@ -1,7 +1,7 @@
 """IAM policies: whether their statements permit one request. Pure.
 
-A policy that is to be enforced is read first (`read_policy`): what is not evaluated here, be it an element, an operator,
-a condition key or a policy variable, is refused with its name, and never passed over.
+A policy that is to be enforced is read first (`read_policy`): what is not evaluated here, be it an element, operator,
+condition key or policy variable, is refused with its name, and never passed over.
 Source: IAM user guide, "Policy evaluation logic", "IAM JSON policy elements", "Single-valued vs. multivalued context
 keys".
 """

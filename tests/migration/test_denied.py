@@ -66,7 +66,7 @@ def test_a_look_that_is_refused_changes_nothing(start_sandbox, runbook, altered,
 def test_calls_that_are_refused_half_way_and_the_same_run_ends_well(
     start_sandbox, runbook, altered, enforce, keep_provider, tmp_path
 ):
-    """Terraform's CreateService before the outage, then DetachVolume inside it; each permission given, the run resumed."""
+    """Terraform's CreateService before the outage, then DetachVolume inside it; each given, and the run resumed."""
     sandbox = start_sandbox("none")
     keep_provider(sandbox)
     file = altered(sandbox)

@@ -266,9 +266,7 @@ PARTS = {
     "driver": Part("rexray", (("operator", change_driver_and_back),)),
     "driver-host-mount": Part("host_mount", (("operator", change_driver),)),
     "records": Part("rexray", (("operator", keep_records), ("auditor", audit)), make_buckets),
-    "balancer": Part(
-        "rexray", (("operator", make_the_target), ("requester", plan_the_target)), want_a_load_balancer
-    ),
+    "balancer": Part("rexray", (("operator", make_the_target), ("requester", plan_the_target)), want_a_load_balancer),
     "requests": Part(
         "rexray",
         (("requester", ask_for_the_migration), ("operator", migrate), ("requester", ask_for_day_two)),

@@ -43,11 +43,7 @@ _OTHER = (
     (r":\d+$", ":1"),
 )
 WEIGHTY = {
-    canonical(key)
-    for scopes in ROLES.values()
-    for scope in scopes
-    for keys in scope.condition.values()
-    for key in keys
+    canonical(key) for scopes in ROLES.values() for scope in scopes for keys in scope.condition.values() for key in keys
 }
 """The condition keys that our policies use; what else a request has differs from run to run and decides nothing."""
 

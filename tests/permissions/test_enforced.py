@@ -1,4 +1,4 @@
-"""The sandbox with the operator's policy in force from its start: what is refused, how it says so, who can switch it."""
+"""The sandbox with the operator's policy in force from its start: what is refused, and how it says so."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ def foreign(sandbox, wait_until):
     ec2 = sandbox.client("ec2")
     (source,) = (one for reservation in ec2.describe_instances()["Reservations"] for one in reservation["Instances"])
     volume = ec2.create_volume(AvailabilityZone=source["Placement"]["AvailabilityZone"], Size=1)["VolumeId"]
-    tags = [{"Key": "runbook-rehearsal", "Value": "another-cluster"}, {"Key": "runbook:run-id", "Value": "x-other-0abc"}]
+    tags = [
+        {"Key": "runbook-rehearsal", "Value": "another-cluster"},
+        {"Key": "runbook:run-id", "Value": "x-other-0abc"},
+    ]
     ec2.create_tags(Resources=[volume], Tags=tags)
     wait_until(
         lambda: ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["State"] == "available", "the volume is there"

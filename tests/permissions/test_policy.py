@@ -1,4 +1,4 @@
-"""The policies: sufficient for all that was recorded, each statement and action necessary, as small as can be, current."""
+"""The policies: sufficient for what was recorded, each statement and action necessary, small, and current."""
 
 from __future__ import annotations
 
@@ -205,9 +205,7 @@ def test_a_call_that_no_statement_covers_is_an_error():
 
 def test_a_call_in_the_code_that_was_never_recorded_is_an_error():
     """A new call is found in the source, too, before anybody records it."""
-    fewer = {
-        sid: [one for one in actions if one != "ec2:DetachVolume"] for sid, actions in ACTIONS["operator"].items()
-    }
+    fewer = {sid: [one for one in actions if one != "ec2:DetachVolume"] for sid, actions in ACTIONS["operator"].items()}
     assert SCRIPT.unexplained(ACTIONS["operator"]) == []
     assert SCRIPT.unexplained(fewer) == ["ec2:DetachVolume"]
 
@@ -231,7 +229,7 @@ def test_a_denial_names_what_is_missing_and_where_it_stands():
 
 @pytest.mark.parametrize("role", ROLES)
 def test_the_command_prints_each_policy_and_what_it_is_for(role, tmp_path):
-    """`runbook permissions --role` prints a policy that the sandbox can judge by, explains it, and writes it in parts."""
+    """`runbook permissions --role` prints what the sandbox can judge by, explains it, and writes it in parts."""
 
     def said(*words):
         result = CliRunner().invoke(main, ["permissions", "--role", role, *map(str, words)])

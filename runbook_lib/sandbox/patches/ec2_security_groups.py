@@ -17,8 +17,9 @@ def apply() -> None:
     Changes:
         One property of moto's security group rules.
     """
-    SecurityGroupRule.description = property(_description)  # type: ignore[method-assign, assignment]
+    SecurityGroupRule.description = property(_description)
 
 
 def _description(rule: Any) -> str | None:
-    return rule.ip_range.get("Description") or rule.source_group.get("Description")
+    said: str | None = rule.ip_range.get("Description") or rule.source_group.get("Description")
+    return said
