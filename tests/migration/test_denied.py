@@ -90,7 +90,8 @@ def test_calls_that_are_refused_half_way_and_the_same_run_ends_well(
     told(
         ended,
         4,
-        "issing permission: ec2:DetachVolume on arn:aws:ec2:us-east-1:012345678901:",
+        f"issing permission: ec2:DetachVolume on arn:aws:ec2:us-east-1:012345678901:volume/{volume_id}",
+        "has it in its statement MoveAndCopyTheVolume or",
         ATTACH_THE_POLICY,
         "Changed: maybe.",  # the volume was noted to be on its way before
         f"runbook resume {run_id}",

@@ -227,6 +227,14 @@ def test_a_denial_names_what_is_missing_and_where_it_stands():
     assert "PassTheHostsRole or PassTheTasksRole" in denial.advice
 
 
+def test_a_denial_names_the_statements_on_such_a_resource():
+    """For an instance not those that are about volumes."""
+    said = "not authorized to perform: ec2:DetachVolume on resource: "
+    on_instance = permissions_actions.denial_in(f"{said}{ACCOUNT}:instance/i-1 because").advice
+    assert "LetGoOfTheSource or MoveVolumesOfTheHosts:" in on_instance
+    assert "MoveAndCopyTheVolume" in permissions_actions.denial_in(f"{said}{VOLUME} because").advice
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_the_command_prints_each_policy_and_what_it_is_for(role, tmp_path):
     """`runbook permissions --role` prints what the sandbox can judge by, explains it, and writes it in parts."""
