@@ -30,7 +30,7 @@ VALUES = {
 }
 """The placeholders of the policy, as they are in what is recorded."""
 _OTHER = (
-    (r"((?:loadbalancer/app|listener/app|targetgroup)/[\w-]+)/[0-9a-f/]+$", r"\1/0"),
+    (r"((?:loadbalancer/app|listener/app|targetgroup)/[\w-]+)/[0-9a-f/]+?(/\*)?$", r"\1/0\2"),
     (r"\d{8}T\d{6}Z(-[\w-]+)-[0-9a-f]{4}", r"20000101T000000Z\1-0000"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(\+00:00|Z)", "2000-01-01T00:00:00Z"),
     (r"\b(vol|snap|i|lt|sg|sgr|ami|subnet|vpc)-[0-9a-f]{8,17}\b", r"\1-other"),
