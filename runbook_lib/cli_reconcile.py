@@ -25,9 +25,15 @@ _DISAGREES_EXIT_CODE = 3
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write what was found there."
 )
+@click.option("--profile", help="Your own AWS profile; the role of the parameters is not assumed then.")
+@click.option(
+    "--credentials-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Your own AWS credentials file; the role of the parameters is not assumed then.",
+)
 @cli_runs.directory_option
 @click.pass_context
-def reconcile(ctx: click.Context, run_id: str, json_file: Path | None, directory: Path) -> None:
+def reconcile(ctx: click.Context, /, run_id: str, json_file: Path | None, directory: Path, **credentials: Any) -> None:
     """Compare the journal of RUN_ID with CloudTrail: calls that one of them lacks, and what others did meanwhile.
 
     Reads only. CloudTrail's event history lags some minutes and goes back 90 days. Exits 3 when they do not agree.
@@ -37,6 +43,7 @@ def reconcile(ctx: click.Context, run_id: str, json_file: Path | None, directory
     from runbook_lib.adapters.clock import Clock
     from runbook_lib.reconcile import KEPT_FOR, window_of
     from runbook_lib.reconcile import reconcile as compare
+    from runbook_lib.run_approval import own_session
     from runbook_lib.run_lease import open_session
 
     folder = cli_runs.folder_of(run_id, directory)
@@ -47,7 +54,9 @@ def reconcile(ctx: click.Context, run_id: str, json_file: Path | None, directory
             f"run {folder.name} began {window.begin:%Y-%m-%d}; CloudTrail's event history keeps {KEPT_FOR.days} days. "
             "Nothing was changed. Look for the journal's request ids in a trail's log files, if the account keeps them"
         )
-    told = trail.changes_between(open_session(parameters, f"{folder.name}-reconcile"), window.begin, window.end)
+    own = {name: value for name, value in credentials.items() if value}
+    session = (own_session if own else open_session)(parameters, f"{folder.name}-reconcile", **own)
+    told = trail.changes_between(session, window.begin, window.end)
     found = compare(events, told, run_id=folder.name, names=_names(parameters), now=now)
     if json_file:
         json_file.write_text(json.dumps(_document(found, folder.name), indent=2, sort_keys=True) + "\n", "utf-8")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runbook_lib import cli_sandbox_iam
 from runbook_lib.cli_faults import fault
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def sandbox() -> None:
 
 
 sandbox.add_command(fault)
+sandbox.add_command(cli_sandbox_iam.iam)
 
 
 @sandbox.command()
@@ -48,7 +50,8 @@ sandbox.add_command(fault)
     "--port", type=int, default=4599, show_default=True, help="Port of the AWS API on 127.0.0.1; 0 for a free one."
 )
 @_latency
-def up(state: Path, port: int, latency: str) -> None:
+@cli_sandbox_iam.option
+def up(state: Path, port: int, latency: str, policy: str) -> None:
     """Start the sandbox and keep it until `runbook sandbox down`."""
     from runbook_lib.sandbox import lifecycle
 
@@ -58,6 +61,8 @@ def up(state: Path, port: int, latency: str) -> None:
     else:
         click.echo("already up")
     _show(running)
+    if policy:
+        cli_sandbox_iam.enforce(running, policy)
 
 
 @sandbox.command()
@@ -87,38 +92,15 @@ def status(ctx: click.Context, state: Path) -> None:
     click.echo(f"client      {_client_line(client)}")
 
 
-@sandbox.command("iam")
-@_state
-@click.argument("policy", required=False, type=click.Path(dir_okay=False, exists=True, path_type=Path))
-@click.option("--off", is_flag=True, help="Judge nothing any more.")
-def iam(state: Path, policy: Path | None, *, off: bool) -> None:
-    """Judge every call of the operator by the IAM policy in the file POLICY; without one, say what was refused."""
-    import json
-
-    from runbook_lib.errors import SandboxError
-    from runbook_lib.sandbox import lifecycle
-
-    running = lifecycle.status(state)
-    if running is None:
-        raise SandboxError(f"no sandbox runs in {state}; `runbook sandbox up` starts one. Nothing was changed.")
-    if policy is not None or off:
-        document = None if off or policy is None else json.loads(policy.read_text("utf-8"))
-        running.control("POST", "/_sandbox/iam", {"policy": document})
-    facts = running.control("GET", "/_sandbox/iam")
-    click.echo(f"iam         {'enforced' if facts['enforced'] else 'off'}, {len(facts['asked'])} different askings")
-    for one in facts["asked"]:
-        if one["decision"] != "allowed":
-            click.echo(f"refused     {one['action']} on {one['resource']}")
-
-
 @sandbox.command("exec", context_settings={"ignore_unknown_options": True})
 @_latency
+@cli_sandbox_iam.option
 @click.option(
     "--port", type=int, default=0, show_default=True, help="Port of the AWS API on 127.0.0.1; 0 for a free one."
 )
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
-def exec_(ctx: click.Context, latency: str, port: int, command: tuple[str, ...]) -> None:
+def exec_(ctx: click.Context, latency: str, policy: str, port: int, command: tuple[str, ...]) -> None:
     """Run COMMAND in a fresh sandbox that is taken down afterwards, whatever happens.
 
     {parameters} and {state} in COMMAND become the sandbox's parameters file and directory. At the end every write that
@@ -126,7 +108,12 @@ def exec_(ctx: click.Context, latency: str, port: int, command: tuple[str, ...])
     """
     from runbook_lib.sandbox import lifecycle
 
-    result = lifecycle.run_inside(command, latency=latency, port=port)
+    result = lifecycle.run_inside(
+        command,
+        latency=latency,
+        port=port,
+        prepare=lambda running: cli_sandbox_iam.enforce(running, policy) if policy else None,
+    )
     click.echo(f"client    {_client_line(result.client)}")
     click.echo("sandbox   gone, and with it what the run could go on with; `runbook sandbox up` starts one that stays")
     all_there = result.client.get("missing") == 0

@@ -1,4 +1,4 @@
-"""The IAM policy of the operator, for the parameters of one migration. Contacts nothing and writes nothing.
+"""The IAM policies of the people of one migration, for its parameters. Contacts nothing and writes nothing.
 
 The statements are those of `permissions_scopes`; which actions stand in each is in `templates/permissions.json`, which
 `scripts/permissions` generates from what the code was seen to call.
@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.parameters_notifications import references
+from runbook_lib.permissions_actions import actions_by_statement
+from runbook_lib.permissions_roles import ROLES
 from runbook_lib.permissions_scope import Scope
-from runbook_lib.permissions_scopes import SCOPES
 
 if TYPE_CHECKING:
     from runbook_lib.parameters_model import Parameters
@@ -27,17 +28,31 @@ Values = Mapping[str, Sequence[str]]
 """Placeholder → its values; a resource with a placeholder is written once for each value."""
 
 
-def policy(values: Values, actions: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Return the policy.
+def policy_of(role: str, values: Values) -> dict[str, Any]:
+    """Return the policy of one role.
+
+    Args:
+        role: One of `ROLES`.
+        values: As `policy`.
+
+    Returns:
+        As `policy`.
+    """
+    return policy(values, actions_by_statement(role), ROLES[role])
+
+
+def policy(values: Values, actions: Mapping[str, Sequence[str]], scopes: Sequence[Scope]) -> dict[str, Any]:
+    """Return a policy.
 
     Args:
         values: What stands for the placeholders; a statement that needs one without a value is left out.
         actions: Sid → the actions of that statement.
+        scopes: The statements, but for their actions.
 
     Returns:
         An identity-based policy, ready to be written as JSON.
     """
-    wanted = [scope for scope in SCOPES if actions.get(scope.sid) and all(values.get(name) for name in scope.needs)]
+    wanted = [scope for scope in scopes if actions.get(scope.sid) and all(values.get(name) for name in scope.needs)]
     return {"Version": "2012-10-17", "Statement": [statement(scope, actions[scope.sid], values) for scope in wanted]}
 
 
@@ -65,7 +80,8 @@ def statement(scope: Scope, actions: Sequence[str], values: Values) -> dict[str,
 
 def placeholders() -> Values:
     """Return every placeholder as its own value, for the policy that shows its shape."""
-    texts = [text for scope in SCOPES for text in (*scope.resources, json.dumps(scope.condition))]
+    scopes = [scope for of_role in ROLES.values() for scope in of_role]
+    texts = [text for scope in scopes for text in (*scope.resources, json.dumps(scope.condition))]
     return {name: (f"{{{name}}}",) for text in texts for name in _PLACEHOLDER.findall(text)}
 
 
@@ -93,6 +109,7 @@ def values_of(parameters: Parameters, *, volume_key: str = "", signing_key: str 
         "source_instance_id": (parameters.source.instance_id,),
         "vpc_id": (parameters.target.vpc_id,),
         "subnet_id": tuple(parameters.target.subnet_ids),
+        "load_balancer": (parameters.target.service_name,) if parameters.target.load_balancer.enabled else (),
         "archive_bucket": (archive.bucket,) if archive.bucket else (),
         "archive_prefix": (archive.prefix.strip("/"),),
         "secret_parameter": _named(secrets, "ssm:"),

@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from runbook_lib.permissions_scopes import SCOPES
+
 ACTIONS_FILE = Path(__file__).with_name("templates") / "permissions.json"
 _SAID = re.compile(
     r"(?:User: (?P<principal>\S+) is )?not authorized to perform: (?P<action>[\w-]+:\w+)"
@@ -41,7 +43,7 @@ class Denial:
             return (
                 f"{missing}. A Deny refuses it, which no other policy can lift: find it in the policies of the caller"
             )
-        held = statements_with(self.action)
+        held = statements_with(self.action, self.resource)
         if not held:
             return f"{missing}. The policy of `runbook permissions -f FILE` does not have it"
         names = " or ".join(held)
@@ -67,17 +69,33 @@ def denial_in(text: str) -> Denial | None:
     return Denial(found["action"], resource, found["principal"] or "", "explicit deny" in found["why"])
 
 
-def statements_with(action: str) -> list[str]:
-    """Return the Sids of the statements that have an action.
+def statements_with(action: str, resource: str = "") -> list[str]:
+    """Return the Sids of the operator's statements that have an action on such a resource.
 
     Args:
         action: For example `ec2:DetachVolume`.
+        resource: Its ARN; where no statement has the action on its like, or it is "", all with the action count.
     """
-    return [sid for sid, actions in actions_by_statement().items() if action in actions]
+    having = [scope for scope in SCOPES if action in actions_by_statement().get(scope.sid, ())]
+    alike = [scope for scope in having if any(_is_like(pattern, resource) for pattern in scope.resources)]
+    return [scope.sid for scope in alike or having]
+
+
+def _is_like(pattern: str, resource: str) -> bool:
+    parts = re.split(r"\{\w+\}|\*", pattern)
+    return re.fullmatch(".*".join(map(re.escape, parts)), resource) is not None
+
+
+def actions_by_statement(role: str = "operator") -> dict[str, list[str]]:
+    """Return the actions of each statement by its Sid, as `scripts/permissions` generated them.
+
+    Args:
+        role: Whose policy it is.
+    """
+    return _by_role()[role]
 
 
 @functools.cache
-def actions_by_statement() -> dict[str, list[str]]:
-    """Return the actions of each statement by its Sid, as `scripts/permissions` generated them."""
-    found: dict[str, list[str]] = json.loads(ACTIONS_FILE.read_text("utf-8"))
+def _by_role() -> dict[str, dict[str, list[str]]]:
+    found: dict[str, dict[str, list[str]]] = json.loads(ACTIONS_FILE.read_text("utf-8"))
     return found

@@ -141,12 +141,39 @@ TERRAFORM = (
         ("logs:*",),
     ),
 )
+_BALANCER = "arn:{partition}:elasticloadbalancing:{region}:{account_id}"
 OPTIONAL = (
+    Scope(
+        "LookAtTheLoadBalancer",
+        "The load balancer. Elastic Load Balancing knows no narrower resource for reading.",
+        ("*",),
+        ("elasticloadbalancing:Describe*",),
+        needs=("load_balancer",),
+    ),
+    Scope(
+        "ManageTheLoadBalancer",
+        "The load balancer, its listener and target group: make them, tag them, change them.",
+        (
+            f"{_BALANCER}:loadbalancer/app/{{load_balancer}}/*",
+            f"{_BALANCER}:listener/app/{{load_balancer}}/*",
+            f"{_BALANCER}:targetgroup/{{load_balancer}}/*",
+        ),
+        tuple(f"elasticloadbalancing:{name}*" for name in ("AddTags", "Create", "Modify", "Set")),
+        needs=("load_balancer",),
+    ),
+    Scope(
+        "MakeTheBalancersRole",
+        "The role of Elastic Load Balancing itself, where the account has not used it yet.",
+        (f"{ROLES}:role/aws-service-role/elasticloadbalancing.amazonaws.com/*",),
+        ("iam:CreateServiceLinkedRole",),
+        {"StringEquals": {"iam:AWSServiceName": "elasticloadbalancing.amazonaws.com"}},
+        needs=("load_balancer",),
+    ),
     Scope(
         "KeepTheLeaseAndRecords",
         "Lease and sealed records in `archive.bucket`.",
         ("arn:{partition}:s3:::{archive_bucket}/{archive_prefix}/*",),
-        ("s3:GetObject", "s3:PutObject", "s3:PutObjectRetention"),
+        ("s3:GetObject", "s3:GetObjectRetention", "s3:PutObject", "s3:PutObjectRetention"),
         needs=("archive_bucket",),
     ),
     Scope(

@@ -175,6 +175,24 @@ def test_a_run_from_before_the_history_is_refused(sandbox, tmp_path):
     assert (code, "keeps 90 days" in output) == (3, True)
 
 
+def test_an_auditor_asks_as_themselves(sandbox, journal, tmp_path):
+    """With a profile of one's own the role of the parameters is not assumed; without one it is."""
+    parameters = yaml.safe_load((journal.folder / "parameters.yaml").read_text("utf-8"))
+    parameters["migration"]["aws"]["role_arn"] = "arn:aws:iam::012345678901:role/operator"
+    journal.write("parameters.yaml", yaml.safe_dump(parameters))
+    own = tmp_path / "own"
+    own.write_text((sandbox.state_dir / "credentials").read_text("utf-8").replace("[sandbox]", "[auditor]"), "utf-8")
+
+    def assumed():
+        return [one for one in sandbox.control("GET", "/_sandbox/calls") if one["operation"] == "AssumeRole"]
+
+    before = len(assumed())
+    told(journal, "--profile", "auditor", "--credentials-file", str(own))
+    assert len(assumed()) == before
+    told(journal)
+    assert len(assumed()) == before + 1
+
+
 def test_more_events_than_one_page_are_read(sandbox, aws, journal, wait_until):
     """Fifty come at once; the rest is asked for."""
     for number in range(55):

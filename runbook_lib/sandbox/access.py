@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from runbook_lib.sandbox import access_autoscaling, access_ec2, access_ecs, access_s3
+from runbook_lib.sandbox import access_autoscaling, access_ec2, access_ecs, access_elb, access_s3
 from runbook_lib.sandbox.access_names import account_arn, arn, request_tags, values
 from runbook_lib.sandbox.backends import REGION
 from runbook_lib.sandbox.policies import Access
@@ -123,6 +123,7 @@ _READERS: dict[str, Callable[[ApiRequest], list[Access]]] = {
     "ec2": access_ec2.accesses,
     "ecs": access_ecs.accesses,
     "autoscaling": access_autoscaling.accesses,
+    "elasticloadbalancing": access_elb.accesses,
     "s3": access_s3.accesses,
     "iam": _iam,
     "ssm": _ssm,

@@ -45,7 +45,7 @@ class Authorization:
         return self._statements is not None
 
     def enforce(self, document: Any) -> None:
-        """Judge every call of the operator by a policy from here on.
+        """Judge every call of the operator by a policy from here on, and forget what a former one was asked.
 
         Args:
             document: An identity-based policy, decoded; None judges nothing any more.
@@ -53,7 +53,11 @@ class Authorization:
         Raises:
             SandboxError: It is no policy that can be evaluated here; what was in force stays so.
         """
-        self._statements = None if document is None else policies.read_policy(document)
+        statements = None if document is None else policies.read_policy(document)
+        if statements is not None:
+            with self._asking:
+                self._asked.clear()
+        self._statements = statements
 
     def refuse(self, request: ApiRequest) -> tuple[str, str] | None:
         """Return error code and message for a call that is not permitted; None for one that is.

@@ -214,6 +214,7 @@ def run_inside(
     port: int = 0,
     estate_options: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
+    prepare: Callable[[SandboxInfo], None] = lambda _info: None,
 ) -> InsideResult:
     """Run a command in a fresh sandbox, and compare afterwards what the service was told with what it returns.
 
@@ -223,6 +224,7 @@ def run_inside(
         port: As for ``start``.
         estate_options: As for ``start``.
         environment: Environment of the command instead of this process's.
+        prepare: Called with the sandbox before the command runs.
 
     Returns:
         The command's exit code and the comparison. The sandbox is gone, whatever happened.
@@ -234,8 +236,8 @@ def run_inside(
     state_dir = Path(tempfile.mkdtemp(prefix=_PREFIX))
     try:
         info = start(state_dir, port=port, latency=latency, estate_options=estate_options)
-        places = {"{parameters}": str(info.parameters_path), "{state}": str(info.state_dir)}
-        exit_code = _run_tethered([_fill(word, places) for word in command], environment)
+        prepare(info)
+        exit_code = _run_tethered([_fill(word, info) for word in command], environment)
         info.control("POST", "/_sandbox/client", {"running": False})
         return InsideResult(exit_code, info.control("GET", "/_sandbox/client"))
     finally:
@@ -256,10 +258,8 @@ def _run_tethered(command: Sequence[str], environment: Mapping[str, str] | None)
             process.wait()
 
 
-def _fill(word: str, places: Mapping[str, str]) -> str:
-    for name, value in places.items():
-        word = word.replace(name, value)
-    return word
+def _fill(word: str, info: SandboxInfo) -> str:
+    return word.replace("{parameters}", str(info.parameters_path)).replace("{state}", str(info.state_dir))
 
 
 def _wait_until_ready(state_dir: Path, process: Process, wait_s: float) -> SandboxInfo:

@@ -1,6 +1,7 @@
 """IAM policies: whether their statements permit one request. Pure.
 
-A condition key that a request does not have, or an operator that is not known here, permits nothing.
+A policy that is to be enforced is read first (`read_policy`): what is not evaluated here, be it an element, operator,
+condition key or policy variable, is refused with its name, and never passed over.
 Source: IAM user guide, "Policy evaluation logic", "IAM JSON policy elements", "Single-valued vs. multivalued context
 keys".
 """
@@ -18,10 +19,36 @@ ALLOWED, EXPLICIT_DENY, IMPLICIT_DENY = "allowed", "explicitDeny", "implicitDeny
 Statements = Sequence[Mapping[str, Any]]
 _ELEMENTS = frozenset({"Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"})
 _EQUAL = frozenset({"StringEquals", "StringNotEquals", "Bool"})
-_LIKE = frozenset({"StringLike", "StringNotLike", "ArnEquals", "ArnLike", "ArnNotEquals", "ArnNotLike"})
+_LIKE = frozenset({"StringLike", "StringNotLike"})
+_ARN = frozenset({"ArnEquals", "ArnLike", "ArnNotEquals", "ArnNotLike"})
 _NO_CASE = frozenset({"StringEqualsIgnoreCase"})
-_OPERATORS = _EQUAL | _LIKE | _NO_CASE | {"Null"}
+_OPERATORS = _EQUAL | _LIKE | _ARN | _NO_CASE | {"Null"}
 _SETS = ("ForAllValues:", "ForAnyValue:")
+_TAG_KEYS = frozenset(
+    {"aws:resourcetag", "ec2:resourcetag", "ssm:resourcetag", "autoscaling:resourcetag", "aws:requesttag"}
+)
+_KEYS = frozenset(
+    {
+        "aws:requestedregion",
+        "aws:tagkeys",
+        "ec2:createaction",
+        "ec2:launchtemplate",
+        "ec2:parentvolume",
+        "ec2:region",
+        "ecs:cluster",
+        "ecs:createaction",
+        "elasticloadbalancing:createaction",
+        "iam:awsservicename",
+        "iam:passedtoservice",
+        "iam:policyarn",
+        "kms:grantisforawsresource",  # no request of the operator has it: it is of calls that EBS makes
+        "s3:object-lock-mode",
+        "s3:prefix",
+        "sts:sourceidentity",
+    }
+)
+"""What the readers in `access*.py` say of a request; a condition on anything else could hold by its absence."""
+_ARN_PARTS = 6
 
 
 @dataclass(frozen=True)
@@ -55,7 +82,8 @@ def read_policy(document: Any) -> Statements:
         raise SandboxError("the IAM policy has no statement")
     for number, statement in enumerate(statements, 1):
         for problem in _problems(statement):
-            raise SandboxError(f"statement {statement.get('Sid', number)} of the IAM policy: {problem}")
+            name = statement.get("Sid", number) if isinstance(statement, dict) else number
+            raise SandboxError(f"statement {name} of the IAM policy: {problem}")
     return statements
 
 
@@ -130,15 +158,34 @@ def _problems(statement: Any) -> Iterable[str]:
     for element in ("Action", "Resource"):
         if (element in statement) == (f"Not{element}" in statement):
             yield f"expected either {element} or Not{element}"
-    for operator in statement.get("Condition") or {}:
-        if _bare(operator).removesuffix("IfExists") not in _OPERATORS:
+        for text in listed(statement.get(element, statement.get(f"Not{element}", []))):
+            if not isinstance(text, str):
+                yield f"{element}: expected a text or a list of texts, found {text!r}"
+            elif "${" in text:
+                yield f"the sandbox does not evaluate the policy variable in {text}"
+    yield from _problems_of(statement.get("Condition") or {})
+
+
+def _problems_of(conditions: Any) -> Iterable[str]:
+    if not isinstance(conditions, dict) or not all(isinstance(one, dict) for one in conditions.values()):
+        yield 'Condition: expected {"OPERATOR": {"KEY": VALUE}}'
+        return
+    for operator, wanted in conditions.items():
+        if _bare(operator) not in _OPERATORS:
             yield f"the sandbox does not evaluate the condition operator {operator}"
+        for key, values in wanted.items():
+            name, slash, _ = canonical(key).partition("/")
+            if name not in (_TAG_KEYS if slash else _KEYS):
+                yield f"the sandbox does not know the condition key {key}"
+            if any("${" in str(one) for one in listed(values)):
+                yield f"the sandbox does not evaluate the policy variable in the condition on {key}"
 
 
 def _bare(operator: str) -> str:
+    """Return an operator without what is said of sets and of missing keys."""
     for prefix in _SETS:
         operator = operator.removeprefix(prefix)
-    return operator
+    return operator.removesuffix("IfExists")
 
 
 def _conditions_hold(conditions: Mapping[str, Any], context: Mapping[str, str | tuple[str, ...]]) -> bool:
@@ -153,13 +200,15 @@ def _holds(operator: str, actual: str | tuple[str, ...] | None, wanted: list[str
     if operator == "Null":
         return (actual is None) == (wanted == ["true"])
     found = () if actual is None else (actual,) if isinstance(actual, str) else actual
+    name = _bare(operator)
+    if not found and operator.endswith("IfExists"):
+        return True
     if operator.startswith(_SETS[0]):
-        return all(_matches(_bare(operator), one, wanted) for one in found)
+        return all(_matches(name, one, wanted) for one in found)
     if operator.startswith(_SETS[1]):
-        return any(_matches(_bare(operator), one, wanted) for one in found)
-    name = operator.removesuffix("IfExists")
+        return any(_matches(name, one, wanted) for one in found)
     if not found:
-        return name != operator or "Not" in name
+        return "Not" in name
     return len(found) == 1 and _matches(name, found[0], wanted)
 
 
@@ -171,7 +220,15 @@ def _matches(name: str, actual: str, wanted: list[str]) -> bool:
         return (actual in wanted) != ("Not" in name)
     if name in _LIKE:
         return any(_like(value, actual) for value in wanted) != ("Not" in name)
+    if name in _ARN:
+        return any(_like_arn(value, actual) for value in wanted) != ("Not" in name)
     return False
+
+
+def _like_arn(pattern: str, value: str) -> bool:
+    """Match an ARN part by part: no wildcard reaches over a colon, but in the last part."""
+    wanted, found = (text.split(":", _ARN_PARTS - 1) for text in (pattern, value))
+    return len(wanted) == len(found) and all(map(_like, wanted, found))
 
 
 def _like(pattern: str, value: str) -> bool:

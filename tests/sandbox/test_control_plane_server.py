@@ -132,3 +132,17 @@ def test_permissions_are_evaluated_with_denies_resources_and_tags(sandbox: Any) 
     assert decision("ec2:DetachVolume", arns["theirs"]) == "implicitDeny"
     assert decision("ec2:CreateVolume") == "explicitDeny"
     assert decision("ec2:StopInstances") == "implicitDeny"
+
+
+def test_a_rule_that_names_a_group_keeps_its_description(sandbox: Any) -> None:
+    """Terraform's rules between a load balancer and the hosts would otherwise differ from their plan for ever."""
+    ec2 = sandbox.client("ec2")
+    vpc_id = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    group_id = ec2.create_security_group(GroupName="hosts", Description="hosts", VpcId=vpc_id)["GroupId"]
+    pair = {"GroupId": group_id, "Description": "Load balancer"}
+    rule = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "UserIdGroupPairs": [pair]}
+    ec2.authorize_security_group_ingress(GroupId=group_id, IpPermissions=[rule])
+    rules = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group_id]}])[
+        "SecurityGroupRules"
+    ]
+    assert [one["Description"] for one in rules if not one["IsEgress"]] == ["Load balancer"]

@@ -21,6 +21,7 @@ from runbook_lib.sandbox.patches import (
     ec2_launch_templates,
     ec2_modifications,
     ec2_refusals,
+    ec2_security_groups,
     ec2_snapshots,
     ec2_volume_calls,
     ec2_volumes,
@@ -91,6 +92,7 @@ def apply(world: World, transitions: Transitions, calls: CallLog) -> Patched:
     modifications = ec2_modifications.apply(world, transitions)
     ec2_launch_templates.apply()
     ec2_refusals.apply()
+    ec2_security_groups.apply()
     instances = ec2_instances.apply(world, volumes, transitions)
     groups = autoscaling.apply(world)
     commands = ssm.apply(world, transitions)
