@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.errors import AwsError
+from runbook_lib.model_readers import only_read
 from runbook_lib.storage import HANDED_OVER_TAG, StorageDriver, storage_driver
 
 if TYPE_CHECKING:
@@ -146,6 +147,23 @@ def observe_task(run: Run) -> dict[str, Any]:
         "instance_id": instance_id,
         "stopped_reasons": reasons,
     }
+
+
+def observe_any_task(run: Run) -> dict[str, Any]:
+    """Return one of the service's tasks where a reader has several; for a look that changes nothing.
+
+    Args:
+        run: The open run, with evidence `task-mapping` when a service runs.
+
+    Returns:
+        As `observe_task`; several tasks of a service that writes are still none.
+    """
+    seen = observe_task(run)
+    running = [t for t in seen["tasks"] if t["last_status"] == "RUNNING" and t["desired_status"] == "RUNNING"]
+    if seen["task"] or not running or not only_read(run.evidence("task-mapping")["container_definitions"]):
+        return seen
+    hosts = {c["container_instance_arn"]: c["instance_id"] for c in run.ecs.container_instances()}
+    return seen | {"task": running[0], "instance_id": hosts.get(running[0]["container_instance_arn"], "")}
 
 
 def observe_task_volume(run: Run, task: dict[str, Any], instance_id: str) -> dict[str, Any]:

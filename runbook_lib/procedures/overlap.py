@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 OVERLAP = "overlap"
 _BLUE_GREEN = "blue/green runs both revisions at once, and the volume has one writer"
+_FOR_READERS = "overlap for a service that only reads the volume, behind a load balancer"
 _WRITES = "the next task would start while the running one writes to the volume"
 _READS = "the containers only read the volume, so two tasks could run; but on its one host each needs a port of its own"
 
@@ -93,7 +94,7 @@ def check_way(facts: Facts) -> Check:
     return Check(
         "stop-then-start",
         passed=not why,
-        expected="target.deployment stop_then_start; overlap for a reader behind a load balancer",
+        expected="target.deployment stop_then_start" + ("" if way == "stop_then_start" else f"; {_FOR_READERS}"),
         observed=way,
         why=why,
         fix="leave target.deployment out: the task is stopped, then the next one is started",

@@ -31,8 +31,7 @@ class Reader(Service):
         file.write_text(file.read_text("utf-8").replace("/srv/guestbook:/data", "/srv/guestbook:/data:ro"), "utf-8")
         ssm = self.sandbox.client("ssm")
         instance_id = self.migration["source"]["instance_id"]
-        lines = [f"{COMPOSE} down && {COMPOSE} up -d"]
-        names = {"DocumentName": "AWS-RunShellScript", "Parameters": {"commands": lines}}
+        names = {"DocumentName": "AWS-RunShellScript", "Parameters": {"commands": [f"{COMPOSE} up -d"]}}
         command = ssm.send_command(InstanceIds=[instance_id], **names)["Command"]["CommandId"]
 
         def ended():
@@ -40,7 +39,7 @@ class Reader(Service):
             return found if found["Status"] not in {"Pending", "InProgress"} else None
 
         done = wait_until(ended, "compose was changed", 60)
-        assert done["Status"] == "Success", done
+        assert done["Status"] == "Success", done["StandardErrorContent"]
 
     def settings(self):
         """Return the percentages of the service."""
@@ -115,3 +114,42 @@ def test_an_image_is_deployed_without_an_outage(service):
         ended, again = service.run("61", image=digest("1.1"), deployment="overlap")
     assert (ended.exit_code, statuses(again)) == (0, {"skipped"}), ended.output
     assert json.loads((folder / "evidence" / "deployment.json").read_text("utf-8"))["image"] == digest("1.0")
+
+
+RANGE = {"min_tasks": 2, "max_tasks": 3, "target_cpu_percent": 60}
+
+
+def test_more_tasks_than_the_host_holds_are_refused(service):
+    """No other host has the volume: exit 3, and nothing was changed."""
+    with unchanged(service.sandbox):
+        ended, _ = service.run("62", autoscaling={"max_tasks": 100})
+    assert ended.exit_code == 3, ended.output
+    assert "tasks-fit-on-the-host" in flat(ended)
+
+
+def test_the_tasks_of_a_reader_are_scaled_and_taken_back(service):
+    """Two tasks on the host of the volume; nothing stops them meanwhile, and they are no drift; then one again."""
+    ended, folder = service.run("62", autoscaling=RANGE)
+    assert ended.exit_code == 0, ended.output
+    report = report_of(folder)
+    assert (report["status"], report["outage_s"]) == ("succeeded", None)
+    assert {s["id"]: s["status"] for s in report["steps"]}["verify-plan-after-resize"] == "skipped"
+    (first, second) = service.targets()
+    assert (service.tasks(), first[0] == second[0], first[1] != second[1]) == (2, True, True)
+    scaling = service.sandbox.client("application-autoscaling")
+    (target,) = scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (2, 3)
+    with unchanged(service.sandbox):
+        ended, again = service.run("62", autoscaling=RANGE)
+        assert (ended.exit_code, statuses(again)) == (0, {"skipped"}), ended.output
+        for notebook in ("60", "61"):
+            ended, _ = service.run(notebook, autoscaling=RANGE, image=digest("1.0"), ami_id="ami-0ec52023d5f1e0b01")
+            assert ended.exit_code == 3, ended.output
+            assert "take target.autoscaling out of the parameters, run 62_resize, then this" in flat(ended)
+    _, look = service.run("64", autoscaling=RANGE)
+    found = {one["id"] for one in json.loads((look / "evidence" / "drift.json").read_text("utf-8"))}
+    assert not found & {"desired-count", "one-task-running", "scaling-registered", "plan-empty", "task-sees-volume"}
+    ended, _ = service.run("62")
+    assert ended.exit_code == 0, ended.output
+    assert (service.tasks(), len(service.targets())) == (1, 1)
+    assert scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"] == []
