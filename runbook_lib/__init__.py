@@ -120,6 +120,7 @@ _PROCEDURES = {
         "release_gate_after_resize",
         "verify_data_on_resized_host",
         "remove_former_size",
+        "scale_tasks",
         "verify_plan_after_resize",
     ),
     "prepare_storage_driver": (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from runbook_lib.checks_tasks import check_tasks, same
 from runbook_lib.model import Check, Facts
 
 _NOTHING_BUT_TERRAFORM = "run 10_provision_target with --execute; nothing but Terraform may change this setting"
@@ -40,28 +41,12 @@ def check_part(part: str, facts: Facts, rules: Callable[[Facts], Sequence[Check]
     )
 
 
-def same(check_id: str, expected: object, observed: object, why: str, fix: str) -> Check:
-    """Return whether two values are one.
-
-    Args:
-        check_id: Name of the check.
-        expected: What must be so.
-        observed: What was seen.
-        why: The danger.
-        fix: What the operator does.
-
-    Returns:
-        The check.
-    """
-    return Check(check_id, expected == observed, str(expected), str(observed), why, fix)
-
-
 def check_service(facts: Facts) -> Sequence[Check]:
     """Return whether the service can have one writer only, and that one runs on the volume of the parameters.
 
     Args:
         facts: Keys `service` (as `Ecs.describe_service`), `volume` (of the task definition, as ECS has it), `wanted`
-            (`driver`, `volume_name`, `plugin_alias`, `placement`), `driver`, `tasks`.
+            (`driver`, `volume_name`, `plugin_alias`, `placement`), `driver`, `tasks`, `scaling` (as `check_tasks`).
 
     Returns:
         The checks; one only when there is no service.
@@ -78,16 +63,12 @@ def check_service(facts: Facts) -> Sequence[Check]:
     if not service["exists"]:
         return (exists,)
     running = [task for task in facts["tasks"] if task["last_status"] == "RUNNING"]
+    desired, *tasks = check_tasks(service, len(running), facts["scaling"])
     return (
         exists,
+        desired,
         *_check_counts(service),
-        same(
-            "one-task-running",
-            1,
-            len(running),
-            "the service is down, or two tasks write to one volume",
-            "read the service's events; `runbook history` and the stopped task's reason say why",
-        ),
+        *tasks,
         same(
             "task-on-service-revision",
             [service["task_definition_arn"]] * len(running),
@@ -102,8 +83,6 @@ def check_service(facts: Facts) -> Sequence[Check]:
 def _check_counts(service: Facts) -> Sequence[Check]:
     fix, why = _NOTHING_BUT_TERRAFORM, _SECOND_WRITER
     return (
-        same("desired-count", 1, service["desired_count"], "0 is an outage, more is a second writer",
-              "set the desired count to 1, when no maintenance is under way"),
         same("minimum-healthy-percent", 0, service["minimum_healthy_percent"], why, fix),
         same("maximum-percent", 100, service["maximum_percent"], why, fix),
         same("availability-zone-rebalancing", "DISABLED", service["availability_zone_rebalancing"], why, fix),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from runbook_lib.checks import check_name_free, check_volume_steady
-from runbook_lib.checks_drift import same
+from runbook_lib.checks_tasks import same
 from runbook_lib.model import Check, Facts
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runbook_lib.compose_convert import DROPPED, Draft
+from runbook_lib.compose_convert import DROPPED, MAPPED, Draft
 from runbook_lib.compose_members import Members, find_members
 from runbook_lib.compose_mounts import Mounts, check_main
 from runbook_lib.compose_service import map_environment, map_image, map_keys, map_resources, secret_arn
 from runbook_lib.compose_together import container_name, map_dependencies, map_names, map_restart
 from runbook_lib.errors import ParameterError
 from runbook_lib.model import KeyMapping, TaskMapping
+from runbook_lib.model_readers import may_share_a_host
 from runbook_lib.parameters import Parameters, read_yaml
 
 __all__ = ["container_name", "map_service", "moving_services", "parse_config", "refused", "secret_arn"]
@@ -149,12 +150,24 @@ def _left_behind(name: str) -> KeyMapping:
     return KeyMapping(f"services.{name}", DROPPED, "", note)
 
 
+def _share_host(drafts: Mapping[str, Draft], main: str, parameters: Parameters) -> None:
+    """Let ECS choose the host port of a reader behind a load balancer, so that a second task can start beside it."""
+    definitions = [draft.definition for draft in drafts.values()]
+    if not (parameters.target.load_balancer.enabled and may_share_a_host(definitions)):
+        return
+    for port in drafts[main].definition.get("portMappings", ()):
+        port["hostPort"] = 0
+        note = "It only reads the volume: each task gets a host port of its own, which the load balancer finds."
+        drafts[main].note("ports", MAPPED, "portMappings", note)
+
+
 def _task(
     drafts: Mapping[str, Draft], members: Members, mounts: Mounts, seen: tuple[str, str], left: list[KeyMapping]
 ) -> TaskMapping:
     for draft in drafts.values():
         draft.definition.setdefault("stopTimeout", DEFAULT_STOP_S)
     main = drafts[members.main].definition
+    _share_host(drafts, members.main, mounts.parameters)
     others = [draft.definition for name, draft in drafts.items() if name != members.main]
     ports = [port for port in main.get("portMappings", ()) if port["protocol"] == "tcp"]
     return TaskMapping(

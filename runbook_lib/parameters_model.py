@@ -87,7 +87,7 @@ class LoadBalancer(Section):
 
 
 class Autoscaling(Section):
-    """How many tasks somebody would like at a time; refused for a service with a data volume, by 62_resize."""
+    """How many tasks of a service that only reads its volume run at a time; refused for a writer, by 62_resize."""
 
     min_tasks: int = Field(default=1, ge=1, le=1000)
     """Least number of tasks."""
@@ -128,11 +128,11 @@ class Target(Section):
     instance_types: Annotated[tuple[kind.InstanceType, ...], ListOf] = Field(min_length=1)
     """x86_64 instance types in order of preference; several help when one has no capacity. 62_resize moves there."""
     autoscaling: Autoscaling | None = None
-    """Tasks beside the first one. A volume has one writer, so 62_resize refuses it and says why."""
+    """Tasks beside the first one, of a reader behind a load balancer, by 62_resize. A writer has one: it says why."""
     image: kind.ImageReference | None = None
     """Image to run instead of the compose file's, and the one that 61_deploy_image deploys; pin it by digest."""
     deployment: Literal["stop_then_start", "overlap", "blue_green"] = "stop_then_start"
-    """How 61_deploy_image replaces the task; a writer on one volume can only be stopped and then started."""
+    """How 61_deploy_image replaces the task; a writer can only be stopped, a reader behind a load balancer overlaps."""
     cpu: int | None = Field(default=None, ge=2, le=10240)
     """CPU units of the container, 1024 for one vCPU; without it the compose file's limit, else 256."""
     memory_mib: int | None = Field(default=None, ge=6)

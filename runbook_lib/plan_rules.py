@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from runbook_lib.model import Check
+from runbook_lib.model_readers import only_read_texts
 
 Plan = Mapping[str, Any]
 """The JSON of ``terraform show -json PLANFILE``."""
@@ -92,12 +93,12 @@ def check_stateful_kept(plan: Plan, **_: bool) -> list[Check]:
 
 def check_deletes(plan: Plan, *, allow_delete: bool, **_: bool) -> list[Check]:
     """Nothing is deleted, and only what cannot stop the task is replaced; what was interrupted is kept by the apply."""
-    kept = interrupted(plan)
     problems = [
         f"{raw['address']}: {' and '.join(raw['change']['actions'])}"
         for raw in managed_changes(plan)
         if "delete" in raw["change"]["actions"]
-        and raw["address"] not in kept
+        and raw["address"] not in interrupted(plan)
+        and not raw["type"].startswith("aws_appautoscaling_")  # stops no task
         and not ("create" in raw["change"]["actions"] and raw["type"] in REPLACEABLE_TYPES)
     ]
     expected = "no delete, and replace only of " + ", ".join(sorted(REPLACEABLE_TYPES))
@@ -161,12 +162,11 @@ def check_single_writer(plan: Plan, **_: bool) -> list[Check]:
     """A service with a data volume can never run two tasks."""
     if not has_data_volume(plan):
         return []
-    problems = [f"{raw['address']}" for raw in managed_changes(plan) if raw["type"].startswith("aws_appautoscaling_")]
-    wanted = {
-        "deployment_minimum_healthy_percent": 0,
-        "deployment_maximum_percent": 100,
-        "availability_zone_rebalancing": "DISABLED",
-    }
+    tasks = [after.get("container_definitions") for _, after, _ in planned(plan, "aws_ecs_task_definition")]
+    scaled = [address for address, _, _ in planned(plan, "aws_appautoscaling_target")]
+    problems = [] if only_read_texts(tasks) else scaled
+    wanted = {"deployment_minimum_healthy_percent": 0, "deployment_maximum_percent": 100,
+              "availability_zone_rebalancing": "DISABLED"}  # fmt: skip
     for address, after, unknown in planned(plan, "aws_ecs_service"):
         problems += [
             f"{address}: {name} = {'unknown' if unknown.get(name) else after.get(name)}"
@@ -180,7 +180,7 @@ def check_single_writer(plan: Plan, **_: bool) -> list[Check]:
         expressions = [str(rule.get("expression")) for rule in after.get("placement_constraints") or []]
         if not any("attribute:ecs.availability-zone ==" in expression for expression in expressions):
             problems.append(f"{address}: no placement constraint on the zone")
-    expected = "0 % / 100 %, no zone rebalancing, controller ECS, at most one task, a zone constraint, no autoscaling"
+    expected = "0 % / 100 %, no zone rebalancing, controller ECS, one task, a zone constraint, no scaled writer"
     why = "two tasks with one volume corrupt it, or wait for each other for ever"
     return _check("plan-has-one-writer", problems, expected, why, "use modules/ecs_service unchanged")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from runbook_lib import journal_link, run_approval, run_secrets
 from runbook_lib import parameters as parameter_file
 from runbook_lib.adapters.clock import Clock
-from runbook_lib.adapters.probe import OutageProbe, answers
+from runbook_lib.adapters.probe import URLS_S, OutageProbe, answers
 from runbook_lib.errors import JournalError, LeaseError
 from runbook_lib.journal import Journal
 from runbook_lib.lease import Lease
@@ -90,17 +90,18 @@ class Run(Keys):
             return None
         return dict(self._look[1])
 
-    def outage_probe(self, urls: Callable[[], list[str]]) -> OutageProbe:
+    def outage_probe(self, urls: Callable[[], list[str]], urls_every_s: float = URLS_S) -> OutageProbe:
         """Return the run's view of the service from outside.
 
         Args:
             urls: Returns the addresses at which the service may answer.
+            urls_every_s: How long they are used.
 
         Returns:
             The probe; made once.
         """
         if self._probe is None:
-            self._probe = OutageProbe(self.clock, urls)
+            self._probe = OutageProbe(self.clock, urls, urls_every_s)
         return self._probe
 
     @staticmethod

@@ -16,6 +16,7 @@ from runbook_lib.adapters.estate import Estate
 from runbook_lib.adapters.host import Host
 from runbook_lib.adapters.instance_types import InstanceTypes
 from runbook_lib.adapters.rehearsal import RehearsalApi
+from runbook_lib.adapters.scaling import Scaling
 from runbook_lib.adapters.terraform import Terraform
 from runbook_lib.adapters.volume_modifications import VolumeModifications
 from runbook_lib.journal import Journal
@@ -76,6 +77,11 @@ class Keys:
     def ecs(self) -> Ecs:
         """The target's cluster and service."""
         return Ecs(self.aws, self.parameters.target.cluster_name, self.parameters.target.service_name)
+
+    @cached_property
+    def scaling(self) -> Scaling:
+        """What changes the number of the service's tasks."""
+        return Scaling(self.aws, self.parameters.target.cluster_name, self.parameters.target.service_name)
 
     @cached_property
     def estate(self) -> Estate:

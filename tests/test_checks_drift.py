@@ -35,6 +35,7 @@ CLEAN = {
         "volume": {"name": "wiki-data", "dockerVolumeConfiguration": PLUGIN},
         "driver": "rexray",
         "placement": [ZONE],
+        "scaling": {"only_reads": False, "wanted": {}, "registered": {}},
         "wanted": {"driver": "rexray", "volume_name": "wiki-data", "plugin_alias": "rexray/ebs", "placement": [ZONE]},
     },
     "hosts": {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from terraform_plans import (
     DOCKER,
@@ -34,6 +36,25 @@ def test_every_rule_makes_a_check():
     ids = [check.check_id for check in planfile.guard(whole())]
 
     assert len(ids) == len(set(ids)) == len(RULES)
+
+
+@pytest.mark.parametrize(
+    ("read_only", "broken"),
+    [([True], False), ([True, False], True), ([False], True), ([], True)],
+    ids=["a reader", "one container writes", "a writer", "nothing is known"],
+)
+def test_only_a_reader_may_be_scaled(read_only, broken):
+    """Whether it is one is read from the planned containers; what is not known counts as a writer."""
+    mounts = [{"mountPoints": [{"sourceVolume": "data", "containerPath": "/d", "readOnly": one}]} for one in read_only]
+    task = TASK | {"container_definitions": json.dumps(mounts) if read_only else None}
+    made = whole(aws_appautoscaling_target={"max_capacity": 2}, aws_ecs_task_definition=task)
+    assert (SINGLE in failed(planfile.guard(made))) is broken
+
+
+def test_scaling_may_be_taken_away():
+    """It stops no task: a target and its policy are deleted like nothing else."""
+    removed = plan(delete("module.m.aws_appautoscaling_target.this"), delete("module.m.aws_appautoscaling_policy.this"))
+    assert "plan-deletes-nothing" not in failed(planfile.guard(removed))
 
 
 SINGLE = "plan-has-one-writer"

@@ -156,3 +156,27 @@ class ContainerHosts:
             containerInstances=container_instance_arns,
             status=status,
         )
+
+    def start_instance_refresh(self, group_name: str) -> str:
+        """Replace every instance of the group, launching before terminating.
+
+        Args:
+            group_name: The group.
+
+        Returns:
+            The instance refresh id.
+
+        Changes:
+            New instances come, old ones are drained and go.
+
+        Source: Auto Scaling StartInstanceRefresh; minimum 100 % and maximum 200 % healthy launch before terminate.
+        """
+        answer = self._aws.call(
+            "autoscaling",
+            "start_instance_refresh",
+            target=group_name,
+            AutoScalingGroupName=group_name,
+            Strategy="Rolling",
+            Preferences={"MinHealthyPercentage": 100, "MaxHealthyPercentage": 200, "InstanceWarmup": 0},
+        )
+        return str(answer["InstanceRefreshId"])

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from runbook_lib.adapters.aws import Aws
+from runbook_lib.adapters.ecs_facts import deployment_facts, resource_facts, task_facts
 
 _STOPPED_TASKS_KEPT = 5
+_BREAKER = "deploymentCircuitBreaker"
 _REGISTERED_BY_US = frozenset(
     {
         "taskDefinitionArn",
@@ -20,32 +22,6 @@ _REGISTERED_BY_US = frozenset(
     }
 )
 """What DescribeTaskDefinition returns beside what RegisterTaskDefinition takes."""
-
-
-def _task_facts(task: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "task_arn": task["taskArn"],
-        "task_definition_arn": task.get("taskDefinitionArn", ""),
-        "last_status": task.get("lastStatus", ""),
-        "desired_status": task.get("desiredStatus", ""),
-        "health_status": task.get("healthStatus", "UNKNOWN"),
-        "container_instance_arn": task.get("containerInstanceArn", ""),
-        "stopped_reason": task.get("stoppedReason", ""),
-        "started_utc": task["startedAt"].isoformat() if task.get("startedAt") else "",
-        "containers": [
-            {"name": c["name"], "last_status": c.get("lastStatus", ""), "reason": c.get("reason", "")}
-            for c in task.get("containers", [])
-        ],
-    }
-
-
-def _deployment_facts(deployment: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "status": deployment["status"],
-        "task_definition_arn": deployment["taskDefinition"],
-        "rollout_state": deployment.get("rolloutState", ""),
-        "failed_tasks": deployment.get("failedTasks", 0),
-    }
 
 
 class Ecs:
@@ -69,8 +45,8 @@ class Ecs:
             Keys `exists, status, desired_count, running_count, pending_count, minimum_healthy_percent,
             maximum_percent, availability_zone_rebalancing, rollout_state, failed_tasks, task_definition_arn,
             controller, strategy, placement` (expressions of the constraints, sorted), `returns_by_itself` (whether the
-            circuit breaker leads back), `deployments[] {status, task_definition_arn, rollout_state, failed_tasks},
-            events[]` (newest five messages); only `exists` = False when there is none.
+            circuit breaker leads back), `balanced` (whether a load balancer is in front of it), `deployments[]` (as
+            `deployment_facts`), `events[]` (newest five messages); only `exists` = False when there is none.
 
         Source: ECS DescribeClusters, DescribeServices.
         """
@@ -83,7 +59,7 @@ class Ecs:
             return {"exists": False}
         service = found[0]
         deployment = service.get("deploymentConfiguration", {})
-        breaker = deployment.get("deploymentCircuitBreaker", {})
+        breaker = deployment.get(_BREAKER, {})
         primary: dict[str, Any] = next((d for d in service.get("deployments", []) if d["status"] == "PRIMARY"), {})
         return {
             "exists": True,
@@ -101,7 +77,8 @@ class Ecs:
             "strategy": deployment.get("strategy") or "ROLLING",
             "placement": sorted(one.get("expression", one["type"]) for one in service.get("placementConstraints", [])),
             "returns_by_itself": breaker.get("enable", False) and breaker.get("rollback", False),
-            "deployments": [_deployment_facts(one) for one in service.get("deployments", [])],
+            "balanced": bool(service.get("loadBalancers")),
+            "deployments": [deployment_facts(one) for one in service.get("deployments", [])],
             "events": [event["message"] for event in service.get("events", [])[:5]],
         }
 
@@ -130,6 +107,36 @@ class Ecs:
         Source: ECS UpdateService.
         """
         self._update(taskDefinition=arn)
+
+    def deploy_beside(self, arn: str) -> None:
+        """Let the service use another revision, whose task starts beside the one that runs, which stops afterwards.
+
+        Args:
+            arn: The revision.
+
+        Changes:
+            A deployment begins at 100 and 200 per cent; the percentages stay until `stop_before_start`.
+
+        Source: ECS UpdateService.
+        """
+        self._update(taskDefinition=arn, deploymentConfiguration=self._percentages(100, 200))
+
+    def stop_before_start(self) -> None:
+        """Give the service the percentages of one writer again: a task stops before the next one starts.
+
+        Changes:
+            Its deployment configuration; no deployment begins.
+
+        Source: ECS UpdateService.
+        """
+        self._update(deploymentConfiguration=self._percentages(0, 100))
+
+    def _percentages(self, minimum: int, maximum: int) -> dict[str, Any]:
+        """Return the deployment configuration as it is, with other percentages: what is left out may be reset."""
+        answer = self._aws.call("ecs", "describe_services", cluster=self._cluster, services=[self._service])
+        kept: dict[str, Any] = next((one.get("deploymentConfiguration", {}) for one in answer["services"]), {})
+        breaker = {_BREAKER: kept[_BREAKER]} if _BREAKER in kept else {}
+        return {**breaker, "minimumHealthyPercent": minimum, "maximumPercent": maximum}
 
     def _update(self, **changes: Any) -> None:
         names = {"cluster": self._cluster, "service": self._service}
@@ -169,7 +176,7 @@ class Ecs:
 
         Returns:
             Keys `task_arn, task_definition_arn, last_status, desired_status, health_status, container_instance_arn,
-            stopped_reason, started_utc, containers[]`, one mapping per task, whatever their desired status.
+            stopped_reason, started_utc, host_ports[], containers[]`, one mapping per task, whatever its desired status.
 
         Source: ECS ListTasks, DescribeTasks.
         """
@@ -200,7 +207,7 @@ class Ecs:
         if not arns:
             return []
         answer = self._aws.call("ecs", "describe_tasks", cluster=self._cluster, tasks=arns[-100:])
-        return [_task_facts(task) for task in answer["tasks"]]
+        return [task_facts(task) for task in answer["tasks"]]
 
     def stop_task(self, task_arn: str, reason: str) -> None:
         """Stop one task; the service starts another.
@@ -221,8 +228,8 @@ class Ecs:
 
         Returns:
             Keys `container_instance_arn, instance_id, status, agent_connected, running_tasks, attributes`
-            (name → value, or None), `agent_version, docker_version` ("" when not told), one mapping per instance; empty
-            when the cluster does not exist.
+            (name → value, or None), `agent_version, docker_version` ("" when not told), `left` (`resource_facts`), one
+            mapping per instance; empty when the cluster does not exist.
 
         Source: ECS DescribeClusters, ListContainerInstances, DescribeContainerInstances.
         """
@@ -246,6 +253,7 @@ class Ecs:
                 "attributes": {item["name"]: item.get("value") for item in instance.get("attributes", [])},
                 "agent_version": instance.get("versionInfo", {}).get("agentVersion", ""),
                 "docker_version": instance.get("versionInfo", {}).get("dockerVersion", ""),
+                "left": resource_facts(instance.get("remainingResources", [])),
             }
             for instance in answer["containerInstances"]
         ]
@@ -273,27 +281,3 @@ class Ecs:
             "reason": newest.get("StatusReason", ""),
         }
         return {"instance_ids": members, "refresh": refresh}
-
-    def start_instance_refresh(self, group_name: str) -> str:
-        """Replace every instance of the group, launching before terminating.
-
-        Args:
-            group_name: The group.
-
-        Returns:
-            The instance refresh id.
-
-        Changes:
-            New instances come, old ones are drained and go.
-
-        Source: Auto Scaling StartInstanceRefresh; minimum 100 % and maximum 200 % healthy launch before terminate.
-        """
-        answer = self._aws.call(
-            "autoscaling",
-            "start_instance_refresh",
-            target=group_name,
-            AutoScalingGroupName=group_name,
-            Strategy="Rolling",
-            Preferences={"MinHealthyPercentage": 100, "MaxHealthyPercentage": 200, "InstanceWarmup": 0},
-        )
-        return str(answer["InstanceRefreshId"])

@@ -13,7 +13,7 @@ from runbook_lib.adapters.clock import Clock
 
 _INTERVAL_S = 0.2
 _TIMEOUT_S = 2.0
-_URLS_S = 5.0
+URLS_S = 5.0
 
 
 def answers(url: str) -> bool:
@@ -47,7 +47,7 @@ class OutageProbe:
         urls_every_s: How long they are used; finding them takes several API calls, too many for every look.
     """
 
-    def __init__(self, clock: Clock, urls: Callable[[], list[str]], urls_every_s: float = _URLS_S) -> None:
+    def __init__(self, clock: Clock, urls: Callable[[], list[str]], urls_every_s: float = URLS_S) -> None:
         self._clock = clock
         self._urls = urls
         self._urls_every_s = urls_every_s

@@ -26,14 +26,14 @@ from runbook_lib.procedures.backup_facts import (
 from runbook_lib.procedures.driver_look import look, sentinel_volume
 from runbook_lib.procedures.observations import RUN_TAG, container_of, observe_task, target_urls
 from runbook_lib.procedures.outage import note_outage_start, observe_outage, open_outage_utc
+from runbook_lib.procedures.task_count import check_unscaled
 from runbook_lib.steps import Step, only_wait
 
 if TYPE_CHECKING:
     from runbook_lib.adapters.host import Host
     from runbook_lib.run import Run
 
-_USABLE = {"pending", "completed"}
-_STOPS_S, _POLL_S = 300.0, 0.3
+_USABLE, _STOPS_S, _POLL_S = {"pending", "completed"}, 300.0, 0.3
 _FIX = "run 64_check_drift: it says what is not as it should be"
 
 
@@ -64,9 +64,9 @@ def _look(run: Run) -> dict[str, Any]:
 
 def _check_service(facts: Facts) -> Sequence[Check]:
     volume, seen, host = facts["volume"], facts["seen"], facts["instance_id"]
-    stops = facts["mode"] == "stop"
-    holder_fits = bool(host) and volume["holder"] == host
+    stops, holder_fits = facts["mode"] == "stop", bool(host) and volume["holder"] == host
     return (
+        *(check_unscaled(facts) if stops else ()),
         Check("task-running", facts["task"] is not None or stops, "one task RUNNING",
               "RUNNING" if facts["task"] else "none", "a backup is of a service in use", _FIX),
         Check("volume-attached-where-the-task-runs", holder_fits or (stops and facts["task"] is None),

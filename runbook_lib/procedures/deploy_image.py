@@ -1,5 +1,7 @@
 """61_deploy_image: another image for the service, on the same host and the same volume, with one stop. Its order.
 
+A service that only reads the volume, behind a load balancer, can have it without a stop (`overlap`).
+
 Everything slow is done while the service runs: the image pulled and resolved to its digest, the revision registered, a
 snapshot and a manifest taken. The way back is this notebook with the former image.
 """
@@ -20,7 +22,6 @@ from runbook_lib.procedures.image_of_service import (
     NOTEBOOK,
     PULL_NEW_IMAGE,
     digest_on,
-    only_reads,
     serving_image,
     wanted_image,
     with_image,
@@ -29,6 +30,7 @@ from runbook_lib.procedures.manifest_before import BEFORE, HOT, before_event
 from runbook_lib.procedures.manifest_of_change import take_of_running
 from runbook_lib.procedures.observations import observe_task
 from runbook_lib.procedures.outage import open_outage_utc
+from runbook_lib.procedures.overlap import check_room, check_way, is_alone, is_beside, observe_way
 from runbook_lib.procedures.persistence import observe_persistence
 from runbook_lib.procedures.roll_out import DEPLOY_ID, DEPLOY_IMAGE
 from runbook_lib.procedures.snapshot_volume import COMPLETE_HOT_SNAPSHOT, CREATE_HOT_SNAPSHOT
@@ -45,10 +47,6 @@ _IDS = {
 }
 """Step of 20 → the one that does the same here."""
 _REVISION = ("module.ecs_service.aws_ecs_task_definition.this",)
-_FORBIDDEN = {
-    "blue_green": "blue/green runs both revisions at once, and the volume has one writer",
-    "overlap": "the next task would start while the running one writes to the volume",
-}
 
 
 def _look_at_deployment(run: Run) -> dict[str, Any]:
@@ -59,29 +57,36 @@ def _look_at_deployment(run: Run) -> dict[str, Any]:
     """
     target, wanted = observe_task(run), wanted_image(run)
     service = target["service"]
-    facts: dict[str, Any] = {"running_image": "", "running_digest": "", "deployed": False, "only_reads": False}
+    facts: dict[str, Any] = {"running_image": "", "running_digest": "", "deployed": False, "beside": False, "way": {}}
     if not service["exists"]:
         return facts
     definition = run.ecs.task_definition(service["task_definition_arn"])
-    facts |= {"running_image": serving_image(definition), "only_reads": only_reads(definition)}
+    way = observe_way(run, service, definition, target["instance_id"])
+    facts |= {"running_image": serving_image(definition), "way": way, "beside": is_beside(run, service)}
     if not target["task"] or not facts["running_image"]:
         return facts
     digest = digest_on(run, target["instance_id"], facts["running_image"])
     newest = run.ecs.newest_revision(service["task_definition_arn"]) == service["task_definition_arn"]
-    rests = newest and service["rollout_state"] == "COMPLETED" and not open_outage_utc(run)
+    rests = newest and service["rollout_state"] == "COMPLETED" and not open_outage_utc(run) and is_alone(service)
     return facts | {"running_digest": digest, "deployed": rests and "@" in wanted and wanted == digest}
 
 
 def _unless_deployed(step: Step, *, costly: bool = False) -> Step:
-    """Return a step that is skipped when the service runs the image already; a costly look is then not taken either."""
+    """Return a step that is skipped when the service runs the image already; a costly look is then not taken either.
+
+    So is every step before the deployment when the next task runs beside the former one.
+    """
     changed = in_other_notebook(step, NOTEBOOK, _IDS)
+
+    def is_past(seen: Facts) -> bool:
+        return bool(seen["deployed"] or (seen["beside"] and step.step_id != DEPLOY_ID))
 
     def observe(run: Run) -> dict[str, Any]:
         seen = _look_at_deployment(run)
-        return {**({} if costly and seen["deployed"] else changed.observe(run)), "deployment": seen}
+        return {**({} if costly and is_past(seen) else changed.observe(run)), "deployment": seen}
 
     return replace(
-        changed, observe=observe, is_done=lambda facts: facts["deployment"]["deployed"] or changed.is_done(facts)
+        changed, observe=observe, is_done=lambda facts: is_past(facts["deployment"]) or changed.is_done(facts)
     )
 
 
@@ -99,13 +104,12 @@ def _observe(run: Run) -> dict[str, Any]:
         **seen,
         "own": known or moved is None,
         "wanted_image": wanted_image(run),
-        "way": run.parameters.target.deployment,
-        "begun": bool(open_outage_utc(run)),
+        "begun": bool(open_outage_utc(run)) or seen["beside"],
     }
 
 
 def _check(facts: Facts) -> Sequence[Check]:
-    service, way = facts["service"], facts["way"]
+    service = facts["service"]
     rolling = f"{service.get('controller', 'no service')} {service.get('strategy', '')}".strip()
     return (
         Check(
@@ -123,7 +127,7 @@ def _check(facts: Facts) -> Sequence[Check]:
             observed=facts["wanted_image"] or "none",
             fix="name the image in target.image",
         ),
-        _check_way(way, only_reads=facts["only_reads"]),
+        *((check_way(facts["way"]), *check_room(facts["way"])) if facts["way"] else ()),
         Check(
             "rolling-with-circuit-breaker",
             passed=rolling == "ECS ROLLING" and bool(service.get("returns_by_itself")),
@@ -141,21 +145,6 @@ def _check(facts: Facts) -> Sequence[Check]:
             why="a revision is known as good only while it runs",
             fix="read the service's events, and mend it first",
         ),
-    )
-
-
-def _check_way(way: str, *, only_reads: bool) -> Check:
-    """Return whether the task may be replaced as the parameters say."""
-    why = _FORBIDDEN.get(way, "")
-    if way == "overlap" and only_reads:
-        why = "the containers only read the volume, so it would be safe; but modules/ecs_service cannot express it yet"
-    return Check(
-        "stop-then-start",
-        passed=way == "stop_then_start",
-        expected="target.deployment stop_then_start",
-        observed=way,
-        why=why,
-        fix="leave target.deployment out: the task is stopped, then the next one is started",
     )
 
 

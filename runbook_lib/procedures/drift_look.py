@@ -14,18 +14,21 @@ from runbook_lib import archive, archive_summary, planfile
 from runbook_lib.checks_volume_drift import age_days
 from runbook_lib.errors import HostCommandError, JournalError, OutsideError
 from runbook_lib.model import Facts, RunStatus
+from runbook_lib.model_readers import only_read
 from runbook_lib.procedures.driver_look import keep_mapping, see_volume, sentinel_volume
 from runbook_lib.procedures.inspect_source import evidence_grade
 from runbook_lib.procedures.observations import (
     CUT_OVER_TAG,
     container_of,
     driver_of,
+    observe_any_task,
     observe_names,
     observe_task,
     observe_volume,
 )
-from runbook_lib.procedures.storage_drivers import observe_hosts, volume_of
+from runbook_lib.procedures.storage_drivers import observe_hosts, registered_scaling, volume_of
 from runbook_lib.procedures.target_root import observe_root, output
+from runbook_lib.procedures.target_variables import wanted_scaling
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
@@ -97,6 +100,11 @@ def look_at_service(run: Run) -> dict[str, Any]:
         "volume": next(iter(definition.get("volumes", [])), {}),
         "driver": current["driver"],
         "placement": sorted([*service["placement"], *of_task]),
+        "scaling": {
+            "only_reads": only_read(definition["containerDefinitions"]),
+            "wanted": wanted_scaling(run),
+            "registered": registered_scaling(run, definition),
+        },
         "wanted": {
             "driver": run.parameters.storage.driver,
             "volume_name": driver.volume_name,
@@ -164,7 +172,7 @@ def look_at_volume(run: Run) -> dict[str, Any]:
     Changes:
         A `grade` event, from what the host says that made it.
     """
-    volume, task, policy = observe_volume(run), observe_task(run), run.parameters.policy.drift
+    volume, task, policy = observe_volume(run), observe_any_task(run), run.parameters.policy.drift
     host = task["instance_id"]
     seen = see_volume(run, task["task"], host)
     if seen.get("sys_vendor") is not None:

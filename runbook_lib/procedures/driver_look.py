@@ -17,7 +17,9 @@ from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.inspect_source import evidence_grade
 from runbook_lib.procedures.observations import driver_of, observe_names, observe_task, observe_task_volume
 from runbook_lib.procedures.provision_target import observe_machine_image
-from runbook_lib.procedures.storage_drivers import mapping_of, observe_drivers
+from runbook_lib.procedures.storage_drivers import observe_drivers
+from runbook_lib.procedures.task_count import check_unscaled
+from runbook_lib.procedures.task_mapping import mapping_of
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
@@ -204,6 +206,7 @@ def check_change(facts: Facts) -> Sequence[Check]:
             why="a service that does not come up would be no better on another driver",
             fix="read the service's events, and mend it first",
         ),
+        *check_unscaled(facts),
         *checks.check_single_writer(facts["service"], needs=""),
         checks.check_name_free(facts["names"], volume["volume_id"], facts["volume_name"]),
         *(Check(**check) for check in facts["disk_checks"]),

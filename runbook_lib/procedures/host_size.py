@@ -10,15 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.model import Check, Facts
+from runbook_lib.model_readers import reservation
 from runbook_lib.procedures.observations import found, observe_volume
 from runbook_lib.procedures.storage_drivers import CHANGE, SIZE, observe_hosts
+from runbook_lib.procedures.task_count import CPU_UNITS, FOR_TASKS
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
 
-CPU_UNITS = 1024  # of one vCPU, as ECS counts
-FOR_TASKS = 0.9
-"""Share of a host's memory that tasks may reserve: the kernel's own part is not registered with ECS."""
 VOLUMES = 3
 """Root volume, data volume, and the copy that a restore drill attaches beside it."""
 
@@ -78,8 +77,7 @@ def observe_types(run: Run, facts: Facts) -> dict[str, Any]:
         "not_offered": [name for name in names if name not in offered],
         "zone": zone,
         "architecture": image.get("architecture", ""),
-        "cpu_units": sum(one.get("cpu") or 0 for one in containers),
-        "memory_mib": sum(one.get("memoryReservation") or one.get("memory") or 0 for one in containers),
+        **reservation(containers),
     }
 
 

@@ -56,20 +56,6 @@ def serving_image(definition: Facts) -> str:
     return str(serving[0]["image"]) if serving else ""
 
 
-def only_reads(definition: Facts) -> bool:
-    """Return whether every container mounts the volume read-only.
-
-    Args:
-        definition: As `Ecs.task_definition`.
-
-    Returns:
-        True when no container can write to it.
-    """
-    name = volume_of(definition)["volume_name"]
-    mounts = [mount for one in definition["containerDefinitions"] for mount in _mounts(one, name)]
-    return bool(mounts) and all(mount.get("readOnly") for mount in mounts)
-
-
 def _mounts(container: Facts, volume_name: str) -> list[Facts]:
     return [mount for mount in container.get("mountPoints", []) if mount["sourceVolume"] == volume_name]
 

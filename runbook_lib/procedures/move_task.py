@@ -1,4 +1,8 @@
-"""The article's check: a file written in the container survives a restarted task and a new instance."""
+"""The article's check: a file written in the container survives a restarted task and a new instance.
+
+Where every container only reads the volume, nothing can be written through one: the sentinel, which the cutover wrote
+on the volume, stands for the file, and the journal keeps which task and which instance saw it first.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,10 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from runbook_lib.errors import HostCommandError
 from runbook_lib.model import Check, Facts
-from runbook_lib.procedures.observations import container_of, observe_task, target_urls
+from runbook_lib.model_readers import only_read
+from runbook_lib.procedures.observations import container_of, observe_task, observe_task_volume, target_urls
 from runbook_lib.procedures.start_target import START_TARGET_SERVICE
 from runbook_lib.procedures.target_root import output
 from runbook_lib.steps import Step
@@ -22,20 +28,34 @@ _FAILED_REFRESH = {"Failed", "Cancelled", "RollbackSuccessful", "RollbackFailed"
 
 def _observe_probe(run: Run) -> dict[str, Any]:
     """Return the running task, and what the probe file inside its container says."""
-    facts = observe_task(run)
-    probe: dict[str, Any] = {}
-    if facts["task"]:
-        answer = _probe(run, facts, "read_probe")
-        probe = json.loads(answer["content"]) if answer["present"] else {}
-    wrote = run.journal.last("probe")
+    facts, wrote = observe_task(run), run.journal.last("probe")
+    written = wrote.fields["content"] if wrote else {}
+    reads = bool(facts["task"]) and only_read(run.evidence("task-mapping")["container_definitions"])
     return {
         "task_arn": facts["task"]["task_arn"] if facts["task"] else "",
         "instance_id": facts["instance_id"],
         "stopped_reasons": facts["stopped_reasons"],
         "answers": bool(facts["task"]) and _answers(run),
-        "probe": probe,
-        "written": wrote.fields["content"] if wrote else {},
+        "only_reads": reads,
+        "probe": _seen(run, facts, written, only_reads=reads),
+        "written": written,
     }
+
+
+def _seen(run: Run, facts: Facts, written: Facts, *, only_reads: bool) -> dict[str, Any]:
+    """Return what the container sees of the probe: the file's content, or that of the journal beside the sentinel."""
+    if not facts["task"]:
+        return {}
+    if not only_reads:
+        answer = _probe(run, facts, "read_probe")
+        return dict(json.loads(answer["content"])) if answer["present"] else {}
+    try:
+        seen = observe_task_volume(run, facts["task"], facts["instance_id"])
+    except HostCommandError:
+        return {}  # the container is not there yet, or not any more
+    sentinel = run.journal.last("sentinel")
+    digest = (seen["sentinel"] or {}).get("sha256", "")
+    return dict(written) if sentinel is not None and digest == sentinel.fields["sha256"] else {}
 
 
 def _answers(run: Run) -> bool:
@@ -69,8 +89,8 @@ def _check_running(facts: Facts) -> Sequence[Check]:
     )
 
 
-def _write_probe(run: Run, _before: Facts) -> None:
-    """Write the article's test file through the container's own view of the volume."""
+def _write_probe(run: Run, before: Facts) -> None:
+    """Write the article's test file through the container's own view of the volume, where that may be written."""
     facts = observe_task(run)
     content = {
         "run_id": run.run_id,
@@ -79,7 +99,12 @@ def _write_probe(run: Run, _before: Facts) -> None:
         "written_utc": run.clock.now_utc().isoformat(),
     }
     run.journal.append("probe", content=content)
-    _probe(run, facts, "write_probe", content=json.dumps(content))
+    if not before["only_reads"]:
+        _probe(run, facts, "write_probe", content=json.dumps(content))
+
+
+def _file(facts: Facts) -> str:
+    return "sentinel" if facts["only_reads"] else "probe file"
 
 
 def _verify_probe(_before: Facts, after: Facts) -> Sequence[Check]:
@@ -87,8 +112,8 @@ def _verify_probe(_before: Facts, after: Facts) -> Sequence[Check]:
         Check(
             "probe-readable",
             passed=_is_probe_there(after),
-            expected=f"the probe file as it was written: {after['written']}",
-            observed=str(after["probe"] or "no probe file"),
+            expected=f"the {_file(after)} as it was written: {after['written']}",
+            observed=str(after["probe"] or f"no {_file(after)}"),
             why="the article's check: a file written in the container survives",
             fix="roll back",
         ),
@@ -102,7 +127,7 @@ def _check_probe(facts: Facts) -> Sequence[Check]:
         Check(
             "probe-written",
             passed=there,
-            expected="the probe file in the container",
+            expected=f"the {_file(facts)} in the container",
             observed="there" if there else "missing",
             fix="run 40_verify_persistence from the top",
             needs="write-probe",
@@ -151,7 +176,7 @@ def _is_replaced(facts: Facts) -> bool:
 
 def _replace_instance(run: Run, before: Facts) -> None:
     """Start an instance refresh: a new instance first, then the old one is drained and terminated."""
-    run.ecs.start_instance_refresh(before["group_name"])
+    run.container_hosts.start_instance_refresh(before["group_name"])
 
 
 def _verify_replaced(before: Facts, after: Facts) -> Sequence[Check]:
@@ -179,7 +204,7 @@ def _remove_probe(run: Run, _before: Facts) -> None:
 
 
 def _is_probe_gone(facts: Facts) -> bool:
-    return bool(facts["task_arn"]) and bool(facts["written"]) and not facts["probe"]
+    return bool(facts["task_arn"]) and bool(facts["written"]) and (facts["only_reads"] or not facts["probe"])
 
 
 def _verify_probe_gone(_before: Facts, after: Facts) -> Sequence[Check]:
@@ -193,7 +218,11 @@ WRITE_PROBE = Step(
     NOTEBOOK,
     "Write a test file through the container",
     _observe_probe,
-    lambda _facts: "Write a test file with the ids of task and instance.",
+    lambda facts: (
+        "Note task and instance: the containers only read the volume, so the sentinel stands for a test file."
+        if facts["only_reads"]
+        else "Write a test file with the ids of task and instance."
+    ),
     _write_probe,
     is_done=_is_probe_there,
     check=_check_running,

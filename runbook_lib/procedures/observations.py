@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.errors import AwsError
+from runbook_lib.model_readers import only_read
 from runbook_lib.storage import HANDED_OVER_TAG, StorageDriver, storage_driver
 
 if TYPE_CHECKING:
@@ -107,11 +108,12 @@ def observe_container_hosts(run: Run) -> list[dict[str, Any]]:
         run: The open run.
 
     Returns:
-        As `Ecs.container_instances`: connected, active, with the storage driver's capability; attributes left out.
+        As `Ecs.container_instances`: connected, active, with the storage driver's capability; without `attributes` and
+        `left`.
     """
     capability = driver_of(run).capability
     return [
-        {key: value for key, value in instance.items() if key != "attributes"}
+        {key: value for key, value in instance.items() if key not in {"attributes", "left"}}
         for instance in run.ecs.container_instances()
         if instance["status"] == "ACTIVE" and instance["agent_connected"] and capability in instance["attributes"]
     ]
@@ -145,6 +147,23 @@ def observe_task(run: Run) -> dict[str, Any]:
         "instance_id": instance_id,
         "stopped_reasons": reasons,
     }
+
+
+def observe_any_task(run: Run) -> dict[str, Any]:
+    """Return one of the service's tasks where a reader has several; for a look that changes nothing.
+
+    Args:
+        run: The open run, with evidence `task-mapping` when a service runs.
+
+    Returns:
+        As `observe_task`; several tasks of a service that writes are still none.
+    """
+    seen = observe_task(run)
+    running = [t for t in seen["tasks"] if t["last_status"] == "RUNNING" and t["desired_status"] == "RUNNING"]
+    if seen["task"] or not running or not only_read(run.evidence("task-mapping")["container_definitions"]):
+        return seen
+    hosts = {c["container_instance_arn"]: c["instance_id"] for c in run.ecs.container_instances()}
+    return seen | {"task": running[0], "instance_id": hosts.get(running[0]["container_instance_arn"], "")}
 
 
 def observe_task_volume(run: Run, task: dict[str, Any], instance_id: str) -> dict[str, Any]:
@@ -191,15 +210,31 @@ def target_urls(run: Run) -> list[str]:
         run: The open run.
 
     Returns:
-        The address of the parameters when given, else one per container instance.
+        The address of the parameters when given, else one per container instance; where each task has a host port of
+        its own, one per running task.
     """
     target = run.parameters.target
     if target.url:
         return [str(target.url)]
     port = run.evidence("task-mapping")["host_port"]
-    urls = []
-    for host in observe_container_hosts(run):
-        instance = run.ec2.describe_instance(host["instance_id"])
-        address = instance["public_ip"] or instance["private_ip"]
-        urls.append(f"http://{address}:{port}{target.health_check.path}")
-    return urls
+    places = [(host["instance_id"], port) for host in observe_container_hosts(run)] if port else _places_of_tasks(run)
+    return [f"http://{_address(run, instance_id)}:{port}{target.health_check.path}" for instance_id, port in places]
+
+
+def _places_of_tasks(run: Run) -> list[tuple[str, int]]:
+    """Return host and host port of each running task, as far as a port was chosen for it."""
+    mapping = run.evidence("task-mapping")
+    hosts = {one["container_instance_arn"]: one["instance_id"] for one in run.ecs.container_instances()}
+    tasks = run.ecs.tasks() if hosts else []
+    return [
+        (hosts[task["container_instance_arn"]], binding["host_port"])
+        for task in tasks
+        if task["last_status"] == "RUNNING" and task["container_instance_arn"] in hosts
+        for binding in task["host_ports"]
+        if (binding["container"], binding["container_port"]) == (mapping["container_name"], mapping["container_port"])
+    ]
+
+
+def _address(run: Run, instance_id: str) -> str:
+    instance = run.ec2.describe_instance(instance_id)
+    return str(instance["public_ip"] or instance["private_ip"])

@@ -96,9 +96,10 @@ def _check_memory(facts: Facts) -> Check:
 def _plan_task_mapping(facts: Facts) -> str:
     dropped = "; ".join(facts["dropped"]) or "nothing"
     beside = f" Beside it in the task: {', '.join(facts['others'])}." if facts["others"] else ""
+    port = f"host port {facts['host_port']}" if facts["host_port"] else "a host port of its own for each task"
     return (
         f"Container {facts['container_name']} runs {facts['image']}, sees the volume at {facts['container_path']} "
-        f"and listens on host port {facts['host_port']}.{beside} Dropped: {dropped}."
+        f"and listens on {port}.{beside} Dropped: {dropped}."
     )
 
 

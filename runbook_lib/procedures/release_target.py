@@ -20,6 +20,8 @@ from runbook_lib.procedures.observations import (
 )
 from runbook_lib.procedures.outage import note_outage_start
 from runbook_lib.procedures.restore_facts import check_in_service
+from runbook_lib.procedures.storage_drivers import registered_scaling
+from runbook_lib.procedures.task_count import check_unscaled
 from runbook_lib.procedures.verification import SCRIPT
 from runbook_lib.steps import Step
 
@@ -63,9 +65,11 @@ def _check_way_back(facts: Facts) -> Sequence[Check]:
 def _observe_target(run: Run) -> dict[str, Any]:
     service = run.ecs.describe_service()
     tasks = run.ecs.tasks() if service["exists"] else []
+    definition = run.ecs.task_definition(service["task_definition_arn"]) if tasks else {}
     volume = observe_volume(run)
     return {
         "service": service,
+        "registered": registered_scaling(run, definition),
         "tasks": [t["task_arn"] for t in tasks],
         "volume": volume,
         "taking": _hosts_that_take_it(run) if service["exists"] and _can_be_taken(run, volume) else [],
@@ -210,6 +214,7 @@ STOP_TARGET_SERVICE = Step(
     lambda facts: f"Set the desired count to 0; {len(facts['tasks'])} tasks end.",
     _stop_target,
     is_done=_is_target_stopped,
+    check=check_unscaled,
     verify=_verify_target_stopped,
     timeout_s=300,
     waits_for="the task ends, the storage driver unmounts and detaches",

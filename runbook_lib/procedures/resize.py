@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from runbook_lib import checks
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.driver_look import check_change, look
 from runbook_lib.procedures.driver_plan import plan_ahead
@@ -25,9 +26,17 @@ from runbook_lib.procedures.grow_volume import (
 )
 from runbook_lib.procedures.host_size import check_types, choose_host_size, observe_types, say_move
 from runbook_lib.procedures.move_host import LAUNCH, PROVISION, REMOVE, HostMove, move_steps
+from runbook_lib.procedures.scale_tasks import SCALE_TASKS, after_scaling
 from runbook_lib.procedures.snapshot_volume import COMPLETE_HOT_SNAPSHOT, CREATE_HOT_SNAPSHOT
 from runbook_lib.procedures.storage_drivers import is_settled
-from runbook_lib.procedures.task_count import check_scaling, observe_scaling
+from runbook_lib.procedures.task_count import (
+    check_scaling,
+    has_wanted_tasks,
+    is_reader,
+    is_scaled,
+    observe_scaling,
+    say_tasks,
+)
 from runbook_lib.procedures.volume_size import check_size, has_wanted_size, observe_size, say_size
 from runbook_lib.steps import Step
 
@@ -84,11 +93,18 @@ def _observe(run: Run) -> dict[str, Any]:
 
 
 def _is_done(facts: Facts) -> bool:
-    return is_settled(facts) and has_wanted_size(facts["size"]) and not facts["scaling"]["asked"]
+    return is_settled(facts) and has_wanted_size(facts["size"]) and has_wanted_tasks(facts["scaling"])
+
+
+def _stays(facts: Facts) -> bool:
+    """Return whether volume and host of a reader that is scaled stay as they are: only its tasks change in number."""
+    scaled = is_reader(facts["scaling"]) and is_scaled(facts["scaling"])
+    return scaled and not facts["former"] and has_wanted_size(facts["size"])
 
 
 def _check(facts: Facts) -> Sequence[Check]:
     own = bool(facts["host"]["own"])
+    others = (*check_size(facts["size"]), *check_types(facts), *check_change(facts))
     return (
         Check(
             "run-of-its-own",
@@ -98,10 +114,8 @@ def _check(facts: Facts) -> Sequence[Check]:
             why="its manifest and its rollback point speak of that other move",
             fix="run 62_resize without --run-id",
         ),
-        check_scaling(facts["scaling"]),
-        *check_size(facts["size"]),
-        *check_types(facts),
-        *check_change(facts),
+        *check_scaling(facts["scaling"]),
+        *(checks.check_single_writer(facts["service"], needs="") if _stays(facts) else others),
     )
 
 
@@ -125,7 +139,7 @@ CHECK_RESIZE = Step(
     NOTEBOOK,
     "Compare volume and host with what they shall be, and check that both may change",
     _observe,
-    lambda facts: f"{say_size(facts['size'])} {say_move(facts)} Every check passed.",
+    lambda facts: f"{say_size(facts['size'])} {say_move(facts)} {say_tasks(facts['scaling'])}Every check passed.",
     is_done=_is_done,
     check=_check,
 )
@@ -143,5 +157,7 @@ STEPS = (
     MODIFY_VOLUME,
     GROW_FILESYSTEM,
     VERIFY_GROWTH,
-    *(step for step_id, step in _STEPS.items() if step_id not in _BEFORE),  # the outage, when the host changes
+    *(step for step_id, step in _STEPS.items() if step_id not in {*_BEFORE, MOVE.plan_id}),  # the outage of a move
+    SCALE_TASKS,
+    after_scaling(_STEPS[MOVE.plan_id]),
 )

@@ -46,6 +46,7 @@ from runbook_lib.procedures.restore_in_place import observe_gate, seen_from_outs
 from runbook_lib.procedures.restore_steps import STOP, for_restore
 from runbook_lib.procedures.stop_for_change import check_down, is_down
 from runbook_lib.procedures.storage_drivers import is_draining, observe_drivers
+from runbook_lib.procedures.task_count import check_unscaled
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def _check_readiness(facts: Facts) -> Sequence[Check]:
         Check("volume-proved", is_proved and not restored["holder"], "the restored volume proved, and attached nowhere",
               f"{facts['restored_id'] or 'none'} {restored['holder']}".strip(), "the outage is no time to find out",
               _TOP, PROVE),
+        *check_unscaled(facts["drivers"]),
         check_one_host(facts["ready"]),
         check_gate_image(facts["without_image"]),
     )  # fmt: skip

@@ -2,7 +2,8 @@
 
 ECS stops the task and starts one of the next revision on the same host, which lets the volume go and takes it again.
 When that one does not become healthy, ECS goes back by itself; this module waits for it, and goes back where ECS does
-not. Blue/green and overlap are never used: both run two tasks on one volume.
+not. Blue/green is never used. An overlap is, for a service that only reads the volume (`overlap`): the next task is
+healthy before the former one stops, and the service then has the settings of one writer again.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from runbook_lib import checks
 from runbook_lib.errors import TakenBackError
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.driver_look import see_volume
 from runbook_lib.procedures.image_of_service import DEPLOYMENT, NOTEBOOK
 from runbook_lib.procedures.observations import observe_task, target_urls
 from runbook_lib.procedures.outage import note_outage_start, observe_outage
+from runbook_lib.procedures.overlap import OVERLAP, check_way, is_alone, is_overlap, observe_way
 from runbook_lib.procedures.start_target import check_task_sees_volume, expected_volume
 from runbook_lib.procedures.storage_drivers import wanted_revision
 from runbook_lib.steps import Step
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from runbook_lib.run import Run
 
 DEPLOY_ID = "deploy-image"
-_DEPLOYS_S, _RETURNS_S, _POLL_S = 900.0, 600.0, 0.5
+_DEPLOYS_S, _RETURNS_S, _POLL_S, _FRESH_S = 900.0, 600.0, 0.5, 0.5
 
 
 def observe_rollout(run: Run) -> dict[str, Any]:
@@ -52,7 +55,7 @@ def _observe_on(run: Run, revision: str) -> dict[str, Any]:
     if task is None or task["task_definition_arn"] != revision:
         task = None
     up = task is not None and _is_completed(target["service"], revision)  # what answers before may not stay
-    outage = observe_outage(run, lambda: target_urls(run), up=up)
+    outage = observe_outage(run, lambda: target_urls(run), up=up, beside=is_overlap(run))
     return {
         "service": target["service"],
         "task": task,
@@ -100,11 +103,24 @@ def _verify_on(facts: Facts, revision: str) -> Sequence[Check]:
 
 
 def _verify(_before: Facts, after: Facts) -> Sequence[Check]:
-    return _verify_on(after, after["revision"])
+    return (*_verify_on(after, after["revision"]), *checks.check_single_writer(after["service"], needs=""))
 
 
 def _is_rolled_out(facts: Facts) -> bool:
     return all(check.passed for check in _verify(facts, facts))
+
+
+def _serves(facts: Facts) -> bool:
+    return all(check.passed for check in _verify_on(facts, facts["revision"]))
+
+
+def _observe(run: Run) -> dict[str, Any]:
+    """Return how far the rollout is, and whether the task may be replaced as the parameters say."""
+    facts = observe_rollout(run)
+    if not facts["service"]["exists"]:
+        return facts | {"way": {}}
+    definition = run.ecs.task_definition(facts["service"]["task_definition_arn"])
+    return facts | {"way": observe_way(run, facts["service"], definition)}
 
 
 def _check(facts: Facts) -> Sequence[Check]:
@@ -117,19 +133,22 @@ def _check(facts: Facts) -> Sequence[Check]:
             fix="run 61_deploy_image from the top",
             needs="register-image",
         ),
+        *((check_way(facts["way"]),) if facts["way"] else ()),
     )
 
 
 def _deploy(run: Run, before: Facts) -> None:
     """Let the service use the revision and wait; when it does not become healthy, see the former one back.
 
-    The outage begins when ECS stops the task.
+    The outage begins when ECS stops the task; in an overlap the next one is healthy by then.
     """
+    if is_overlap(run):
+        run.outage_probe(lambda: target_urls(run), urls_every_s=_FRESH_S)  # the next task has another address
     note_outage_start(run, lambda: target_urls(run))
-    run.ecs.set_task_definition(before["revision"])
+    (run.ecs.deploy_beside if is_overlap(run) else run.ecs.set_task_definition)(before["revision"])
     deadline = run.clock.monotonic() + _DEPLOYS_S
     facts = observe_rollout(run)
-    while not _is_rolled_out(facts):
+    while not _serves(facts):
         problem = _problem(facts)
         if not problem and run.clock.monotonic() >= deadline:
             problem = f"not healthy after {_DEPLOYS_S:g} s"
@@ -137,6 +156,13 @@ def _deploy(run: Run, before: Facts) -> None:
             _return(run, facts, problem)
         run.clock.sleep(_POLL_S)
         facts = observe_rollout(run)
+    _end_overlap(run, facts)
+
+
+def _end_overlap(run: Run, facts: Facts) -> None:
+    """Give the service the settings of one writer again."""
+    if not is_alone(facts["service"]):
+        run.ecs.stop_before_start()
 
 
 def _problem(facts: Facts) -> str:
@@ -167,6 +193,7 @@ def _return(run: Run, failed: Facts, problem: str) -> None:
             run.outage_probe(lambda: target_urls(run)).forget_answer()
         run.clock.sleep(_POLL_S)
         facts = _observe_on(run, former)
+    _end_overlap(run, facts)
     open_points = [check.sentence() for check in _verify_on(facts, former) if not check.passed]
     now = f"it does not serve yet: {'; '.join(open_points)}" if open_points else "it serves again, on the same volume"
     run.journal.append("deployment", phase="returned", task_definition_arn=former, serves=not open_points)
@@ -177,12 +204,18 @@ def _return(run: Run, failed: Facts, problem: str) -> None:
     )
 
 
+def _say(way: Facts) -> str:
+    if way and way["way"] == OVERLAP:
+        return "ECS starts a task beside the running one, which stops when that one is healthy."
+    return "ECS stops the task, then starts one; the outage begins."
+
+
 DEPLOY_IMAGE = Step(
     DEPLOY_ID,
     NOTEBOOK,
-    "Replace the task by one of the new image: stop, then start",
-    observe_rollout,
-    lambda facts: f"Let the service use {facts['revision']}; ECS stops the task, then starts one; the outage begins.",
+    "Replace the task by one of the new image",
+    _observe,
+    lambda facts: f"Let the service use {facts['revision']}; {_say(facts['way'])}",
     _deploy,
     is_done=_is_rolled_out,
     check=_check,

@@ -19,6 +19,7 @@ from runbook_lib.procedures.storage_drivers import (
     is_settled,
     observe_drivers,
 )
+from runbook_lib.procedures.task_count import check_unscaled
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def _check_stop(facts: Facts) -> Sequence[Check]:
             observed=drivers["volume"]["holder"] or "attached nowhere",
             fix="run 66_change_storage_driver from the top",
         ),
+        *check_unscaled(drivers),
     )
 
 

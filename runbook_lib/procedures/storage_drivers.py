@@ -7,11 +7,11 @@ and by 70, which leaves those that were set up for another volume: they are the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.model import Facts
+from runbook_lib.model_readers import only_read
 from runbook_lib.procedures.observations import CUT_OVER_TAG, driver_of, observe_volume
 from runbook_lib.procedures.rollback_points import rollback_points
 from runbook_lib.procedures.together import together
@@ -51,46 +51,6 @@ def volume_of(definition: Facts) -> dict[str, str]:
     path = volume.get("host", {}).get("sourcePath", "")
     driver = REXRAY if plugin else HOST_MOUNT if path else ""
     return facts | {"driver": driver, "volume_name": volume["name"], "plugin_alias": plugin, "mount_path": path}
-
-
-def mapping_of(definition: Facts, current: Facts, volume_name: str, main: str) -> dict[str, Any]:
-    """Return the containers of a task definition as evidence `task-mapping` has them.
-
-    Args:
-        definition: As `Ecs.task_definition`.
-        current: As `volume_of`.
-        volume_name: Name of the volume in the next revision.
-        main: The container that serves, where several see the volume.
-
-    Returns:
-        Keys `container_definitions, container_name, container_path, container_port, host_port, image, secret_arns`.
-    """
-    definitions = [_without_empty(one) for one in definition["containerDefinitions"]]
-    serving: dict[str, Any] = {}
-    path = ""
-    for one in definitions:
-        for mount in one.get("mountPoints", []):
-            if mount["sourceVolume"] == current["volume_name"]:
-                if not serving or (one["name"] == main and serving["name"] != main):
-                    serving, path = one, mount["containerPath"]
-                mount["sourceVolume"] = volume_name
-    port: dict[str, Any] = next(iter(serving.get("portMappings", [])), {})
-    secrets = [secret["valueFrom"] for one in definitions for secret in one.get("secrets", [])]
-    return {
-        "container_definitions": definitions,
-        "container_name": serving.get("name", ""),
-        "container_path": path,
-        "container_port": port.get("containerPort", 0),
-        "host_port": port.get("hostPort", 0),
-        "image": serving.get("image", ""),
-        "secret_arns": [secret for secret in secrets if secret.startswith("arn:")],
-    }
-
-
-def _without_empty(definition: Facts) -> dict[str, Any]:
-    """Return a container definition without what ECS fills in for what was not given, as a copy."""
-    copied: dict[str, Any] = json.loads(json.dumps(definition))
-    return {key: value for key, value in copied.items() if value not in ([], {}, None, "")}
 
 
 def observe_hosts(run: Run) -> list[dict[str, Any]]:
@@ -145,16 +105,17 @@ def observe_drivers(run: Run) -> dict[str, Any]:
         `wanted_revision`), `image` (as `wanted_image`), `types` (as `wanted_types`), `changed` (whether the service
         uses the revision; in a run that replaces hosts, whether the volume has left the former ones), `hosts` (as
         `observe_hosts`), `former` (instance ids), `beside` (whether the service runs on another host than these, and
-        this run never stopped it), `volume`, `tasks` (ARNs).
+        this run never stopped it), `volume`, `tasks` (ARNs), `registered` (as `registered_scaling`).
     """
     seen = together(
         service=run.ecs.describe_service, hosts=lambda: observe_hosts(run), volume=lambda: observe_volume(run)
     )
     service, wanted = seen["service"], run.parameters.storage.driver
     image, types = wanted_image(run), wanted_types(run)
-    current, tasks, revision = volume_of({}), [], wanted_revision(run)
+    current, tasks, registered, revision = volume_of({}), [], {}, wanted_revision(run)
     if service["exists"]:
-        current = volume_of(run.ecs.task_definition(service["task_definition_arn"]))
+        definition = run.ecs.task_definition(service["task_definition_arn"])
+        current, registered = volume_of(definition), registered_scaling(run, definition)
         tasks = [task["task_arn"] for task in run.ecs.tasks()]
     facts = {
         **seen,
@@ -165,6 +126,7 @@ def observe_drivers(run: Run) -> dict[str, Any]:
         "types": types,
         "former": former_hosts(run, seen["hosts"], image, types),
         "tasks": tasks,
+        "registered": registered,
     }
     replaces = bool(image or types)
     served_elsewhere = replaces and _is_served_elsewhere(facts)
@@ -179,8 +141,23 @@ def _is_served_elsewhere(drivers: Facts) -> bool:
     return _runs(drivers) and drivers["volume"]["holder"] in staying
 
 
+def registered_scaling(run: Run, definition: Facts) -> dict[str, Any]:
+    """Return what changes the number of tasks of a service; of one that writes to the volume nobody asks.
+
+    Args:
+        run: The open run.
+        definition: As `Ecs.task_definition`.
+
+    Returns:
+        As `Scaling.registered`.
+    """
+    return run.scaling.registered() if only_read(definition.get("containerDefinitions", [])) else {}
+
+
 def _runs(drivers: Facts) -> bool:
-    return drivers["service"].get("desired_count") == 1 and len(drivers["tasks"]) == 1
+    """Return whether the service has the one task that it wants, or those that a reader is scaled to."""
+    count = drivers["service"].get("desired_count")
+    return len(drivers["tasks"]) == count and (count == 1 or (bool(count) and bool(drivers["registered"])))
 
 
 def _has_left(run: Run, drivers: Facts) -> bool:

@@ -12,6 +12,7 @@ from runbook_lib import plan_rules, planfile, scrub
 from runbook_lib.errors import JournalError, TerraformError
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.observations import driver_of, observe_volume
+from runbook_lib.procedures.target_variables import root_variables, wanted_scaling
 from runbook_lib.render import RootModule, render_root_module
 
 if TYPE_CHECKING:
@@ -19,59 +20,8 @@ if TYPE_CHECKING:
 
 PLAN_NAME = ".terraform/plan.bin"
 VOLUME_ADDRESS = "aws_ebs_volume.data"
+SCALING_ADDRESS = "module.ecs_service.aws_appautoscaling_target.this[0]"
 _MODULES = Path(__file__).resolve().parents[2] / "terraform"
-
-
-def _root_variables(run: Run) -> dict[str, Any]:
-    """Return the values of `terraform.tfvars.json`; the container definitions and the machine image must be known."""
-    parameters, driver, volume = run.parameters, driver_of(run), observe_volume(run)
-    target, mapping = parameters.target, run.evidence("task-mapping")
-    return {
-        "region": parameters.aws.region,
-        "account_id": parameters.aws.account_id,
-        "run_id": run.run_id,
-        "default_tags": {"managed-by": "runbook", "migration": parameters.name},
-        "cluster_name": target.cluster_name,
-        "service_name": target.service_name,
-        "vpc_id": target.vpc_id,
-        "subnet_ids": list(target.subnet_ids),
-        "ami_id": run.evidence("machine-image")["ami_id"],
-        "instance_types": list(target.instance_types),
-        "http_tokens": driver.http_tokens,
-        "volume_id": volume["volume_id"],
-        "volume_kms_key_arn": volume["kms_key_id"] or None,
-        "storage_boot": driver.boot(volume["volume_id"]),
-        "task_volume": driver.task_volume(mapping.get("folders", {})),
-        "container_definitions": mapping["container_definitions"],
-        "container_name": mapping["container_name"],
-        "container_port": mapping["container_port"],
-        "host_port": mapping["host_port"],
-        "secret_arns": mapping["secret_arns"],
-        "client_cidr_blocks": list(target.allowed_cidrs),
-        "load_balancer": _load_balancer(run),
-    } | _role(run)
-
-
-def _role(run: Run) -> dict[str, Any]:
-    aws = run.parameters.aws
-    identity = {"source_identity": run.run_id} if aws.source_identity else {}
-    return {"assume_role_arn": aws.role_arn, "session_name": run.run_id} | identity if aws.role_arn else {}
-
-
-def _load_balancer(run: Run) -> dict[str, Any] | None:
-    target = run.parameters.target
-    balancer = target.load_balancer
-    if not balancer.enabled:
-        return None
-    return {
-        "subnet_ids": list(balancer.subnet_ids),
-        "internal": balancer.internal,
-        "port": balancer.listener_port,
-        "certificate_arn": balancer.certificate_arn,
-        "client_cidr_blocks": list(target.allowed_cidrs),
-        "health_check_path": target.health_check.path,
-        "deregistration_delay_s": balancer.deregistration_delay_s,
-    }
 
 
 def _write_root_module(run: Run, variables: dict[str, Any], *, adopted: bool) -> None:
@@ -126,11 +76,14 @@ def observe_root(run: Run, *, adopt: bool = False, kept: Mapping[str, Any] | Non
     Changes:
         Files of the run folder; nothing at AWS.
     """
-    variables = _root_variables(run) | dict(kept or {})
+    variables = root_variables(run) | dict(kept or {})
     _write_root_module(run, variables, adopted=adopt)
-    adopted = is_adopted(run)
-    if adopted and not adopt:
-        _write_root_module(run, variables, adopted=True)
+    owned = run.terraform.state_addresses()
+    adopted, scaled = VOLUME_ADDRESS in owned, SCALING_ADDRESS in owned and "autoscaling" not in variables
+    if scaled:  # registered by 62_resize alone: before the cutover it would start the task
+        variables["autoscaling"] = wanted_scaling(run) or None
+    if (adopted and not adopt) or scaled:
+        _write_root_module(run, variables, adopted=adopted or adopt)
     return _plan(run, importing=adopt and not adopted) | {"kept": dict(kept or {})}
 
 

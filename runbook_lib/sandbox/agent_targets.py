@@ -37,10 +37,11 @@ def deregister(world: Any, ecs: Any, task: Any, ec2_instance_id: str) -> bool:
     """
     drained = False
     with world.lock:
-        for service, arn, _port in _targets(ecs, task):
+        for service, arn, port in _targets(ecs, task):
             group = backend("elbv2").target_groups.get(arn)
-            if group is not None and ec2_instance_id in group.targets:
-                group.deregister([{"Id": ec2_instance_id}])
+            target = {"Id": ec2_instance_id, "Port": port}
+            if group is not None and target in group.targets.values():
+                group.deregister([target])
                 add_event(service, f"deregistered 1 targets in (target-group {arn})")
                 add_event(service, "has begun draining connections on 1 tasks.")
                 drained = True

@@ -10,9 +10,9 @@ import pytest
 
 from runbook_lib.errors import HostCommandError, TakenBackError
 from runbook_lib.procedures import deploy_image, prepare_host, roll_out
-from runbook_lib.procedures.deploy_image import _check_way
 from runbook_lib.procedures.host_image import check_images, say_image
-from runbook_lib.procedures.image_of_service import by_digest, only_reads, serving_image, with_image
+from runbook_lib.procedures.image_of_service import by_digest, serving_image, with_image
+from runbook_lib.procedures.overlap import check_room, check_way, is_beside, observe_way
 
 SHA = "sha256:" + "0" * 64
 DIGESTS = [f"other.example/guestbook@{SHA}", f"registry.example:5000/guestbook@{SHA}"]
@@ -56,22 +56,64 @@ def test_the_image_that_serves_is_the_one_that_mounts_the_volume():
     assert (changed["image"], mapping["container_definitions"][1]["image"]) == ("app:2", "app:1")
 
 
+def way_of(way, *, read_only, balanced=True, port=0):
+    """Return what is observed of a service whose parameters ask for a way."""
+    containers = definition(read_only=read_only)["containerDefinitions"]
+    containers[1] |= {"portMappings": [{"containerPort": 80, "hostPort": port}], "memory": 200, "cpu": 256}
+    run = SimpleNamespace(
+        parameters=SimpleNamespace(target=SimpleNamespace(deployment=way)),
+        ecs=SimpleNamespace(
+            container_instances=lambda: [{"instance_id": "i-1", "left": {"cpu_units": 500, "memory_mib": 100}}]
+        ),
+    )
+    return observe_way(run, {"balanced": balanced}, {"containerDefinitions": containers}, "i-1")
+
+
 @pytest.mark.parametrize(
-    ("way", "read_only", "passed", "why"),
+    ("facts", "why"),
     [
-        ("stop_then_start", False, True, ""),
-        ("blue_green", False, False, "both revisions at once"),
-        ("overlap", False, False, "while the running one writes"),
-        ("overlap", True, False, "cannot express it yet"),
-        ("blue_green", True, False, "both revisions at once"),
+        (way_of("stop_then_start", read_only=False, port=80), ""),
+        (way_of("blue_green", read_only=False), "both revisions at once"),
+        (way_of("overlap", read_only=False), "while the running one writes"),
+        (way_of("overlap", read_only=True), ""),
+        (way_of("overlap", read_only=True, balanced=False), "without target.load_balancer clients do not find it"),
+        (way_of("overlap", read_only=True, port=80), "the running revision has a fixed one"),
+        (way_of("blue_green", read_only=True), "both revisions at once"),
     ],
+    ids=["as ever", "blue/green", "a writer", "a reader", "no load balancer", "a fixed port", "a reader's blue/green"],
 )
-def test_only_stop_then_start_is_done_and_every_other_way_has_its_reason(way, read_only, passed, why):
-    """A service that only reads could overlap; the module cannot say so, and the refusal does."""
-    assert only_reads(definition(read_only=read_only)) is read_only
-    check = _check_way(way, only_reads=read_only)
-    assert check.passed is passed
+def test_only_a_reader_behind_a_load_balancer_overlaps_and_everything_else_has_its_reason(facts, why):
+    """Whether it reads is told from the running containers; what is missing is named."""
+    check = check_way(facts)
+    assert check.passed is (why == "")
     assert why in check.why
+
+
+def test_an_overlap_needs_room_for_two_tasks_on_the_host_of_the_volume():
+    """ECS would wait for a place that no other host can give; without an overlap nobody asks."""
+    (check,) = check_room(way_of("overlap", read_only=True))
+    assert (check.passed, check.observed) == (False, "100 MiB and 500 CPU units")
+    assert check_room(way_of("stop_then_start", read_only=True)) == ()
+
+
+ALONE = {"minimum_healthy_percent": 0, "maximum_percent": 100, "availability_zone_rebalancing": "DISABLED"}
+
+
+@pytest.mark.parametrize(
+    ("service", "way", "beside"),
+    [
+        (ALONE | {"maximum_percent": 200}, "overlap", True),
+        (ALONE, "overlap", False),
+        (ALONE | {"maximum_percent": 200}, "stop_then_start", False),
+    ],
+    ids=["under way", "over", "somebody else's"],
+)
+def test_an_overlap_that_was_killed_is_gone_on_with_and_other_settings_are_not(monkeypatch, service, way, beside):
+    """It is this run's own when its revision is the service's and two tasks may run still."""
+    monkeypatch.setattr("runbook_lib.procedures.overlap.wanted_revision", lambda _run: "arn:2")
+    run = SimpleNamespace(parameters=SimpleNamespace(target=SimpleNamespace(deployment=way)))
+    assert is_beside(run, service | {"task_definition_arn": "arn:2"}) is beside
+    assert not is_beside(run, service | {"task_definition_arn": "arn:1"})
 
 
 def rollout(**facts):

@@ -40,3 +40,19 @@ def test_a_service_that_does_not_answer_does_not_count(run):
     note_outage_start(run, no_address)
     assert observe_outage(run, lambda: ["http://127.0.0.1:9/"], up=True) == {"answers": False, "outage_s": None}
     assert run.journal.last("outage").fields["phase"] == "started"
+
+
+def test_a_task_that_started_beside_the_former_one_made_no_outage(run, url, wait_until):
+    """Every look was answered, and one more is, after the former task has stopped: none was measured."""
+    note_outage_start(run, lambda: [url])
+    wait_until(lambda: run.outage_probe(lambda: [url]).facts()["last_success_utc"], "it was looked at")
+    assert observe_outage(run, lambda: [url], up=False, beside=True) == {"answers": False, "outage_s": None}
+    assert observe_outage(run, lambda: [url], up=True, beside=True) == {"answers": True, "outage_s": 0.0}
+    ended = run.journal.last("outage").fields
+    assert (ended["phase"], ended["outage_s"], ended["failures"]) == ("ended", 0.0, 0)
+
+
+def test_what_nobody_watched_is_not_called_no_outage(run, url):
+    """No look could find the address: the time since it began counts, overlap or not."""
+    note_outage_start(run, no_address)
+    assert observe_outage(run, lambda: [url], up=True, beside=True)["outage_s"] > 0

@@ -12,7 +12,13 @@ from runbook_lib.parameters_volume import Volume
 from runbook_lib.procedures import grow_volume, resize, volume_size
 from runbook_lib.procedures.grow_volume import GROW_FILESYSTEM, MODIFY_VOLUME, VERIFY_GROWTH
 from runbook_lib.procedures.host_size import check_types, say_move
-from runbook_lib.procedures.task_count import check_scaling, observe_scaling
+from runbook_lib.procedures.task_count import (
+    check_scaling,
+    check_unscaled,
+    has_wanted_tasks,
+    observe_scaling,
+    say_tasks,
+)
 
 GIB = 1 << 30
 MEDIUM = {"instance_type": "t3.medium", "architectures": ["x86_64"], "hypervisor": "nitro", "nvme": "required",
@@ -192,26 +198,94 @@ def definition(name, *, read_only):
     ("containers", "wanted", "why"),
     [
         ([definition("app", read_only=False), definition("backup", read_only=True)], 3, "app writes to the volume"),
-        (
-            [definition("app", read_only=True), {"name": "sidecar"}],
-            3,
-            "only read the volume, but it is attached to one",
-        ),
+        ([definition("app", read_only=True), {"name": "sidecar"}], 3, "clients find through target.load_balancer"),
         ([definition("app", read_only=False)], None, ""),
     ],
     ids=["a writer", "readers only", "not asked for"],
 )
 def test_more_tasks_are_refused_with_the_reason(containers, wanted, why):
-    """The one that writes is named; who only reads cannot be elsewhere either; without the wish nothing is refused."""
-    scaling = Autoscaling(max_tasks=wanted) if wanted else None
-    run = SimpleNamespace(
-        parameters=SimpleNamespace(target=SimpleNamespace(autoscaling=scaling)),
-        evidence=lambda _name: {"container_definitions": containers},
-    )
-    check = check_scaling(observe_scaling(run, {"current": {"driver": "rexray"}, "volume_name": "data"}))
+    """The one that writes is named; who only reads needs a load balancer; without the wish nothing is refused."""
+    (check,) = check_scaling(scaling_of(containers, wanted))
     assert check.passed is (wanted is None)
     assert why in check.why
     assert ("1 to 3 tasks" in check.observed) is (wanted is not None)
+
+
+def scaling_of(containers, wanted, *, balanced=False, registered=None, desired=1):
+    """Return what is observed of a service on a t3.small, for which somebody wants a number of tasks."""
+    run = SimpleNamespace(
+        parameters=SimpleNamespace(
+            target=SimpleNamespace(autoscaling=Autoscaling(max_tasks=wanted) if wanted else None)
+        ),
+        evidence=lambda _name: {"container_definitions": containers},
+        instance_types=SimpleNamespace(describe=lambda _names: [{"vcpus": 2, "memory_mib": 2000}]),
+    )
+    facts = {
+        "current": {"driver": "rexray"},
+        "service": {"desired_count": desired, "running_count": desired, "balanced": balanced},
+        "registered": registered or {},
+        "tasks": ["arn"] * desired,
+        "hosts": [{"instance_id": "i-1", "instance_type": "t3.small"}],
+        "volume": {"holder": "i-1"},
+    }
+    return observe_scaling(run, facts)
+
+
+def reader(*, port=0, memory=600):
+    """Return the containers of a reader with one published port."""
+    ports = [{"containerPort": 8080, "hostPort": port}]
+    return [definition("app", read_only=True) | {"portMappings": ports, "memory": memory, "cpu": 256}]
+
+
+@pytest.mark.parametrize(
+    ("containers", "failed", "said"),
+    [
+        (reader(), [], ""),
+        (reader(port=8080), ["one-task"], "the fixed host port is taken"),
+        (reader(memory=601), ["tasks-fit-on-the-host"], "no other host has the volume"),
+    ],
+    ids=["fits", "a fixed port", "no room for the third"],
+)
+def test_a_reader_behind_a_load_balancer_may_have_as_many_tasks_as_its_host_holds(containers, failed, said):
+    """Each needs a port of its own, and all of them run where the volume is."""
+    found = [check for check in check_scaling(scaling_of(containers, 3, balanced=True)) if not check.passed]
+    assert [check.check_id for check in found] == failed
+    assert said in "".join(check.why for check in found)
+
+
+RANGE = {"min_tasks": 1, "max_tasks": 3, "target_cpu_percent": 60}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "registered", "desired", "done"),
+    [
+        (None, None, 1, True),
+        (3, None, 1, False),
+        (3, RANGE, 2, True),
+        (3, RANGE, 4, False),
+        (3, RANGE | {"max_tasks": 2}, 1, False),
+        (None, RANGE, 1, False),
+        (None, None, 2, False),
+    ],
+    ids=["nothing", "not yet", "scaled", "too many", "another range", "not any more", "left behind"],
+)
+def test_the_tasks_of_a_reader_are_as_many_as_asked_for_and_kept_by_it(wanted, registered, desired, done):
+    """What is registered and what runs must both be so; taking the wish away leads back to one task."""
+    scaling = scaling_of(reader(), wanted, balanced=True, registered=registered, desired=desired)
+    assert has_wanted_tasks(scaling) is done
+    assert (say_tasks(scaling) == "") is done
+
+
+@pytest.mark.parametrize(
+    ("registered", "desired", "passed"),
+    [({}, 1, True), ({}, 0, True), (RANGE, 1, False), (RANGE, 3, False), ({}, 2, False)],
+    ids=["one task", "stopped", "registered", "scaled", "left behind"],
+)
+def test_nothing_is_stopped_while_something_starts_tasks(registered, desired, passed):
+    """Every runbook that stops or moves the task says what to do first."""
+    found = check_unscaled({"registered": registered, "service": {"desired_count": desired}})
+    assert [check.passed for check in found] == ([] if passed else [False])
+    assert all(one.fix == "take target.autoscaling out of the parameters, run 62_resize, then this" for one in found)
 
 
 @pytest.mark.parametrize(("moved", "larger"), [(False, True), (True, False)], ids=["fresh run", "between two hosts"])

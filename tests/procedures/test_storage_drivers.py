@@ -18,7 +18,8 @@ from runbook_lib.procedures.driver_steps import in_words_of_change
 from runbook_lib.procedures.manifest_of_change import has_manifest
 from runbook_lib.procedures.observations import CUT_OVER_TAG
 from runbook_lib.procedures.prepare_storage_driver import WITHHOLD_VOLUME
-from runbook_lib.procedures.storage_drivers import is_settled, mapping_of, volume_of
+from runbook_lib.procedures.storage_drivers import is_settled, volume_of
+from runbook_lib.procedures.task_mapping import mapping_of
 
 PLUGIN = {"name": "data", "dockerVolumeConfiguration": {"scope": "shared", "driver": "rexray/ebs"}}
 FOLDER = {"name": "data", "host": {"sourcePath": "/mnt/runbook/data"}}
@@ -45,6 +46,7 @@ def drivers(**changed):
         "beside": False,
         "volume": {"volume_id": "vol-1", "tags": {CUT_OVER_TAG: "then"}, "on_source": False, "holder": "i-1"},
         "tasks": ["arn:task"],
+        "registered": {},
     }
     return settled | changed
 

@@ -26,6 +26,7 @@ from runbook_lib.sandbox.patches import (
     ec2_volume_calls,
     ec2_volumes,
     ecs,
+    elbv2,
     iam,
     kms,
     once,
@@ -97,6 +98,7 @@ def apply(world: World, transitions: Transitions, calls: CallLog) -> Patched:
     groups = autoscaling.apply(world)
     commands = ssm.apply(world, transitions)
     applicationautoscaling.apply()
+    elbv2.apply()
     iam.apply()
     kms.apply()
     sts.apply()

@@ -1,4 +1,4 @@
-"""Application Auto Scaling: tags of scalable targets, without which Terraform's provider waits for minutes.
+"""Application Auto Scaling: tags of scalable targets, without which Terraform's provider waits for minutes, and ranges.
 
 Source: Application Auto Scaling API reference, ListTagsForResource, TagResource, UntagResource, RegisterScalableTarget.
 """
@@ -10,7 +10,8 @@ from typing import Any
 
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 
-from runbook_lib.sandbox.backends import operations
+from runbook_lib.sandbox import ecs_deployments
+from runbook_lib.sandbox.backends import backend, operations
 
 
 def apply() -> None:
@@ -23,6 +24,7 @@ def apply() -> None:
 
     def register_scalable_target(response: Any) -> str:
         answer = str(register(response))
+        _bring_into_range(response)
         tags = response._get_param("Tags")
         if tags:
             _tags(response)[json.loads(answer)["ScalableTargetARN"]] = dict(tags)
@@ -35,6 +37,24 @@ def apply() -> None:
         tag_resource=_tag,
         untag_resource=_untag,
     )
+
+
+def _bring_into_range(response: Any) -> None:
+    """Set the desired count of an ECS service as Application Auto Scaling does: to what was outside of the range.
+
+    The load of tasks is not simulated: within the range the count stays as somebody set it.
+    """
+    if response._get_param("ServiceNamespace") != "ecs":
+        return
+    name = str(response._get_param("ResourceId")).removeprefix("service/").replace("/", ":")
+    service, known = backend("ecs").services.get(name), response.applicationautoscaling_backend
+    found = known.describe_scalable_targets("ecs", [response._get_param("ResourceId")], None)
+    if service is None or not found:
+        return
+    count = max(found[0].min_capacity, min(service.desired_count, found[0].max_capacity))
+    if count != service.desired_count:
+        service.desired_count, service.is_steady = count, False
+        ecs_deployments.primary(service)["desiredCount"] = count
 
 
 def _tags(response: Any) -> dict[str, dict[str, str]]:

@@ -6,6 +6,13 @@ locals {
   # A service with a data volume has one writer, always; every setting that could start a second one follows from this.
   is_single_writer = var.task_volume != null
 
+  # A reader: every mount of the data volume is read-only. It is read from the containers, never chosen. Several tasks of
+  # a reader can run, but on one host, where the volume is: behind a load balancer, each with a host port of its own.
+  mounts     = flatten([for definition in var.container_definitions : try(definition.mountPoints, [])])
+  only_reads = length(local.mounts) > 0 && alltrue([for mount in local.mounts : try(mount.readOnly, false) == true])
+
+  can_have_more_tasks = !local.is_single_writer || (local.only_reads && var.load_balancer != null && var.host_port == 0)
+
   # A folder of the data volume is a volume of its own for the task, on the same mount of the host.
   task_volumes = local.is_single_writer ? concat(
     [{ name = var.task_volume.name, host_path = var.task_volume.host_path, driver = var.task_volume.driver }],
@@ -174,7 +181,8 @@ resource "aws_ecs_service" "this" {
   desired_count                 = local.is_single_writer ? 0 : 1
   scheduling_strategy           = "REPLICA"
   availability_zone_rebalancing = "DISABLED"
-  # Stop, then start: with 100/200 the new task would wait for a port and a volume that the running one holds.
+  # Stop, then start: with 100/200 the new task would wait for a port and a volume that the running one holds. For a
+  # reader too: a host that drains would keep its tasks until others run elsewhere, where the volume is not.
   deployment_minimum_healthy_percent = local.is_single_writer ? 0 : 100
   deployment_maximum_percent         = local.is_single_writer ? 100 : 200
 

@@ -18,6 +18,12 @@ resource "aws_vpc_security_group_ingress_rule" "clients" {
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
 ################################################################################
 
+locals {
+  # Docker gives a task without a fixed port one of these.
+  first_port = var.host_port == 0 ? 32768 : var.host_port
+  last_port  = var.host_port == 0 ? 65535 : var.host_port
+}
+
 resource "aws_security_group" "load_balancer" {
   count = var.load_balancer == null ? 0 : 1
 
@@ -45,8 +51,8 @@ resource "aws_vpc_security_group_egress_rule" "load_balancer" {
   security_group_id            = aws_security_group.load_balancer[0].id
   description                  = "The service and its health check"
   ip_protocol                  = "tcp"
-  from_port                    = var.host_port
-  to_port                      = var.host_port
+  from_port                    = local.first_port
+  to_port                      = local.last_port
   referenced_security_group_id = var.instance_security_group_id
 }
 
@@ -56,8 +62,8 @@ resource "aws_vpc_security_group_ingress_rule" "from_load_balancer" {
   security_group_id            = var.instance_security_group_id
   description                  = "Load balancer of ${var.name}"
   ip_protocol                  = "tcp"
-  from_port                    = var.host_port
-  to_port                      = var.host_port
+  from_port                    = local.first_port
+  to_port                      = local.last_port
   referenced_security_group_id = aws_security_group.load_balancer[0].id
 }
 
@@ -80,7 +86,7 @@ resource "aws_lb_target_group" "this" {
   name                 = var.name
   target_type          = "instance"
   protocol             = "HTTP"
-  port                 = var.host_port
+  port                 = var.host_port == 0 ? var.container_port : var.host_port
   vpc_id               = var.vpc_id
   deregistration_delay = var.load_balancer.deregistration_delay_s
 
@@ -111,7 +117,7 @@ resource "aws_lb_listener" "this" {
 }
 
 ################################################################################
-# Autoscaling of tasks, for services without a data volume
+# Autoscaling of tasks, for services that do not write to a data volume
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-auto-scaling.html
 ################################################################################
 

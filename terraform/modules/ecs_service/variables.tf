@@ -129,12 +129,22 @@ variable "container_port" {
 }
 
 variable "host_port" {
-  description = "Port that the container instance publishes. Fixed: clients and security groups know it, and a second task on the host cannot start."
+  description = "Port that the container instance publishes. Fixed: clients and security groups know it, and a second task on the host cannot start. 0, for a service behind a load balancer that does not write to its data volume: one that is chosen for each task."
   type        = number
 
   validation {
-    condition     = var.host_port >= 1 && var.host_port <= 65535
-    error_message = "host_port must be 1 to 65535; 0 would publish another port after every start."
+    condition     = var.host_port >= 0 && var.host_port <= 65535
+    error_message = "host_port must be 1 to 65535, or 0 behind a load balancer."
+  }
+
+  validation {
+    condition     = var.host_port != 0 || var.load_balancer != null
+    error_message = "host_port 0 publishes another port after every start, which only load_balancer finds."
+  }
+
+  validation {
+    condition     = var.host_port != 0 || var.task_volume == null || local.only_reads
+    error_message = "host_port 0 lets a second task start on the host, and a container writes to the data volume: every mountPoint must be readOnly, or host_port fixed."
   }
 }
 
@@ -318,7 +328,7 @@ variable "circuit_breaker_rollback" {
 }
 
 variable "autoscaling" {
-  description = "Target tracking by CPU for a service without data volume, or null. A data volume has one writer: a second task could not mount it, and must not."
+  description = "Target tracking by CPU, or null: for a service without data volume, or one that only reads it, behind a load balancer, with host_port 0. A data volume has one writer, so for a service that writes there is none."
   type = object({
     min_tasks          = number
     max_tasks          = number
@@ -327,8 +337,13 @@ variable "autoscaling" {
   default = null
 
   validation {
-    condition     = var.autoscaling == null || var.task_volume == null
-    error_message = "autoscaling must be null for a service with a data volume: the volume has one writer, so a second task would never start. Scale the host instead (62_resize)."
+    condition     = var.autoscaling == null || var.task_volume == null || local.only_reads
+    error_message = "autoscaling must be null for a service that writes to its data volume: the volume has one writer. Scale the host instead (62_resize)."
+  }
+
+  validation {
+    condition     = var.autoscaling == null || local.can_have_more_tasks
+    error_message = "autoscaling of a service that reads its data volume needs load_balancer and host_port 0: every task runs on the one host that has the volume, where a fixed port is taken."
   }
 
   validation {

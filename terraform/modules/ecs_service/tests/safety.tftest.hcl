@@ -334,6 +334,42 @@ run "a_service_without_data_may_scale" {
   }
 }
 
+run "a_reader_behind_a_load_balancer_may_scale_on_the_host_that_has_the_volume" {
+  command = plan
+
+  variables {
+    host_port             = 0
+    container_definitions = [{ name = "guestbook", image = "a:1", mountPoints = [{ sourceVolume = "guestbook-data", containerPath = "/data", readOnly = true }] }]
+    load_balancer         = { subnet_ids = ["subnet-0a", "subnet-0b"], client_cidr_blocks = ["10.0.0.0/8"] }
+    autoscaling           = { min_tasks = 1, max_tasks = 3 }
+  }
+
+  assert {
+    condition     = aws_appautoscaling_target.this[0].min_capacity == 1 && aws_appautoscaling_target.this[0].max_capacity == 3
+    error_message = "The target has the range that was asked for."
+  }
+
+  assert {
+    condition     = aws_ecs_service.this.deployment_minimum_healthy_percent == 0 && aws_ecs_service.this.deployment_maximum_percent == 100 && aws_ecs_service.this.desired_count == 0
+    error_message = "A reader too stops before it starts elsewhere: the volume is on one host."
+  }
+
+  assert {
+    condition     = length(aws_ecs_service.this.placement_constraints) == 1 && length(data.aws_ebs_volume.data) == 1
+    error_message = "The tasks stay in the zone of the volume."
+  }
+
+  assert {
+    condition     = aws_vpc_security_group_ingress_rule.from_load_balancer[0].from_port == 32768 && aws_vpc_security_group_ingress_rule.from_load_balancer[0].to_port == 65535
+    error_message = "The load balancer reaches the ports that Docker chooses, and no other."
+  }
+
+  assert {
+    condition     = aws_lb_target_group.this[0].port == 8080
+    error_message = "A target group has a port, though each target has its own."
+  }
+}
+
 run "a_volume_in_another_zone_is_refused" {
   command = plan
 

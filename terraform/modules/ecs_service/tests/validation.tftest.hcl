@@ -62,7 +62,7 @@ run "values_of_the_wrong_shape_are_refused" {
     instance_security_group_id = "default"
     log_group_name             = "no spaces"
     container_port             = 0
-    host_port                  = 0
+    host_port                  = 70000
     task_role_arn              = "guestbook"
     client_cidr_blocks         = ["everybody"]
   }
@@ -257,6 +257,66 @@ run "autoscaling_is_refused_for_a_single_writer" {
   }
 
   expect_failures = [var.autoscaling]
+}
+
+run "autoscaling_of_a_reader_needs_a_load_balancer" {
+  command = plan
+
+  variables {
+    container_definitions = [{ name = "guestbook", image = "a:1", mountPoints = [{ sourceVolume = "guestbook-data", containerPath = "/data", readOnly = true }] }]
+    autoscaling           = { min_tasks = 1, max_tasks = 2 }
+  }
+
+  expect_failures = [var.autoscaling]
+}
+
+run "autoscaling_of_a_reader_needs_a_port_for_each_task" {
+  command = plan
+
+  variables {
+    container_definitions = [{ name = "guestbook", image = "a:1", mountPoints = [{ sourceVolume = "guestbook-data", containerPath = "/data", readOnly = true }] }]
+    load_balancer         = { subnet_ids = ["subnet-0a", "subnet-0b"], client_cidr_blocks = ["10.0.0.0/8"] }
+    autoscaling           = { min_tasks = 1, max_tasks = 2 }
+  }
+
+  expect_failures = [var.autoscaling]
+}
+
+run "one_container_that_writes_makes_a_writer" {
+  command = plan
+
+  variables {
+    host_port     = 0
+    load_balancer = { subnet_ids = ["subnet-0a", "subnet-0b"], client_cidr_blocks = ["10.0.0.0/8"] }
+    container_definitions = [
+      { name = "guestbook", image = "a:1", mountPoints = [{ sourceVolume = "guestbook-data", containerPath = "/data", readOnly = true }] },
+      { name = "indexer", image = "b:1", mountPoints = [{ sourceVolume = "guestbook-data", containerPath = "/data" }] },
+    ]
+  }
+
+  expect_failures = [var.host_port]
+}
+
+run "a_port_of_its_own_for_each_task_is_refused_for_a_writer" {
+  command = plan
+
+  variables {
+    host_port     = 0
+    load_balancer = { subnet_ids = ["subnet-0a", "subnet-0b"], client_cidr_blocks = ["10.0.0.0/8"] }
+  }
+
+  expect_failures = [var.host_port]
+}
+
+run "a_port_of_its_own_for_each_task_needs_a_load_balancer" {
+  command = plan
+
+  variables {
+    host_port             = 0
+    container_definitions = [{ name = "guestbook", image = "a:1", mountPoints = [{ sourceVolume = "guestbook-data", containerPath = "/data", readOnly = true }] }]
+  }
+
+  expect_failures = [var.host_port]
 }
 
 run "autoscaling_needs_a_range" {
