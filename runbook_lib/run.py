@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from runbook_lib import journal_link, run_approval, run_secrets
+from runbook_lib import journal_link, run_approval, run_confirmation, run_secrets
 from runbook_lib import parameters as parameter_file
 from runbook_lib.adapters.clock import Clock
 from runbook_lib.adapters.probe import OutageProbe, answers
@@ -206,6 +206,10 @@ class Run(Keys):
         """
         act = run_approval.Act(step_id, notebook, str(facts.get("plan_sha256", "")))
         run_approval.confirm(self, act, self._passes)
+
+    def confirm_name(self, step_id: str, notebook: str, no_return: str) -> None:
+        """Prove that whoever sits at this kernel has typed the service's name; as `run_confirmation.confirm`."""
+        run_confirmation.confirm(self.journal, step_id, notebook, no_return)
 
     def close(self) -> None:
         """Stop the probe, delete the binary plan, which holds secrets, and give the volume back."""

@@ -21,6 +21,7 @@ from runbook_lib.journal import Journal
 from runbook_lib.report import build_report, render_page, write_report
 from runbook_lib.run_approval import who_approves
 from runbook_lib.run_approve import approve, find_waiting
+from runbook_lib.run_confirmation import service_name
 from runbook_lib.run_folder import open_journal
 from runbook_lib.run_keyboard import at_a_keyboard
 
@@ -37,7 +38,7 @@ class ApprovalCard:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self.digest = find_waiting(journal).fields["digest"]
-        self._name = _service_of(journal.events()[0].fields)
+        self._name = service_name(journal)
         self._done = False
         write_report(journal)
         self._page = render_page(build_report(journal.events(), journal.run_id))
@@ -157,11 +158,6 @@ def approval_card(
         return HTML(str(card._repr_mimebundle_()["text/html"]))
     card.follow()
     return card
-
-
-def _service_of(opened: Mapping[str, Any]) -> str:
-    """Return the name of the service that a run is about."""
-    return str(opened.get("targets", {}).get("service") or opened["name"])
 
 
 def _framed(page: str) -> str:

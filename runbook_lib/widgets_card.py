@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 from IPython.display import HTML, display
 
-from runbook_lib.errors import JournalError, RunbookError
+from runbook_lib.errors import ConfirmationError, JournalError, RunbookError
 from runbook_lib.journal import Journal
 from runbook_lib.report_card import Called, Card, card_of, is_cutover
 from runbook_lib.report_card_html import render_card
@@ -26,6 +26,7 @@ from runbook_lib.run_earlier import earlier_durations
 from runbook_lib.run_folder import open_journal
 from runbook_lib.run_keyboard import at_a_keyboard
 from runbook_lib.steps_result import StepResult
+from runbook_lib.widgets_confirmation import ConfirmationField
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
@@ -190,8 +191,12 @@ def with_card(step: Step, verb: Callable[[Run], StepResult]) -> Callable[[Run], 
     """
 
     def perform_shown(run: Run) -> StepResult:
-        with _shown(step, run):
-            return verb(run)
+        try:
+            with _shown(step, run):
+                return verb(run)
+        except ConfirmationError:
+            display(ConfirmationField(Journal(run.journal.folder, run.journal.now), step.notebook))
+            raise
 
     perform_shown.__name__ = perform_shown.__qualname__ = verb.__name__
     perform_shown.__doc__ = verb.__doc__

@@ -1,5 +1,5 @@
-// The category "Runbooks" of the launcher, and the keyboard in forms and cards. Written by hand as the container that
-// JupyterLab loads: there is no build.
+// The category "Runbooks" of the launcher, the keyboard in forms and cards, and the card of a run whose cell this page
+// does not follow. Written by hand as the container that JupyterLab loads: there is no build.
 (() => {
   'use strict';
   const START = 'notebooks/start_here.ipynb';
@@ -73,10 +73,141 @@
     }, true)
   };
 
+  // The card above the cells of a working copy. After the page was loaded again JupyterLab shows no more output of a cell
+  // that still runs, and after a panic the kernel is gone: the server reads the run's journal, whatever the kernel does.
+  const LOOK_MS = 1000;
+  const BUSY = 'A cell of this notebook was running when the page was loaded. It goes on; its own card is gone, this is ' +
+    'what the run\'s record says.';
+  const IDLE = 'The cell has ended. Run the notebook again from the top: what is done is skipped.';
+  const GONE = 'The kernel has ended. This is what the run\'s record says.';
+  const PANIC = 'Panic: back to compose';
+  const ARMED = 'Press again: end the run, back to compose';
+  const ARMED_MS = 10000;
+
+  const makeCard = (panel, Widget, ask) => {
+    const card = new Widget();
+    card.addClass('runbook-header');
+    card.addClass('runbook-card');
+    card.node.setAttribute('role', 'region');
+    card.node.setAttribute('aria-label', 'The run of this notebook');
+    card.node.style.cssText = 'overflow: auto; background: var(--jp-layout-color1); color: var(--jp-ui-font-color1); ' +
+      'border-bottom: 1px solid var(--jp-border-color1)';
+    card.node.innerHTML = '<div class="runbook-header-all" style="padding: 6px 12px">' +
+      '<div class="runbook-header-why"></div><div class="runbook-header-page"></div>' +
+      '<div class="runbook-header-actions" style="padding-top: 4px"></div>' +
+      '<div class="runbook-header-said" role="status" style="white-space: pre-wrap"></div></div>';
+    const part = name => card.node.querySelector(`.runbook-header-${name}`);
+    const button = (label, className, act) => {
+      const made = document.createElement('button');
+      made.className = `jp-mod-styled jp-Button ${className}`;
+      made.textContent = label;
+      made.addEventListener('click', act);
+      part('actions').append(made, ' ');
+      return made;
+    };
+    const fit = () => {
+      const most = Math.round(panel.node.clientHeight * 0.6);
+      const height = `${Math.min(most, part('all').offsetHeight)}px`;
+      if (card.node.style.minHeight !== height) {
+        card.node.style.minHeight = height;
+        panel.contentHeader.fit();
+      }
+    };
+    const act = async name => {
+      const answer = await ask('POST', { act: name });
+      part('said').textContent = answer.said;
+      part('said').setAttribute('role', answer.refused ? 'alert' : 'status');
+      await look();
+    };
+    const hold = button('Pause before the outage', '', () => act('hold'));
+    const release = button('Cut over now', 'jp-mod-accept', () => act('release'));
+    const panic = button(PANIC, 'jp-mod-warn', () => {
+      if (panic.textContent === ARMED) {
+        panic.textContent = PANIC;
+        void act('panic');
+      } else {
+        panic.textContent = ARMED;
+        setTimeout(() => { panic.textContent = PANIC; }, ARMED_MS);
+      }
+    });
+    button('Close', '', () => card.dispose());
+    const look = async () => {
+      const said = await ask('GET', {});
+      if (card.isDisposed || !said.run_id) {
+        return;
+      }
+      part('page').innerHTML = said.html;
+      [hold, release, panic].forEach(one => { one.hidden = !said.is_cutover; });
+      hold.disabled = !said.may_hold;
+      release.disabled = !said.holds;
+      fit();
+    };
+    const timer = setInterval(() => { void look(); }, LOOK_MS);
+    card.disposed.connect(() => clearInterval(timer));
+    card.why = text => { part('why').textContent = text; };
+    card.look = look;
+    return card;
+  };
+
+  const cards = (INotebookTracker, NotebookActions, Widget, ServerConnection) => ({
+    id: 'runbooks:card',
+    description: 'Shows the card of a run whose cell this page does not follow.',
+    autoStart: true,
+    requires: [INotebookTracker],
+    activate: (app, tracker) => {
+      const shown = new Map();
+      const follow = async (panel, why) => {
+        const settings = app.serviceManager.serverSettings;
+        const ask = async (method, query) => {
+          const words = new URLSearchParams({ path: panel.context.path, ...query });
+          const url = `${settings.baseUrl}runbooks/card?${words}`;
+          const answer = await ServerConnection.makeRequest(url, { method }, settings);
+          return answer.ok ? answer.json() : { said: answer.statusText, refused: true };
+        };
+        if (panel.isDisposed || !(await ask('GET', {})).run_id) {
+          return;
+        }
+        if (!shown.has(panel)) {
+          const card = makeCard(panel, Widget, ask);
+          shown.set(panel, card);
+          card.disposed.connect(() => shown.delete(panel));
+          panel.contentHeader.addWidget(card);
+        }
+        shown.get(panel).why(why);
+        await shown.get(panel).look();
+      };
+      tracker.widgetAdded.connect(async (_tracker, panel) => {
+        await panel.context.ready;
+        const session = await app.serviceManager.sessions.findByPath(panel.context.path);
+        let busy = session && session.kernel && session.kernel.execution_state === 'busy';
+        panel.sessionContext.statusChanged.connect((_context, status) => {
+          if (status === 'dead' || status === 'autorestarting') {
+            void follow(panel, GONE);
+          } else if (busy && status === 'idle') {
+            busy = false;
+            if (shown.has(panel)) {
+              void follow(panel, IDLE);
+            }
+          }
+        });
+        if (busy) {
+          await follow(panel, BUSY);
+        }
+      });
+      NotebookActions.executionScheduled.connect((_sender, { notebook }) => {
+        [...shown].filter(([panel]) => panel.content === notebook).forEach(([, card]) => card.dispose());
+      });
+    }
+  });
+
   const modules = {
     './extension': async () => {
-      const [launcher, icons] = await Promise.all([shared('@jupyterlab/launcher'), shared('@jupyterlab/ui-components')]);
-      return () => ({ __esModule: true, default: [tiles(launcher.ILauncher, icons), keyboard] });
+      const names = ['launcher', 'ui-components', 'notebook', 'services'].map(name => `@jupyterlab/${name}`);
+      const [launcher, icons, notebook, services, lumino] = await Promise.all([...names, '@lumino/widgets'].map(shared));
+      const card = cards(
+        notebook.INotebookTracker, notebook.NotebookActions, lumino.Widget, services.ServerConnection
+      );
+      return () => ({ __esModule: true, default: [tiles(launcher.ILauncher, icons), keyboard, card] });
     }
   };
 
