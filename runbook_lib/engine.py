@@ -26,7 +26,6 @@ from runbook_lib.engine_witness import witness
 from runbook_lib.errors import NotebookError
 from runbook_lib.journal_link import Link
 
-
 _SESSION = "JPY_SESSION_NAME"
 """Jupyter's server gives it to the kernels of its pages; here nobody sits at the kernel, whoever started this process."""
 
