@@ -27,7 +27,7 @@ from runbook_lib.errors import NotebookError
 from runbook_lib.journal_link import Link
 
 _SESSION = "JPY_SESSION_NAME"
-"""Jupyter's server gives it to the kernels of its pages; here nobody sits at the kernel, whoever started this process."""
+"""Jupyter's server gives it to the kernels of its pages; here nobody sits at one, whoever started this."""
 
 
 def _unattended() -> dict[str, str]:

@@ -93,7 +93,7 @@ class CheckError(StepError):
 
 
 class ConfirmationError(CheckError):
-    """A step cannot be taken back, and whoever sits at the kernel has not typed the service's name; nothing was changed."""
+    """A step cannot be taken back, and its operator has not typed the service's name; nothing was changed."""
 
 
 class ForbiddenChangeError(StepError):

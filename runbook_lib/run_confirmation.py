@@ -60,8 +60,8 @@ def confirm(journal: Journal, step_id: str, notebook: str, no_return: str) -> No
         return
     raise ConfirmationError(
         step_id,
-        f"{no_return}. Type the service's name, {service_name(journal)}, into the field of this cell, press Confirm, and "
-        "run the cell again",
+        f"{no_return}. Type the service's name, {service_name(journal)}, into the field of this cell, press Confirm, "
+        "and run the cell again",
     )
 
 

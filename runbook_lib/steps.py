@@ -1,7 +1,7 @@
 """What a step is, and the one function that knows the order in which a step happens.
 
 observe → already so? → check → (not executing? planned) → approved? → name typed? → ask the lease → journal → act →
-observe until verified → journal. `execute` is tested here and nowhere else. It waits with the run's clock; it writes through the run's journal.
+observe until verified → journal. `execute` is tested here, and nowhere else. It waits with the run's clock.
 """
 
 from __future__ import annotations

@@ -121,6 +121,20 @@ def test_the_cutover_can_be_held_until_it_has_begun(story):
     assert not may_hold(story.journal.events())
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_another_cutover_after_a_way_back_can_be_held_again(story, asked):
+    """After the way back a pause can be asked for, unless one was: that one holds again by itself."""
+    for phase in ("requested", "released") if asked else ():
+        story.journal.append("hold", phase=phase, how="test", operator="test", reason="")
+    story.cut_over(until="detach-volume")
+    story.fail("detach-volume")
+    assert not may_hold(story.journal.events())
+
+    story.roll_back()
+
+    assert may_hold(story.journal.events()) is not asked
+
+
 def test_a_plan_says_that_nothing_changes_and_has_no_buttons(tmp_path):
     """A run that only plans is no cutover to hold, release or give up."""
     story = Story(tmp_path / "runs", execute=False)

@@ -1,4 +1,4 @@
-"""Before a step that cannot be taken back, whoever sits at the kernel types the service's name; nobody else is asked."""
+"""Before a step that cannot be taken back, a person at a notebook types the service's name; nobody else is asked."""
 
 from __future__ import annotations
 
