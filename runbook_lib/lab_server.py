@@ -10,7 +10,7 @@ import ast
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler
@@ -25,8 +25,13 @@ from runbook_lib.run_control import ask_to_hold, release_hold, start_panic
 from runbook_lib.run_earlier import earlier_durations
 from runbook_lib.run_folder import open_journal
 
+if TYPE_CHECKING:
+    from runbook_lib.adapters.detached import Detached
+
 _HOW = "the card in JupyterLab"
 _INJECTED = "injected-parameters"
+_panics: dict[Path, Detached] = {}
+"""The panic of each run that a card of this server began last: what it refused is told, where it did."""
 
 
 def find_journal(notebook: Path) -> Journal | None:
@@ -43,7 +48,7 @@ def find_journal(notebook: Path) -> Journal | None:
         (injected,) = [cell for cell in cells if _INJECTED in cell.get("metadata", {}).get("tags", [])]
         given = _constants("".join(injected["source"]))
         return open_journal(given["run_id"], Path(given["parameters_file"]).parent.parent)
-    except (OSError, ValueError, KeyError, SyntaxError, RunbookError):
+    except (OSError, ValueError, KeyError, AttributeError, SyntaxError, RunbookError):
         return None
 
 
@@ -60,8 +65,9 @@ def card_json(journal: Journal) -> dict[str, Any]:
         journal: The run's journal.
 
     Returns:
-        Keys `run_id, html, runs, is_cutover, may_hold, holds`.
+        Keys `run_id, html, runs, is_cutover, may_hold, holds, refused` (what a panic refused, or "").
     """
+    panic = _panics.get(journal.folder)
     card = card_of(journal.events(), journal.now(), took=earlier_durations(journal.folder))
     return {
         "run_id": journal.run_id,
@@ -70,6 +76,7 @@ def card_json(journal: Journal) -> dict[str, Any]:
         "is_cutover": is_cutover(card),
         "may_hold": card.may_hold,
         "holds": card.holds,
+        "refused": panic.output if panic is not None and panic.exit_code not in {None, 0} else "",
     }
 
 
@@ -94,7 +101,7 @@ def do(journal: Journal, act: str) -> str:
         return "The cutover will hold before the outage, until it is released."
     if act == "release":
         return release_hold(journal, how=_HOW)
-    start_panic(journal.folder, reason=f"panic, by {_HOW}")
+    _panics[journal.folder] = start_panic(journal.folder, reason=f"panic, by {_HOW}")
     return "Going back to compose. That ends the kernel that performs the run; this card shows how far it is."
 
 

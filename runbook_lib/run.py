@@ -24,6 +24,7 @@ from runbook_lib.run_attempt import runner_fields
 from runbook_lib.run_folder import Terms, create_run, open_journal
 from runbook_lib.run_keys import Keys
 from runbook_lib.run_lease import lease_of
+from runbook_lib.run_report import ReportPath
 from runbook_lib.run_view import on_volume
 
 __all__ = ["Run", "close_run", "create_run", "open_journal", "open_run"]
@@ -282,11 +283,11 @@ def close_run(run: Run) -> str:
         run: The open run.
 
     Returns:
-        Path of the HTML report.
+        Path of the HTML report; in JupyterLab a link to it.
 
     Changes:
         The report and SHA256SUMS in the run folder.
     """
     run.close()
     run.journal.append("run-closed")
-    return str(write_report(run.journal))
+    return ReportPath(write_report(run.journal))

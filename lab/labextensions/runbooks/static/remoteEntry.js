@@ -1,5 +1,5 @@
-// The category "Runbooks" of the launcher, the keyboard in forms and cards, and the card of a run whose cell this page
-// does not follow. Written by hand as the container that JupyterLab loads: there is no build.
+// The category "Runbooks" of the launcher, the keyboard in forms and cards, notebooks that are not changed by being opened,
+// and the card of a run whose cell this page does not follow. Written by hand as the container that JupyterLab loads: there is no build.
 (() => {
   'use strict';
   const START = 'notebooks/start_here.ipynb';
@@ -73,6 +73,31 @@
     }, true)
   };
 
+  // JupyterLab notes the kernel's language in a notebook that was just opened, and then calls it unsaved.
+  const unchanged = INotebookTracker => ({
+    id: 'runbooks:unchanged',
+    description: 'Calls no notebook unsaved that was only opened.',
+    autoStart: true,
+    requires: [INotebookTracker],
+    activate: (app, tracker) => tracker.widgetAdded.connect(async (_tracker, panel) => {
+      await panel.context.ready;
+      const model = panel.context.model;
+      const cells = () => JSON.stringify(model.toJSON().cells);
+      const opened = cells();
+      const check = () => setTimeout(() => {
+        if (!panel.isDisposed && cells() === opened) {
+          model.dirty = false;
+        }
+      });
+      model.metadataChanged.connect((_model, change) => {
+        if (['kernelspec', 'language_info'].includes(change.key)) {
+          check();
+        }
+      });
+      check();
+    })
+  });
+
   // The card above the cells of a working copy. After the page was loaded again JupyterLab shows no more output of a cell
   // that still runs, and after a panic the kernel is gone: the server reads the run's journal, whatever the kernel does.
   const LOOK_MS = 1000;
@@ -137,6 +162,9 @@
         return;
       }
       part('page').innerHTML = said.html;
+      if (said.refused) {
+        part('said').textContent = said.refused;
+      }
       [hold, release, panic].forEach(one => { one.hidden = !said.is_cutover; });
       hold.disabled = !said.may_hold;
       release.disabled = !said.holds;
@@ -207,7 +235,8 @@
       const card = cards(
         notebook.INotebookTracker, notebook.NotebookActions, lumino.Widget, services.ServerConnection
       );
-      return () => ({ __esModule: true, default: [tiles(launcher.ILauncher, icons), keyboard, card] });
+      const all = [tiles(launcher.ILauncher, icons), keyboard, unchanged(notebook.INotebookTracker), card];
+      return () => ({ __esModule: true, default: all });
     }
   };
 
