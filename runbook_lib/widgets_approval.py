@@ -22,7 +22,7 @@ from runbook_lib.report import build_report, render_page, write_report
 from runbook_lib.run_approval import who_approves
 from runbook_lib.run_approve import approve, find_waiting
 from runbook_lib.run_confirmation import service_name
-from runbook_lib.run_folder import open_journal
+from runbook_lib.run_folder import find_run
 from runbook_lib.run_keyboard import at_a_keyboard
 
 _LOOK_S = 1.0
@@ -134,14 +134,12 @@ class ApprovalCard:
         return bundle | {"text/html": _framed(self._page), "text/plain": repr(self)}
 
 
-def approval_card(
-    run_id: str, directory: str | Path = "../runs", *, widgets: bool | None = None
-) -> ApprovalCard | HTML:
+def approval_card(run_id: str, directory: str | Path = "", *, widgets: bool | None = None) -> ApprovalCard | HTML:
     """Show what a run waits for: blast radius, plan, predicted timeline, point of no return, way back; and approve it.
 
     Args:
         run_id: The run.
-        directory: The archive; the default is right for notebooks of this checkout.
+        directory: The archive; the default is right for notebooks of this checkout, and for working copies.
         widgets: True for the card, False for the page alone; None for the card where somebody opened the notebook.
 
     Returns:
@@ -153,7 +151,7 @@ def approval_card(
     Changes:
         The report, which has the page; an `approval` event when the button is pressed.
     """
-    card = ApprovalCard(open_journal(run_id, Path(directory)))
+    card = ApprovalCard(find_run(run_id, directory))
     if not (at_a_keyboard() if widgets is None else widgets):
         return HTML(str(card._repr_mimebundle_()["text/html"]))
     card.follow()

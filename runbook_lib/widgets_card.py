@@ -23,7 +23,7 @@ from runbook_lib.report_card import Called, Card, card_of, is_cutover
 from runbook_lib.report_card_html import render_card
 from runbook_lib.run_control import ask_to_hold, release_hold, start_panic
 from runbook_lib.run_earlier import earlier_durations
-from runbook_lib.run_folder import open_journal
+from runbook_lib.run_folder import find_run
 from runbook_lib.run_keyboard import at_a_keyboard
 from runbook_lib.steps_result import StepResult
 from runbook_lib.widgets_confirmation import ConfirmationField
@@ -158,12 +158,12 @@ def _hear_while_a_cell_runs(button: ipywidgets.Button) -> None:
         button.comm._reply_subshell_for = lambda _data, named: named  # noqa: SLF001 - nothing public decides it
 
 
-def watch_run(run_id: str, directory: str | Path = "../runs", *, widgets: bool | None = None) -> RunCard | HTML:
+def watch_run(run_id: str, directory: str | Path = "", *, widgets: bool | None = None) -> RunCard | HTML:
     """Show the live card of a run that is performed elsewhere: by another kernel, a terminal, a schedule.
 
     Args:
         run_id: The run.
-        directory: The archive; the default is right for notebooks of this checkout.
+        directory: The archive; the default is right for notebooks of this checkout, and for working copies.
         widgets: True for the live card, False for a table of now; None for the card where somebody opened the notebook.
 
     Returns:
@@ -172,7 +172,7 @@ def watch_run(run_id: str, directory: str | Path = "../runs", *, widgets: bool |
     Raises:
         JournalError: when there is no such run.
     """
-    card = RunCard(open_journal(run_id, Path(directory)))
+    card = RunCard(find_run(run_id, directory))
     if not (at_a_keyboard() if widgets is None else widgets):
         return card.static()
     card.follow()

@@ -6,6 +6,14 @@ import re
 
 ALLOWED = (
     (
+        r"failed: GET \S+/favicons/favicon-\S+ net::ERR_ABORTED",
+        "JupyterLab changes the tab's icon as the kernel turns busy and idle, sooner than the former one was loaded",
+    ),
+    (
+        r"failed: GET \S+/runbooks/card\S+ net::ERR_ABORTED",
+        "the page asks once a second what a run does, and one that is loaded again or closed waits for no answer",
+    ),
+    (
         "Could not restore the debugger state: Canceled future for debug_request",
         "JupyterLab asks every kernel for its debugger's state, and one that is restarted just then answers no more",
     ),

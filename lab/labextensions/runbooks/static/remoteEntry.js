@@ -98,9 +98,11 @@
     })
   });
 
-  // The card above the cells of a working copy. After the page was loaded again JupyterLab shows no more output of a cell
-  // that still runs, and after a panic the kernel is gone: the server reads the run's journal, whatever the kernel does.
+  // The card above the cells of a working copy. In a cutover it keeps the clock and the buttons in sight, wherever the page
+  // is scrolled to. After the page was loaded again JupyterLab shows no more output of a cell that still runs, and after a
+  // panic the kernel is gone: the server reads the run's journal, whatever the kernel does.
   const LOOK_MS = 1000;
+  const IDLE_LOOKS = 3;
   const BUSY = 'A cell of this notebook was running when the page was loaded. It goes on; its own card is gone, this is ' +
     'what the run\'s record says.';
   const IDLE = 'The cell has ended. Run the notebook again from the top: what is done is skipped.';
@@ -170,7 +172,7 @@
       release.disabled = !said.holds;
       fit();
     };
-    const timer = setInterval(() => { void look(); }, LOOK_MS);
+    const timer = setInterval(() => { look().catch(() => undefined); }, LOOK_MS); // the server may be gone
     card.disposed.connect(() => clearInterval(timer));
     card.why = text => { part('why').textContent = text; };
     card.look = look;
@@ -183,8 +185,8 @@
     autoStart: true,
     requires: [INotebookTracker],
     activate: (app, tracker) => {
-      const shown = new Map();
-      const follow = async (panel, why) => {
+      tracker.widgetAdded.connect(async (_tracker, panel) => {
+        await panel.context.ready;
         const settings = app.serviceManager.serverSettings;
         const ask = async (method, query) => {
           const words = new URLSearchParams({ path: panel.context.path, ...query });
@@ -192,38 +194,59 @@
           const answer = await ServerConnection.makeRequest(url, { method }, settings);
           return answer.ok ? answer.json() : { said: answer.statusText, refused: true };
         };
-        if (panel.isDisposed || !(await ask('GET', {})).run_id) {
+        if (!(await ask('GET', {})).run_id) {
           return;
         }
-        if (!shown.has(panel)) {
-          const card = makeCard(panel, Widget, ask);
-          shown.set(panel, card);
-          card.disposed.connect(() => shown.delete(panel));
-          panel.contentHeader.addWidget(card);
-        }
-        shown.get(panel).why(why);
-        await shown.get(panel).look();
-      };
-      tracker.widgetAdded.connect(async (_tracker, panel) => {
-        await panel.context.ready;
         const session = await app.serviceManager.sessions.findByPath(panel.context.path);
-        let busy = session && session.kernel && session.kernel.execution_state === 'busy';
+        let busy = Boolean(session && session.kernel && session.kernel.execution_state === 'busy');
+        let card = null;
+        let stays = false;
+        let closed = false;
+        let idle = 0;
+        const show = async (why, staying) => {
+          stays = staying;
+          if (!card) {
+            card = makeCard(panel, Widget, ask);
+            card.disposed.connect(() => { card = null; closed = true; });
+            panel.contentHeader.addWidget(card);
+          }
+          card.why(why);
+          await card.look();
+        };
+        const isBusy = () => panel.sessionContext.session?.kernel?.status === 'busy';
+        const tick = async () => {
+          idle = isBusy() ? 0 : idle + 1;
+          if (idle > IDLE_LOOKS) {
+            closed = false;
+            if (card && !stays) {
+              card.dispose();
+              closed = false;
+            }
+          } else if (!card && !closed && isBusy() && (await ask('GET', {})).is_cutover) {
+            await show('', false);
+          }
+        };
         panel.sessionContext.statusChanged.connect((_context, status) => {
           if (status === 'dead' || status === 'autorestarting') {
-            void follow(panel, GONE);
+            void show(GONE, true);
           } else if (busy && status === 'idle') {
             busy = false;
-            if (shown.has(panel)) {
-              void follow(panel, IDLE);
+            if (card) {
+              void show(IDLE, true);
             }
           }
         });
+        NotebookActions.executionScheduled.connect((_sender, { notebook }) => {
+          if (notebook === panel.content && card && stays) {
+            card.dispose();
+            closed = false;
+          }
+        });
+        const timer = setInterval(() => { tick().catch(() => undefined); }, LOOK_MS);
+        panel.disposed.connect(() => clearInterval(timer));
         if (busy) {
-          await follow(panel, BUSY);
+          await show(BUSY, true);
         }
-      });
-      NotebookActions.executionScheduled.connect((_sender, { notebook }) => {
-        [...shown].filter(([panel]) => panel.content === notebook).forEach(([, card]) => card.dispose());
       });
     }
   });
