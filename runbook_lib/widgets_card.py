@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 from IPython.display import HTML, display
 
-from runbook_lib.errors import ConfirmationError, JournalError, RunbookError
+from runbook_lib.errors import ApprovalError, ConfirmationError, JournalError, RunbookError
 from runbook_lib.journal import Journal
 from runbook_lib.report_card import Called, Card, card_of, is_cutover
 from runbook_lib.report_card_html import render_card
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 _LOOK_S = 0.5
 _ARMED_LOOKS = 20
 _HOW = "the card in JupyterLab"
+_SAY_YES = (
+    "<p>Somebody else may say yes in JupyterLab, too: <code>runbook.approval_card(&quot;{run_id}&quot;)</code> in a "
+    "cell. Then run this cell again, and those below it.</p>"
+)
 _PANIC, _ARMED = "Panic: back to compose", "Press again: end the run, back to compose"
 
 
@@ -138,9 +143,10 @@ class RunCard:
         step = f"; {card.step_id}: {card.status}" if card.step_id else ""
         return f"run {card.run_id}: {card.run_status}{step}"
 
-    def static(self) -> HTML:
+    def static(self, *, with_error: bool = True) -> HTML:
         """Return what the card says now without widgets, as it is kept in a saved notebook."""
-        return HTML(render_card(self.card()))
+        card = self.card()
+        return HTML(render_card(card if with_error else replace(card, error="")))
 
     def _repr_mimebundle_(self, **_wanted: Any) -> dict[str, str]:
         """Return the widgets, and what they say now for whoever has only the saved notebook."""
@@ -197,6 +203,9 @@ def with_card(step: Step, verb: Callable[[Run], StepResult]) -> Callable[[Run], 
         except ConfirmationError:
             display(ConfirmationField(Journal(run.journal.folder, run.journal.now), step.notebook))
             raise
+        except ApprovalError:
+            display(HTML(_SAY_YES.format(run_id=escape(run.journal.run_id))))
+            raise
 
     perform_shown.__name__ = perform_shown.__qualname__ = verb.__name__
     perform_shown.__doc__ = verb.__doc__
@@ -211,9 +220,11 @@ def _shown(step: Step, run: Run) -> Iterator[None]:
     card = RunCard(journal, Called(step.step_id, step.notebook, step.title, newest, journal.now()))
     handle = display(card, display_id=True)
     card.follow()
+    failed = True
     try:
         yield
+        failed = False
     finally:
         card.end()
-        handle.update(card.static())
+        handle.update(card.static(with_error=not failed))  # the cell's own error stands right below
         card.box.close()

@@ -143,7 +143,7 @@ def test_the_refused_cell_shows_the_field(story, monkeypatch):
         widgets_card.with_card(step, verb(step))(the_run(story))
 
     assert isinstance(shown[-1], ConfirmationField)
-    assert "Type the service&#x27;s name" in shown[-2].data
+    assert "<b>failed</b>" in shown[-2].data
 
 
 def test_what_takes_something_away_for_good_says_so():

@@ -11,6 +11,7 @@ from jupyter_client.manager import start_new_kernel
 
 import runbook_lib
 from runbook_lib import widgets_card
+from runbook_lib.errors import ApprovalError, CheckError
 from runbook_lib.journal import Journal
 from runbook_lib.model import StepStatus
 from runbook_lib.procedures.cut_over_volume import STEPS
@@ -144,23 +145,27 @@ def test_a_verb_shows_its_card_and_leaves_no_widget_behind(story, monkeypatch):
     assert "<b>succeeded</b>" in shown[1].data
 
 
-def test_a_verb_that_fails_leaves_the_reason_behind(story, monkeypatch):
-    """The card ends with the error, and the error goes on."""
+@pytest.mark.parametrize("kind", [CheckError, ApprovalError])
+def test_a_verb_that_fails_says_so_and_the_reason_once(story, monkeypatch, kind):
+    """The card ends failed; the reason is the cell's own error below it; a missing approval says where to give it."""
     shown = []
     handle = type("Handle", (), {"update": lambda _self, what: shown.append(what)})()
-    monkeypatch.setattr(widgets_card, "display", lambda _what, display_id: handle)
+    monkeypatch.setattr(widgets_card, "display", lambda what, **_options: shown.append(what) or handle)
     (detach,) = [step for step in STEPS if step.step_id == "detach-volume"]
 
     def verb(_run):
         error = {"kind": "CheckError", "message": "still mounted", "changed": "no", "exit_code": 3}
         story.step("detach-volume", detach.title, status="failed", error=error)
-        raise RuntimeError("still mounted")
+        raise kind("detach-volume", "still mounted")
 
     run = type("Run", (), {"journal": story.journal})()
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(kind, match="still mounted"):
         widgets_card.with_card(detach, verb)(run)
-    assert "still mounted" in shown[-1].data
+    assert "<b>failed</b>" in shown[1].data
+    assert "still mounted" not in shown[1].data
+    said = f"runbook.approval_card(&quot;{story.journal.run_id}&quot;)"
+    assert [said in one.data for one in shown[2:]] == ([True] if kind is ApprovalError else [])
 
 
 def test_verbs_have_a_card_where_somebody_sits_only(monkeypatch):
