@@ -81,7 +81,7 @@ def wait_until_taken_back(lab, run_id, wait_until, times):
 def test_paused_by_keyboard_and_given_up_after_a_reload(lab_page, lab, run_id, wait_until):
     """Pause by Enter; the page is loaded again while it holds: card and buttons are back, above the cells."""
     notebook, back = open_copy(lab_page, run_id), ways_back(lab, run_id)
-    for source in ("open_run(", "check_readiness(run)"):
+    for source in ("parameters_file: str", 'parameters_file = "', "open_run(", "check_readiness(run)"):
         notebook.run(source)
     notebook.insert_below("check_readiness(run)", f"runbook.watch_run({run_id!r})")
     keyboard = Keyboard(lab_page.page)
