@@ -16,4 +16,3 @@ c.LabApp.default_url = "/lab/tree/notebooks/start_here.ipynb"
 c.LabApp.workspaces_dir = str(OWN / "workspaces")
 c.LabApp.user_settings_dir = str(OWN / "user-settings")
 c.FileContentsManager.pre_save_hook = "runbook_lib.lab.save_without_outputs"
-c.ServerApp.jpserver_extensions = {"runbook_lib.lab_server": True}

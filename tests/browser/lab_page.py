@@ -141,6 +141,18 @@ class Notebook:
         """Return the field of the parameters form that an input with a label is in."""
         return self.panel.locator(".runbook-field", has=self.page.get_by_label(label, exact=True))
 
+    def scroll_to(self, source):
+        """Turn the wheel until a cell is in sight; JupyterLab draws no cell that is far away."""
+        self.panel.locator(".jp-Notebook").hover()
+        self.page.mouse.wheel(0, -100_000)
+        for _ in range(60):
+            if self.cell(source).count() and self.cell(source).is_visible():
+                self.cell(source).scroll_into_view_if_needed()
+                return
+            self.page.mouse.wheel(0, 400)
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"no cell with {source} below")
+
     def run(self, source):
         """Click into a cell and press Shift+Enter, then wait until it has run."""
         cell = self.cell(source)

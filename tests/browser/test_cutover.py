@@ -128,12 +128,12 @@ def test_cut_over_and_panic_by_the_card_in_the_cell(open_page, lab, run_id, wait
     notebook, back = open_copy(lab_page, run_id), ways_back(lab, run_id)
     lab_page.use_theme("Dark")
     cut_over(notebook, lab, run_id, wait_until)
+    notebook.scroll_to("stop_source_service(run)")
     notebook.output("hold_cutover(run)").get_by_role("button", name="Cut over now").click()
 
     cells = notebook.panel.locator(".jp-OutputArea")
     down = cells.locator(".runbook-card", has_text="THE SERVICE IS DOWN").first
     expect(down).to_contain_text(CLOCK, timeout=240_000)
-    down.scroll_into_view_if_needed()
     lab_page.picture("outage-dark-800")
     cells.get_by_role("button", name="Panic: back to compose").click()
     cells.get_by_role("button", name="Press again").click()
