@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 from runbook_lib.report_card import LOOKING, Card
@@ -70,7 +71,8 @@ def _bar(label: str, value: float, limit: float) -> str:
 
 
 def _waiting(card: Card) -> str:
-    return f"<div><b>Waits for</b> {escape(card.waiting)}</div>" if card.waiting else ""
+    shown = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(card.waiting))
+    return f"<div><b>Waits for</b> {shown}</div>" if shown else ""
 
 
 def _error(card: Card) -> str:

@@ -43,7 +43,8 @@ def test_a_finished_notebook_can_be_read_without_its_kernel(lab_page, lab):
     notebook.restart_and_run_all()
     assert notebook.wait_until_run() == []
     notebook.save()
-    lab_page.command("Shut Down Kernel")
+    lab_page.command("Shut Down All Kernels")
+    lab_page.page.locator(".jp-Dialog .jp-mod-accept").click()
     expect(lab_page.page.locator("#jp-bottom-panel")).to_contain_text("No Kernel")
     lab_page.page.reload()
     lab_page.go_to_tab("00_inspect_source")

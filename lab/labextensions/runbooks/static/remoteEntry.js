@@ -170,10 +170,15 @@
       [hold, release, panic].forEach(one => { one.hidden = !said.is_cutover; });
       hold.disabled = !said.may_hold;
       release.disabled = !said.holds;
-      fit();
+      [hold, release].forEach(one => { one.style.opacity = one.disabled ? 0.4 : 1; });
     };
+    const resized = new ResizeObserver(fit);
+    resized.observe(part('all'));
     const timer = setInterval(() => { look().catch(() => undefined); }, LOOK_MS); // the server may be gone
-    card.disposed.connect(() => clearInterval(timer));
+    card.disposed.connect(() => {
+      clearInterval(timer);
+      resized.disconnect();
+    });
     card.why = text => { part('why').textContent = text; };
     card.look = look;
     return card;
