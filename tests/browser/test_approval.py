@@ -49,7 +49,8 @@ def test_a_cell_waits_for_somebody_else(lab_page, lab, as_bob):
     lab_page.go_to_tab("start_here")
     card = start.insert_below("import runbook_lib", f"runbook.approval_card({run_id!r})")
     button = card.get_by_role("button", name="Approve")
-    expect(card.frame_locator("iframe").get_by_text("Point of no return")).to_be_visible()
+    page = card.frame_locator("iframe")
+    expect(page.get_by_role("heading", name="Point of no return, and the way back")).to_be_visible()
     button.scroll_into_view_if_needed()
     lab_page.pictures("approval-card")
     for label, text in (("The service's name", "wiki"), ("Why it is right", "looked at it")):
