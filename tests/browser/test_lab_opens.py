@@ -59,4 +59,6 @@ def test_a_finished_notebook_can_be_read_without_its_kernel(lab_page, lab):
     (run_id,) = lab.run_ids()
     outputs.get_by_role("link", name=f"{run_id}/report.html").click()
     expect(lab_page.page.locator(".lm-TabBar-tab.lm-mod-current", has_text="report.html")).to_be_visible()
-    lab_page.picture("report-in-lab")
+    report = lab_page.page.frame_locator(".jp-HTMLViewer iframe")
+    expect(report.get_by_text(run_id).first).to_be_visible()
+    lab_page.pictures("report-in-lab")
