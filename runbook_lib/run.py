@@ -22,6 +22,7 @@ from runbook_lib.parameters_policy import ChangeWindow
 from runbook_lib.report import write_report
 from runbook_lib.run_attempt import runner_fields
 from runbook_lib.run_folder import Terms, create_run, open_journal
+from runbook_lib.run_keyboard import say_at_once
 from runbook_lib.run_keys import Keys
 from runbook_lib.run_lease import lease_of
 from runbook_lib.run_report import ReportPath
@@ -288,6 +289,7 @@ def close_run(run: Run) -> str:
     Changes:
         The report and SHA256SUMS in the run folder.
     """
+    say_at_once("Writes the report and seals the run folder …")
     run.close()
     run.journal.append("run-closed")
     return ReportPath(write_report(run.journal))

@@ -94,6 +94,14 @@ class RunCard:
         """Refresh no more, and take the buttons away."""
         self._ended.set()
 
+    def close(self) -> None:
+        """Let go of the widgets: ipywidgets keeps each that is open, and with it the card and the journal as read."""
+        self.end()
+        for widget in (self.box, self.actions, self.page, self.said, self.hold, self.release, self.panic):
+            for part in (getattr(widget, "style", None), widget.layout, widget):
+                if part is not None:
+                    part.close()
+
     def _follow(self) -> None:
         with suppress(OSError):
             self._took = earlier_durations(self._journal.folder)
@@ -146,7 +154,7 @@ class RunCard:
     def static(self, *, with_error: bool = True) -> HTML:
         """Return what the card says now without widgets, as it is kept in a saved notebook."""
         card = self.card()
-        return HTML(render_card(card if with_error else replace(card, error="")))
+        return HTML(render_card(card if with_error else replace(card, error=""), kept=True))
 
     def _repr_mimebundle_(self, **_wanted: Any) -> dict[str, str]:
         """Return the widgets, and what they say now for whoever has only the saved notebook."""
@@ -227,4 +235,4 @@ def _shown(step: Step, run: Run) -> Iterator[None]:
     finally:
         card.end()
         handle.update(card.static(with_error=not failed))  # the cell's own error stands right below
-        card.box.close()
+        card.close()

@@ -77,6 +77,9 @@ def test_the_outage_clock_runs_against_the_budget(story):
     assert "THE SERVICE IS DOWN for 30 s" in render_card(within)
     assert "the budget is used up" not in render_card(within)
     assert "the budget is used up" in render_card(beyond)
+    kept = render_card(within, kept=True)
+    assert "The service had been down for 30 s by then of 90 s allowed" in kept, "what is read next year says no now"
+    assert "IS DOWN" not in kept
 
 
 def test_after_the_cutover_the_card_says_how_long_the_service_was_down(story):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
+import weakref
 
 import pytest
 from jupyter_client.manager import start_new_kernel
@@ -15,6 +17,7 @@ from runbook_lib.errors import ApprovalError, CheckError
 from runbook_lib.journal import Journal
 from runbook_lib.model import StepStatus
 from runbook_lib.procedures.cut_over_volume import STEPS
+from runbook_lib.run_keyboard import say_at_once
 from runbook_lib.steps_result import StepResult
 from tests.sample_run import Story
 from tests.test_card import begin
@@ -29,6 +32,7 @@ card = RunCard(journal)
 card.follow()
 print("model", card.hold.model_id, flush=True)
 import time
+import weakref
 until = time.monotonic() + 30
 while journal.last("hold", phase="requested") is None and time.monotonic() < until:
     time.sleep(0.02)
@@ -232,3 +236,28 @@ def printed(client, *beginnings):
             if line.startswith(beginnings):
                 return line
     raise AssertionError(f"never printed: {beginnings}")
+
+
+def test_a_card_that_has_ended_is_kept_by_nothing(story):
+    """A kernel that shows hundreds of cards does not keep what each has read."""
+    card = widgets_card.RunCard(Journal(story.journal.folder, lambda: story.now))
+    gone = weakref.ref(card)
+
+    card.close()
+    del card
+    gc.collect()
+
+    assert gone() is None
+
+
+def test_a_cell_says_at_once_what_it_does(monkeypatch, capsys):
+    """Where somebody sits something is shown before the work begins; elsewhere nothing is."""
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    say_at_once("Opens the run …")
+    assert capsys.readouterr().out == ""
+    monkeypatch.setenv("JPY_SESSION_NAME", "work/30.ipynb")
+    said = []
+    monkeypatch.setattr("IPython.display.display", lambda what, **_options: said.append(what))
+    monkeypatch.setattr("IPython.display.clear_output", lambda *, wait: said.append(("clear", wait)))
+    say_at_once("Opens the run …")
+    assert said == [{"text/plain": "Opens the run …"}, ("clear", True)]
