@@ -26,6 +26,11 @@ from runbook_lib.run_folder import find_run
 from runbook_lib.run_keyboard import at_a_keyboard
 
 _LOOK_S = 1.0
+# a page in a frame is light or dark as the frame is, and that shall be as JupyterLab is
+_THEMES = """<style>
+body[data-jp-theme-light="true"] .runbook-page { color-scheme: light; }
+body[data-jp-theme-light="false"] .runbook-page { color-scheme: dark; }
+</style>"""
 
 
 class ApprovalCard:
@@ -44,7 +49,7 @@ class ApprovalCard:
         self._page = render_page(build_report(journal.events(), journal.run_id))
         wide = ipywidgets.Layout(width="100%", max_width="40rem")
         style = {"description_width": "12rem"}
-        self.typed = ipywidgets.Text(description="The service's name", placeholder=self._name, style=style, layout=wide)
+        self.typed = ipywidgets.Text(description="The service's name", style=style, layout=wide)
         self.reason = ipywidgets.Text(description="Why it is right", style=style, layout=wide)
         self.profile = ipywidgets.Text(
             description="Your AWS profile", placeholder="as the parameters say", style=style, layout=wide
@@ -60,6 +65,7 @@ class ApprovalCard:
                 self.typed,
                 self.reason,
                 self.profile,
+                self.role,
                 self.button,
                 self.why_not,
                 self.said,
@@ -118,9 +124,10 @@ class ApprovalCard:
             return
         self._done = True
         missing = f"{decision.missing} of {decision.required} are missing." if decision.missing else ""
-        go_on = missing or f"Go on with: runbook resume {self._journal.run_id}"
+        go_on = missing or f"Run the cell that stopped again, or `runbook resume {self._journal.run_id}`."
         given = event.fields
-        text = f"Approved by {given['approver']} as {given['role']}, until {given['expires_utc']}. {go_on}"
+        until = given["expires_utc"][:16].replace("T", " ")
+        text = f"Approved by {given['approver']} as {given['role']}, until {until} UTC. {go_on}"
         self.said.value = f'<p role="status">{escape(text)}</p>'
         self.refresh()
 
@@ -161,5 +168,5 @@ def approval_card(run_id: str, directory: str | Path = "", *, widgets: bool | No
 def _framed(page: str) -> str:
     """Return a whole page inside another one; it runs no script there."""
     style = "width: 100%; height: 36rem; border: 1px solid var(--jp-border-color1, #999); background: Canvas"
-    frame = f'<iframe sandbox="" title="What is to be approved" srcdoc="{escape(page)}" style="{style}"></iframe>'
-    return f"<div>{frame}</div>"
+    frame = f'<iframe class="runbook-page" sandbox="" title="What is to be approved" srcdoc="{escape(page)}"'
+    return f'<div>{_THEMES}{frame} style="{style}"></iframe></div>'
