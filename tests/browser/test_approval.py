@@ -46,8 +46,10 @@ def test_a_cell_waits_for_somebody_else(lab_page, lab, as_bob):
     notebook.panel.locator(ERROR).scroll_into_view_if_needed()
     lab_page.picture("waits-for-approval")
 
-    lab_page.go_to_tab("start_here")
-    card = start.insert_below("import runbook_lib", f"runbook.approval_card({run_id!r})")
+    lab_page.go_to_tab("00_inspect_source")  # a working copy: what is written there is nobody's change
+    beside = lab_page.notebook("00_inspect_source")
+    beside.scroll_to("inspect_writers(run)")
+    card = beside.insert_below("inspect_writers(run)", f"runbook.approval_card({run_id!r})")
     button = card.get_by_role("button", name="Approve")
     page = card.frame_locator("iframe")
     expect(page.get_by_role("heading", name="Point of no return, and the way back")).to_be_visible()
