@@ -223,6 +223,7 @@ class Run(Keys):
                 lease.release()
         self._lease = None
         self._more_leases.clear()
+        self.let_go()
 
     def __repr__(self) -> str:
         """Return one line for the notebook."""

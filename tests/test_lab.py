@@ -216,3 +216,14 @@ def test_the_last_cell_links_the_report_where_somebody_sits(tmp_path, monkeypatc
     name = "20261130T000000Z-wiki-0000/report.html"
     assert path._repr_markdown_() == f"[{name}](../../runs/{name})"
     assert path == str(tmp_path / "runs" / name)
+
+
+def test_a_closed_run_keeps_no_client(file):
+    """A notebook keeps the run that its cell showed; its AWS clients and hosts go, and are made again when asked for."""
+    run = runbook_lib.open_run(file)
+    clients, host = run.ec2, run.source_host
+
+    runbook_lib.close_run(run)
+
+    assert run.ec2 is not clients
+    assert run.source_host is not host
