@@ -9,6 +9,7 @@ stays quick.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 _PROCEDURES = {
@@ -223,6 +224,8 @@ def __getattr__(name: str) -> Any:
     """Return a public name, importing what it needs only now."""
     if name in _OTHERS:
         if name == "open_run":
+            if "runbook_lib.run" not in sys.modules:  # then the library is loaded first, which takes a second
+                importlib.import_module("runbook_lib.run_keyboard").say_at_once("Opens the run …")
             _cards()  # imported by now when the first step is called, so that its card is there at once
         return getattr(importlib.import_module(f"runbook_lib.{_OTHERS[name]}"), name)
     if name in _VERBS:

@@ -26,6 +26,14 @@ from runbook_lib.engine_witness import witness
 from runbook_lib.errors import NotebookError
 from runbook_lib.journal_link import Link
 
+_SESSION = "JPY_SESSION_NAME"
+"""Jupyter's server gives it to the kernels of its pages; here nobody sits at one, whoever started this."""
+
+
+def _unattended() -> dict[str, str]:
+    """Return this process's environment for a kernel that nobody watches."""
+    return {name: value for name, value in os.environ.items() if name != _SESSION}
+
 
 class RunbookEngine(NBClientEngine):  # type: ignore[misc] # papermill has no types
     """Papermill engine whose record can be believed.
@@ -125,7 +133,7 @@ class RunbookEngine(NBClientEngine):  # type: ignore[misc] # papermill has no ty
             try:
                 # neither may reach the terminal: ipykernel writes through what children of a cell print, as it is
                 files = {"stdout": last_words, "stderr": last_words}
-                return client.execute(**files, env={**os.environ, **record.environment()})
+                return client.execute(**files, env={**_unattended(), **record.environment()})
             except NotebookError:
                 raise
             except Exception as error:

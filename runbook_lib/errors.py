@@ -8,6 +8,7 @@
     │  └─ LeaseError             3   another run holds the volume, or nobody can tell who does
     ├─ StepError                     raised by ``steps.perform``
     │  ├─ CheckError             3   nothing changed; carries every failed check
+    │  │  └─ ConfirmationError   3   a person at the keyboard has not typed the service's name
     │  ├─ ForbiddenChangeError   3   nothing changed; the Terraform plan holds what the guard refuses
     │  ├─ ObservationError       3   nothing changed; could not look
     │  ├─ ActionError            4   the act failed; something may have changed
@@ -89,6 +90,10 @@ class CheckError(StepError):
 
     exit_code = 3
     changed = "no"
+
+
+class ConfirmationError(CheckError):
+    """A step cannot be taken back, and its operator has not typed the service's name; nothing was changed."""
 
 
 class ForbiddenChangeError(StepError):

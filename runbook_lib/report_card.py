@@ -10,7 +10,16 @@ from typing import Any
 
 from runbook_lib.model import Event, RunStatus
 from runbook_lib.report_outage import find_outages
-from runbook_lib.report_status import CUT_OVER, HOLD, StepRecord, attempts, derive_status, find_hold, step_records
+from runbook_lib.report_status import (
+    CUT_OVER,
+    HOLD,
+    ROLL_BACK,
+    StepRecord,
+    attempts,
+    derive_status,
+    find_hold,
+    step_records,
+)
 
 LOOKING = "looking"
 """State of a step that was called and of which the journal says nothing yet."""
@@ -193,16 +202,25 @@ def _steps(events: Sequence[Event], notebook: str) -> tuple[tuple[str, str], ...
 
 
 def may_hold(events: Sequence[Event]) -> bool:
-    """Return whether the cutover of a run has not begun, and was not asked to hold.
+    """Return whether a pause can still be asked for: the cutover has not begun, and will not hold by itself.
 
     Args:
-        events: The journal, oldest first.
+        events: The journal, oldest first. What was before a way back does not count: another cutover may come. But
+            for a pause that was asked for: it holds again.
     """
-    if find_hold(events) is not None or find_outages(events):
+    back = [event for event in events if event.kind == "step" and event.fields.get("notebook") == ROLL_BACK]
+    since = back[-1].seq if back else 0
+    is_down = any(not outage["ended_utc"] for outage in find_outages(events))
+    begun = is_down or any(e.kind == "outage" and e.fields["phase"] == "started" and e.seq > since for e in events)
+    passed = any(
+        one.step_id == HOLD and one.status in _ENDED and one.execute and one.seq > since for one in step_records(events)
+    )
+    if find_hold(events) is not None or begun or passed:
         return False
-    asked = [event for event in events if event.kind == "hold"]
-    passed = any(one.step_id == HOLD and one.status in _ENDED and one.execute for one in step_records(events))
-    return not passed and not (asked and asked[-1].fields.get("phase") == "requested")
+    asked = [event for event in events if event.kind == "hold" and event.fields.get("phase") == "requested"]
+    later = max(since, asked[-1].seq if asked else 0)
+    released = any(e.kind == "hold" and e.fields.get("phase") == "released" and e.seq > later for e in events)
+    return not asked or released
 
 
 def _expected(step_id: str, events: Sequence[Event], took: Mapping[str, Sequence[float]]) -> dict[str, Any]:

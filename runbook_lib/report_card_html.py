@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 from runbook_lib.report_card import LOOKING, Card
@@ -14,17 +15,26 @@ _DOWN = "var(--jp-error-color1, #c62828)"
 _TEXT = "color: var(--jp-ui-font-color1, inherit)"
 
 
-def render_card(card: Card) -> str:
+def render_card(card: Card, *, kept: bool = False) -> str:
     """Return the card as it is now.
 
     Args:
         card: What it says.
+        kept: Whether it stays in a notebook, where "now" would be read later.
 
     Returns:
         One `div`; every value is escaped, and it needs neither script nor style sheet.
     """
     colour = _DOWN if card.is_down else _COLOURS.get(card.status, _ACCENT)
-    parts = (_head(card), _outage(card), _progress(card), _waiting(card), _error(card), _steps(card), _evidence(card))
+    parts = (
+        _head(card),
+        _outage(card, kept=kept),
+        _progress(card),
+        _waiting(card),
+        _error(card),
+        _steps(card),
+        _evidence(card),
+    )
     style = f"border-left: 4px solid {colour}; padding: 0.2rem 0.8rem; line-height: 1.45; {_TEXT}; max-width: 60rem"
     return f'<div class="runbook-card" style="{style}">{"".join(parts)}</div>'
 
@@ -39,13 +49,17 @@ def _head(card: Card) -> str:
     return f'{run}<div role="status">{said}</div>'
 
 
-def _outage(card: Card) -> str:
+def _outage(card: Card, *, kept: bool) -> str:
     if card.down_s is None:
         return ""
     allowed = f" of {seconds(card.budget_s)} allowed" if card.budget_s is not None else ""
     over = card.budget_s is not None and card.down_s > card.budget_s
     if not card.is_down:
         return f"<div>The service was down for {seconds(card.down_s)}{allowed}.</div>"
+    if kept:
+        return (
+            f'<div style="color: {_DOWN}">The service had been down for {seconds(card.down_s)} by then{allowed}.</div>'
+        )
     text = f"<b>THE SERVICE IS DOWN for {seconds(card.down_s)}</b>{allowed}{': the budget is used up' if over else ''}"
     bar = _bar("outage", card.down_s, card.budget_s) if card.budget_s else ""
     return f'<div style="color: {_DOWN}" data-down-s="{card.down_s:.1f}">{text}</div>{bar}'
@@ -70,7 +84,8 @@ def _bar(label: str, value: float, limit: float) -> str:
 
 
 def _waiting(card: Card) -> str:
-    return f"<div><b>Waits for</b> {escape(card.waiting)}</div>" if card.waiting else ""
+    shown = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(card.waiting))
+    return f"<div><b>Waits for</b> {shown}</div>" if shown else ""
 
 
 def _error(card: Card) -> str:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from runbook_lib import journal_link, run_approval, run_secrets
+from runbook_lib import journal_link, run_approval, run_confirmation, run_secrets
 from runbook_lib import parameters as parameter_file
 from runbook_lib.adapters.clock import Clock
 from runbook_lib.adapters.probe import URLS_S, OutageProbe, answers
@@ -22,8 +22,10 @@ from runbook_lib.parameters_policy import ChangeWindow
 from runbook_lib.report import write_report
 from runbook_lib.run_attempt import runner_fields
 from runbook_lib.run_folder import Terms, create_run, open_journal
+from runbook_lib.run_keyboard import say_at_once
 from runbook_lib.run_keys import Keys
 from runbook_lib.run_lease import lease_of
+from runbook_lib.run_report import ReportPath
 from runbook_lib.run_view import on_volume
 
 if TYPE_CHECKING:
@@ -210,6 +212,10 @@ class Run(Keys):
         act = run_approval.Act(step.step_id, step.notebook, str(facts.get("plan_sha256", "")), step.plan_ahead)
         run_approval.confirm(self, act, self._passes)
 
+    def confirm_name(self, step_id: str, notebook: str, no_return: str) -> None:
+        """Prove that whoever sits at this kernel has typed the service's name; as `run_confirmation.confirm`."""
+        run_confirmation.confirm(self.journal, step_id, notebook, no_return)
+
     def close(self) -> None:
         """Stop the probe, delete the binary plan, which holds secrets, and give the volume back."""
         self.journal.remove("terraform/.terraform/plan.bin")
@@ -220,6 +226,7 @@ class Run(Keys):
                 lease.release()
         self._lease = None
         self._more_leases.clear()
+        self.let_go()
 
     def __repr__(self) -> str:
         """Return one line for the notebook."""
@@ -281,11 +288,12 @@ def close_run(run: Run) -> str:
         run: The open run.
 
     Returns:
-        Path of the HTML report.
+        Path of the HTML report; in JupyterLab a link to it.
 
     Changes:
         The report and SHA256SUMS in the run folder.
     """
+    say_at_once("Writes the report and seals the run folder …")
     run.close()
     run.journal.append("run-closed")
-    return str(write_report(run.journal))
+    return ReportPath(write_report(run.journal))

@@ -72,6 +72,24 @@ def open_journal(run_id: str, directory: Path) -> Journal:
     return Journal(directory / run_id, Clock().now_utc)
 
 
+def find_run(run_id: str, directory: str | Path = "") -> Journal:
+    """Return the journal of a run as a cell names it.
+
+    Args:
+        run_id: The run.
+        directory: The archive; "" is the checkout's, for a notebook of it and for a working copy.
+
+    Returns:
+        The journal.
+
+    Raises:
+        JournalError: when there is no such run.
+    """
+    usual = [Path("../runs"), Path("../../../runs")]
+    folders = [Path(directory)] if directory else usual
+    return open_journal(run_id, next((one for one in folders if (one / run_id).is_dir()), folders[0]))
+
+
 @dataclass(frozen=True)
 class Terms:
     """On which terms a run is continued when it is not what it was opened with.

@@ -113,6 +113,17 @@ class Keys:
             locks=not self.reads_only,
         )
 
+    def let_go(self) -> None:
+        """Keep no key that was made: a notebook keeps what its cells showed, and so a closed run with all its clients.
+
+        Changes:
+            Nothing outside; a key that is used again is made again.
+        """
+        for name, made in vars(Keys).items():
+            if isinstance(made, cached_property):
+                vars(self).pop(name, None)
+        self._hosts.clear()
+
     @property
     def source_host(self) -> Host:
         """The instance that runs docker-compose."""

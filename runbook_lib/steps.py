@@ -1,8 +1,7 @@
 """What a step is, and the one function that knows the order in which a step happens.
 
-observe → already so? → check → (not executing? planned) → approved? → ask the lease → journal → act → observe until
-verified → journal.
-`execute` is tested here and nowhere else. It waits with the run's clock; it writes through the run's journal.
+observe → already so? → check → (not executing? planned) → approved? → name typed? → ask the lease → journal → act →
+observe until verified → journal. `execute` is tested here, and nowhere else. It waits with the run's clock.
 """
 
 from __future__ import annotations
@@ -43,8 +42,8 @@ def only_wait(_run: Run, _facts: Facts) -> None:
     """Do nothing: the act of a step that waits for what was begun before and goes on by itself."""
 
 
-def not_hopeless(_facts: Facts) -> str:
-    """Return "": waiting may still help."""
+def nothing(_facts: Facts) -> str:
+    """Return "": waiting may still help; what the act does can be taken back."""
     return ""
 
 
@@ -64,13 +63,13 @@ class Step:
         verify: What must be so after the act, from the facts before and after; pure.
         hopeless: Why waiting any longer cannot help, or ""; pure.
         roll_back: Step of 90_roll_back that takes this one back; None for a point of no return or no change.
+        no_return: What the act takes away for good, or ""; a person at a notebook types the service's name first; pure.
         timeout_s: How long to wait for verify.
         poll_s: Pause between two observations while waiting.
         waits_for: What the wait is for, in words.
         in_outage: Whether the service is down while this step runs.
         plan_ahead: Returns the digest of the Terraform plan that a later step will apply, to be approved with this one.
-        on_failure: What is done about a failure while executing, after it was recorded: cleans up or goes back, and
-            returns the error to raise, which may be the one it was given. None leaves everything as it is.
+        on_failure: Answers a failure while executing, after it was recorded; returns the error to raise. None: nothing.
     """
 
     step_id: str
@@ -82,8 +81,9 @@ class Step:
     is_done: Callable[[Facts], bool] = never_done
     check: Callable[[Facts], Sequence[Check]] = no_checks
     verify: Callable[[Facts, Facts], Sequence[Check]] = field(default=lambda _before, _after: ())
-    hopeless: Callable[[Facts], str] = not_hopeless
+    hopeless: Callable[[Facts], str] = nothing
     roll_back: str | None = None
+    no_return: Callable[[Facts], str] = nothing
     timeout_s: float = 120.0
     poll_s: float = 0.5
     waits_for: str = ""
@@ -104,7 +104,7 @@ def perform(step: Step, run: Run) -> StepResult:
 
     Raises:
         ObservationError: when the world could not be read; nothing changed.
-        CheckError: when a check failed; nothing changed.
+        CheckError: when a check failed, or a person has not typed the service's name; nothing changed.
         ApprovalError: when the policy wants an approval that is not there; nothing changed.
         ActionError: when the act failed; something may have changed.
         VerificationError: when the act ran but the world never became what was expected.
@@ -157,6 +157,8 @@ class _Performance:
             return self._end(StepStatus.PLANNED, step.plan(self.before))
         if step.act is not None and step.act is not only_wait:
             self.run.confirm_approval(step, self.before)
+            if lost := step.no_return(self.before):
+                self.run.confirm_name(step.step_id, step.notebook, lost)
         self._refuse_without_lease()
         self._record(StepStatus.RUNNING, plan=step.plan(self.before))
         self.acting = step.act is not None and step.act is not only_wait
@@ -188,7 +190,7 @@ class _Performance:
             raise CheckError(self.step.step_id, f"{text}. `runbook lease -f FILE` shows who does") from error
 
     def _is_assumed(self, check: Check) -> bool:
-        """Return whether the checked object is only planned in this run, so it cannot be there yet."""
+        """Return whether the checked object is only planned in this run."""
         planned = self.run.journal.step_status(check.needs) if check.needs and not self.run.execute else None
         return planned is StepStatus.PLANNED
 

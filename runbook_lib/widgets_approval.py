@@ -21,10 +21,16 @@ from runbook_lib.journal import Journal
 from runbook_lib.report import build_report, render_page, write_report
 from runbook_lib.run_approval import who_approves
 from runbook_lib.run_approve import approve, find_waiting
-from runbook_lib.run_folder import open_journal
+from runbook_lib.run_confirmation import service_name
+from runbook_lib.run_folder import find_run
 from runbook_lib.run_keyboard import at_a_keyboard
 
 _LOOK_S = 1.0
+# a page in a frame is light or dark as the frame is, and that shall be as JupyterLab is
+_THEMES = """<style>
+body[data-jp-theme-light="true"] .runbook-page { color-scheme: light; }
+body[data-jp-theme-light="false"] .runbook-page { color-scheme: dark; }
+</style>"""
 
 
 class ApprovalCard:
@@ -37,13 +43,13 @@ class ApprovalCard:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self.digest = find_waiting(journal).fields["digest"]
-        self._name = _service_of(journal.events()[0].fields)
+        self._name = service_name(journal)
         self._done = False
         write_report(journal)
         self._page = render_page(build_report(journal.events(), journal.run_id))
         wide = ipywidgets.Layout(width="100%", max_width="40rem")
         style = {"description_width": "12rem"}
-        self.typed = ipywidgets.Text(description="The service's name", placeholder=self._name, style=style, layout=wide)
+        self.typed = ipywidgets.Text(description="The service's name", style=style, layout=wide)
         self.reason = ipywidgets.Text(description="Why it is right", style=style, layout=wide)
         self.profile = ipywidgets.Text(
             description="Your AWS profile", placeholder="as the parameters say", style=style, layout=wide
@@ -59,6 +65,7 @@ class ApprovalCard:
                 self.typed,
                 self.reason,
                 self.profile,
+                self.role,
                 self.button,
                 self.why_not,
                 self.said,
@@ -117,9 +124,10 @@ class ApprovalCard:
             return
         self._done = True
         missing = f"{decision.missing} of {decision.required} are missing." if decision.missing else ""
-        go_on = missing or f"Go on with: runbook resume {self._journal.run_id}"
+        go_on = missing or f"Run the cell that stopped again, or `runbook resume {self._journal.run_id}`."
         given = event.fields
-        text = f"Approved by {given['approver']} as {given['role']}, until {given['expires_utc']}. {go_on}"
+        until = given["expires_utc"][:16].replace("T", " ")
+        text = f"Approved by {given['approver']} as {given['role']}, until {until} UTC. {go_on}"
         self.said.value = f'<p role="status">{escape(text)}</p>'
         self.refresh()
 
@@ -133,14 +141,12 @@ class ApprovalCard:
         return bundle | {"text/html": _framed(self._page), "text/plain": repr(self)}
 
 
-def approval_card(
-    run_id: str, directory: str | Path = "../runs", *, widgets: bool | None = None
-) -> ApprovalCard | HTML:
+def approval_card(run_id: str, directory: str | Path = "", *, widgets: bool | None = None) -> ApprovalCard | HTML:
     """Show what a run waits for: blast radius, plan, predicted timeline, point of no return, way back; and approve it.
 
     Args:
         run_id: The run.
-        directory: The archive; the default is right for notebooks of this checkout.
+        directory: The archive; the default is right for notebooks of this checkout, and for working copies.
         widgets: True for the card, False for the page alone; None for the card where somebody opened the notebook.
 
     Returns:
@@ -152,20 +158,15 @@ def approval_card(
     Changes:
         The report, which has the page; an `approval` event when the button is pressed.
     """
-    card = ApprovalCard(open_journal(run_id, Path(directory)))
+    card = ApprovalCard(find_run(run_id, directory))
     if not (at_a_keyboard() if widgets is None else widgets):
         return HTML(str(card._repr_mimebundle_()["text/html"]))
     card.follow()
     return card
 
 
-def _service_of(opened: Mapping[str, Any]) -> str:
-    """Return the name of the service that a run is about."""
-    return str(opened.get("targets", {}).get("service") or opened["name"])
-
-
 def _framed(page: str) -> str:
     """Return a whole page inside another one; it runs no script there."""
     style = "width: 100%; height: 36rem; border: 1px solid var(--jp-border-color1, #999); background: Canvas"
-    frame = f'<iframe sandbox="" title="What is to be approved" srcdoc="{escape(page)}" style="{style}"></iframe>'
-    return f"<div>{frame}</div>"
+    frame = f'<iframe class="runbook-page" sandbox="" title="What is to be approved" srcdoc="{escape(page)}"'
+    return f'<div>{_THEMES}{frame} style="{style}"></iframe></div>'

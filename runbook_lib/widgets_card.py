@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,15 +18,16 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 from IPython.display import HTML, display
 
-from runbook_lib.errors import JournalError, RunbookError
+from runbook_lib.errors import ApprovalError, ConfirmationError, JournalError, RunbookError
 from runbook_lib.journal import Journal
 from runbook_lib.report_card import Called, Card, card_of, is_cutover
 from runbook_lib.report_card_html import render_card
 from runbook_lib.run_control import ask_to_hold, release_hold, start_panic
 from runbook_lib.run_earlier import earlier_durations
-from runbook_lib.run_folder import open_journal
+from runbook_lib.run_folder import find_run
 from runbook_lib.run_keyboard import at_a_keyboard
 from runbook_lib.steps_result import StepResult
+from runbook_lib.widgets_confirmation import ConfirmationField
 
 if TYPE_CHECKING:
     from runbook_lib.run import Run
@@ -34,6 +36,10 @@ if TYPE_CHECKING:
 _LOOK_S = 0.5
 _ARMED_LOOKS = 20
 _HOW = "the card in JupyterLab"
+_SAY_YES = (
+    "<p>Somebody else may say yes in JupyterLab, too: <code>runbook.approval_card(&quot;{run_id}&quot;)</code> in a "
+    "cell. Then run this cell again, and those below it.</p>"
+)
 _PANIC, _ARMED = "Panic: back to compose", "Press again: end the run, back to compose"
 
 
@@ -88,6 +94,14 @@ class RunCard:
         """Refresh no more, and take the buttons away."""
         self._ended.set()
 
+    def close(self) -> None:
+        """Let go of the widgets: ipywidgets keeps each that is open, and with it the card and the journal as read."""
+        self.end()
+        for widget in (self.box, self.actions, self.page, self.said, self.hold, self.release, self.panic):
+            for part in (getattr(widget, "style", None), widget.layout, widget):
+                if part is not None:
+                    part.close()
+
     def _follow(self) -> None:
         with suppress(OSError):
             self._took = earlier_durations(self._journal.folder)
@@ -137,9 +151,10 @@ class RunCard:
         step = f"; {card.step_id}: {card.status}" if card.step_id else ""
         return f"run {card.run_id}: {card.run_status}{step}"
 
-    def static(self) -> HTML:
+    def static(self, *, with_error: bool = True) -> HTML:
         """Return what the card says now without widgets, as it is kept in a saved notebook."""
-        return HTML(render_card(self.card()))
+        card = self.card()
+        return HTML(render_card(card if with_error else replace(card, error=""), kept=True))
 
     def _repr_mimebundle_(self, **_wanted: Any) -> dict[str, str]:
         """Return the widgets, and what they say now for whoever has only the saved notebook."""
@@ -157,12 +172,12 @@ def _hear_while_a_cell_runs(button: ipywidgets.Button) -> None:
         button.comm._reply_subshell_for = lambda _data, named: named  # noqa: SLF001 - nothing public decides it
 
 
-def watch_run(run_id: str, directory: str | Path = "../runs", *, widgets: bool | None = None) -> RunCard | HTML:
+def watch_run(run_id: str, directory: str | Path = "", *, widgets: bool | None = None) -> RunCard | HTML:
     """Show the live card of a run that is performed elsewhere: by another kernel, a terminal, a schedule.
 
     Args:
         run_id: The run.
-        directory: The archive; the default is right for notebooks of this checkout.
+        directory: The archive; the default is right for notebooks of this checkout, and for working copies.
         widgets: True for the live card, False for a table of now; None for the card where somebody opened the notebook.
 
     Returns:
@@ -171,7 +186,7 @@ def watch_run(run_id: str, directory: str | Path = "../runs", *, widgets: bool |
     Raises:
         JournalError: when there is no such run.
     """
-    card = RunCard(open_journal(run_id, Path(directory)))
+    card = RunCard(find_run(run_id, directory))
     if not (at_a_keyboard() if widgets is None else widgets):
         return card.static()
     card.follow()
@@ -190,8 +205,15 @@ def with_card(step: Step, verb: Callable[[Run], StepResult]) -> Callable[[Run], 
     """
 
     def perform_shown(run: Run) -> StepResult:
-        with _shown(step, run):
-            return verb(run)
+        try:
+            with _shown(step, run):
+                return verb(run)
+        except ConfirmationError:
+            display(ConfirmationField(Journal(run.journal.folder, run.journal.now), step.notebook))
+            raise
+        except ApprovalError:
+            display(HTML(_SAY_YES.format(run_id=escape(run.journal.run_id))))
+            raise
 
     perform_shown.__name__ = perform_shown.__qualname__ = verb.__name__
     perform_shown.__doc__ = verb.__doc__
@@ -206,9 +228,11 @@ def _shown(step: Step, run: Run) -> Iterator[None]:
     card = RunCard(journal, Called(step.step_id, step.notebook, step.title, newest, journal.now()))
     handle = display(card, display_id=True)
     card.follow()
+    failed = True
     try:
         yield
+        failed = False
     finally:
         card.end()
-        handle.update(card.static())
-        card.box.close()
+        handle.update(card.static(with_error=not failed))  # the cell's own error stands right below
+        card.close()

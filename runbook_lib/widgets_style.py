@@ -15,6 +15,7 @@ STYLE = """<style>
 .runbook-form .widget-dropdown select { appearance: auto; background-image: none; }
 body[data-jp-theme-light="false"] .runbook-form select { color-scheme: dark; }
 .runbook-form .widget-toggle-buttons { flex-wrap: wrap; margin-bottom: 0.7rem; row-gap: 4px; }
+.runbook-form .widget-toggle-button { margin-bottom: 4px; }
 .runbook-form .widget-toggle-button.mod-active {
   font-weight: 600; box-shadow: inset 0 -3px 0 var(--jp-brand-color1, #1976d2);
 }

@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "form": {"model", "parameters"},
     # the run knows how an account is asked, and how a run is held, released and given up
     "widgets": {"form", "model", "parameters", "run", "journal", "report", "steps"},
-    "lab": {"execute", "parameters", "run"},
+    "lab": {"execute", "parameters", "run", "journal", "report"},  # Jupyter's server answers what a run's card says
     "execute": {"engine", "journal", "parameters", "model"},
     "sandbox": {"model"},
     "cli": {
@@ -77,6 +77,7 @@ HOMES = {
     "moto": {"sandbox"},
     "click": {"cli"},
     "jupyter_scheduler": {"cli"},
+    "jupyter_server": {"lab"},
     "rich": {"cli"},
 }
 

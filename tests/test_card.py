@@ -77,6 +77,9 @@ def test_the_outage_clock_runs_against_the_budget(story):
     assert "THE SERVICE IS DOWN for 30 s" in render_card(within)
     assert "the budget is used up" not in render_card(within)
     assert "the budget is used up" in render_card(beyond)
+    kept = render_card(within, kept=True)
+    assert "The service had been down for 30 s by then of 90 s allowed" in kept, "what is read next year says no now"
+    assert "IS DOWN" not in kept
 
 
 def test_after_the_cutover_the_card_says_how_long_the_service_was_down(story):
@@ -119,6 +122,20 @@ def test_the_cutover_can_be_held_until_it_has_begun(story):
     story.journal.append("hold", phase="released", operator="test", how="test", reason="")
     story.journal.append("outage", phase="started")
     assert not may_hold(story.journal.events())
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_another_cutover_after_a_way_back_can_be_held_again(story, asked):
+    """After the way back a pause can be asked for, unless one was: that one holds again by itself."""
+    for phase in ("requested", "released") if asked else ():
+        story.journal.append("hold", phase=phase, how="test", operator="test", reason="")
+    story.cut_over(until="detach-volume")
+    story.fail("detach-volume")
+    assert not may_hold(story.journal.events())
+
+    story.roll_back()
+
+    assert may_hold(story.journal.events()) is not asked
 
 
 def test_a_plan_says_that_nothing_changes_and_has_no_buttons(tmp_path):

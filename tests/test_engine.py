@@ -79,9 +79,11 @@ def kernel_pid(folder: Path) -> int:
     return int((folder / "kernel.pid").read_text())
 
 
-def test_success(tmp_path):
+def test_success(tmp_path, monkeypatch):
     """Every cell is completed, the journal has one event per code cell, and the kernel is gone."""
-    make_notebook(tmp_path, one=NOTE_PID, two="import sys; interpreter = sys.executable; interpreter")
+    monkeypatch.setenv("JPY_SESSION_NAME", "a page in which somebody ran this as a command")
+    two = "import os, sys; assert 'JPY_SESSION_NAME' not in os.environ; sys.executable"
+    make_notebook(tmp_path, one=NOTE_PID, two=two)
     run(tmp_path, journal_folder=tmp_path / "run", notebook="00_x", attempt=3)
     assert statuses(tmp_path) == {"title": "completed", "one": "completed", "two": "completed"}
     assert notebook_metadata(tmp_path)["exception"] is None

@@ -18,6 +18,7 @@ import runbook_lib
 from runbook_lib import lab_prepare
 from runbook_lib.errors import JournalError, ParameterError
 from runbook_lib.run_digests import notebook_digests, notebook_summary
+from runbook_lib.run_report import ReportPath
 
 ROOT = Path(__file__).resolve().parents[1]
 LAB = ROOT / "lab"
@@ -201,3 +202,28 @@ def test_the_start_page_is_no_part_of_what_runs():
     """Whoever writes into it changes no run."""
     assert len(notebook_digests()) == len(list((ROOT / "notebooks").glob("[0-9]*.ipynb")))
     assert "start_here" not in notebook_digests()
+
+
+def test_the_last_cell_links_the_report_where_somebody_sits(tmp_path, monkeypatch):
+    """The path, and in JupyterLab a link that is relative to the notebook; in a kept notebook none."""
+    path = ReportPath(tmp_path / "runs" / "20261130T000000Z-wiki-0000" / "report.html")
+    (tmp_path / "notebooks" / "work").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "notebooks" / "work")
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    assert path._repr_markdown_() is None
+    monkeypatch.setenv("JPY_SESSION_NAME", "notebooks/work/00.ipynb")
+
+    name = "20261130T000000Z-wiki-0000/report.html"
+    assert path._repr_markdown_() == f"[{name}](../../runs/{name})"
+    assert path == str(tmp_path / "runs" / name)
+
+
+def test_a_closed_run_keeps_no_client(file):
+    """A notebook keeps the run that its cell showed; its AWS clients and hosts go, and are made again when asked for."""
+    run = runbook_lib.open_run(file)
+    clients, host = run.ec2, run.source_host
+
+    runbook_lib.close_run(run)
+
+    assert run.ec2 is not clients
+    assert run.source_host is not host

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
+import weakref
 
 import pytest
 from jupyter_client.manager import start_new_kernel
 
 import runbook_lib
 from runbook_lib import widgets_card
+from runbook_lib.errors import ApprovalError, CheckError
 from runbook_lib.journal import Journal
 from runbook_lib.model import StepStatus
 from runbook_lib.procedures.cut_over_volume import STEPS
+from runbook_lib.run_keyboard import say_at_once
 from runbook_lib.steps_result import StepResult
 from tests.sample_run import Story
 from tests.test_card import begin
@@ -28,6 +32,7 @@ card = RunCard(journal)
 card.follow()
 print("model", card.hold.model_id, flush=True)
 import time
+import weakref
 until = time.monotonic() + 30
 while journal.last("hold", phase="requested") is None and time.monotonic() < until:
     time.sleep(0.02)
@@ -144,23 +149,27 @@ def test_a_verb_shows_its_card_and_leaves_no_widget_behind(story, monkeypatch):
     assert "<b>succeeded</b>" in shown[1].data
 
 
-def test_a_verb_that_fails_leaves_the_reason_behind(story, monkeypatch):
-    """The card ends with the error, and the error goes on."""
+@pytest.mark.parametrize("kind", [CheckError, ApprovalError])
+def test_a_verb_that_fails_says_so_and_the_reason_once(story, monkeypatch, kind):
+    """The card ends failed; the reason is the cell's own error below it; a missing approval says where to give it."""
     shown = []
     handle = type("Handle", (), {"update": lambda _self, what: shown.append(what)})()
-    monkeypatch.setattr(widgets_card, "display", lambda _what, display_id: handle)
+    monkeypatch.setattr(widgets_card, "display", lambda what, **_options: shown.append(what) or handle)
     (detach,) = [step for step in STEPS if step.step_id == "detach-volume"]
 
     def verb(_run):
         error = {"kind": "CheckError", "message": "still mounted", "changed": "no", "exit_code": 3}
         story.step("detach-volume", detach.title, status="failed", error=error)
-        raise RuntimeError("still mounted")
+        raise kind("detach-volume", "still mounted")
 
     run = type("Run", (), {"journal": story.journal})()
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(kind, match="still mounted"):
         widgets_card.with_card(detach, verb)(run)
-    assert "still mounted" in shown[-1].data
+    assert "<b>failed</b>" in shown[1].data
+    assert "still mounted" not in shown[1].data
+    said = f"runbook.approval_card(&quot;{story.journal.run_id}&quot;)"
+    assert [said in one.data for one in shown[2:]] == ([True] if kind is ApprovalError else [])
 
 
 def test_verbs_have_a_card_where_somebody_sits_only(monkeypatch):
@@ -227,3 +236,28 @@ def printed(client, *beginnings):
             if line.startswith(beginnings):
                 return line
     raise AssertionError(f"never printed: {beginnings}")
+
+
+def test_a_card_that_has_ended_is_kept_by_nothing(story):
+    """A kernel that shows hundreds of cards does not keep what each has read."""
+    card = widgets_card.RunCard(Journal(story.journal.folder, lambda: story.now))
+    gone = weakref.ref(card)
+
+    card.close()
+    del card
+    gc.collect()
+
+    assert gone() is None
+
+
+def test_a_cell_says_at_once_what_it_does(monkeypatch, capsys):
+    """Where somebody sits something is shown before the work begins; elsewhere nothing is."""
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    say_at_once("Opens the run …")
+    assert capsys.readouterr().out == ""
+    monkeypatch.setenv("JPY_SESSION_NAME", "work/30.ipynb")
+    said = []
+    monkeypatch.setattr("IPython.display.display", lambda what, **_options: said.append(what))
+    monkeypatch.setattr("IPython.display.clear_output", lambda *, wait: said.append(("clear", wait)))
+    say_at_once("Opens the run …")
+    assert said == [{"text/plain": "Opens the run …"}, ("clear", True)]

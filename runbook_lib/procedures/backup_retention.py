@@ -131,6 +131,10 @@ def _verify_expired(_before: Facts, after: Facts) -> Sequence[Check]:
     )  # fmt: skip
 
 
+def _deleted_for_good(facts: Facts) -> str:
+    return f"deletes {', '.join(facts['expired'])} for good" if facts["expired"] and facts["deletes"] else ""
+
+
 EXPIRE_BACKUPS = Step(
     "expire-backups",
     NOTEBOOK,
@@ -141,5 +145,6 @@ EXPIRE_BACKUPS = Step(
     is_done=lambda facts: facts["marked"] and not (facts["expired"] and facts["deletes"]),
     check=_check_expired,
     verify=_verify_expired,
+    no_return=_deleted_for_good,
     timeout_s=60,
 )

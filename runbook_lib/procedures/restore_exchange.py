@@ -226,6 +226,9 @@ STOP_SERVICE_FOR_RESTORE = Step(
     _stop,
     is_done=_is_stopped,
     verify=_verify_stopped,
+    no_return=lambda _facts: (
+        "what was written since the backup stays on the volume that is put aside, and nowhere else"
+    ),
     timeout_s=300,
     poll_s=0.3,
     waits_for="the task ends",

@@ -107,6 +107,10 @@ def _observe_source(run: Run) -> dict[str, Any]:
     return facts
 
 
+def _no_return(_facts: Facts) -> str:
+    return "after this notebook only a restore from the rollback point goes back, and it loses what was written since"
+
+
 def _is_mount_retired(facts: Facts) -> bool:
     return not facts["fstab"]
 
@@ -168,6 +172,7 @@ STEPS = (
         _retire_mount,
         is_done=_is_mount_retired,
         verify=_verify_mount_retired,
+        no_return=_no_return,
     ),
     Step(
         "stop-source-instance",
@@ -178,6 +183,7 @@ STEPS = (
         _stop,
         is_done=_is_stopped,
         verify=_verify_stopped,
+        no_return=_no_return,
         timeout_s=600,
         poll_s=1.0,
         waits_for="the instance shuts down",

@@ -67,7 +67,7 @@ def open_page(chromium, lab, request):
         if request.session.testsfailed > failed_before:
             one.picture(re.sub(r"\W+", "-", f"failed-{request.node.name}"))
         one.page.context.close()
-    assert [complaint for one in opened for complaint in one.watch.complaints()] == []
+    assert "\n".join(complaint for one in opened for complaint in one.watch.complaints()) == ""
     assert lab.changes() == ""
 
 

@@ -94,6 +94,21 @@ class LabPage:
             self.page.locator(".lm-Menu-itemLabel", has_text=re.compile(f"^{label}$")).click()
         expect(self.page.locator("body")).to_have_attribute("data-jp-theme-light", str(name == "Light").lower())
 
+    def dismiss(self, title):
+        """Say OK to a dialog of JupyterLab."""
+        dialog = self.page.locator(".jp-Dialog", has_text=title)
+        dialog.locator(".jp-mod-accept").click(timeout=240_000)
+        dialog.wait_for(state="detached")
+
+    def pictures(self, name):
+        """Keep a screenshot in both themes at 1280 and 800 pixels; in the end light and 1280."""
+        for theme in ("Dark", "Light"):
+            self.use_theme(theme)
+            for width, height in ((800, 1000), (1280, 800)):
+                self.page.set_viewport_size({"width": width, "height": height})
+                self.page.wait_for_timeout(300)  # it is drawn anew
+                self.picture(f"{name}-{theme.lower()}-{width}")
+
     def picture(self, name):
         """Keep a screenshot."""
         self._pictures.mkdir(parents=True, exist_ok=True)
@@ -126,6 +141,18 @@ class Notebook:
         """Return the field of the parameters form that an input with a label is in."""
         return self.panel.locator(".runbook-field", has=self.page.get_by_label(label, exact=True))
 
+    def scroll_to(self, source):
+        """Turn the wheel until a cell is in sight; JupyterLab draws no cell that is far away."""
+        self.panel.locator(".jp-Notebook").hover()
+        self.page.mouse.wheel(0, -100_000)
+        for _ in range(60):
+            if self.cell(source).count() and self.cell(source).is_visible():
+                self.cell(source).scroll_into_view_if_needed()
+                return
+            self.page.mouse.wheel(0, 400)
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"no cell with {source} below")
+
     def run(self, source):
         """Click into a cell and press Shift+Enter, then wait until it has run."""
         cell = self.cell(source)
@@ -133,6 +160,23 @@ class Notebook:
         self.page.keyboard.press("Shift+Enter")
         expect(cell.locator(".jp-InputPrompt").first).to_have_text(re.compile(r"\[\d+\]:"))
         return self.output(source)
+
+    def insert_below(self, source, code):
+        """Insert a cell below the one that has a text in its source, by keyboard, and run it."""
+        self.cell(source).locator(".cm-content").click()
+        for key in ("Escape", "b", "Enter"):
+            self.page.keyboard.press(key)
+        self.page.keyboard.type(code)
+        self.page.keyboard.press("Shift+Enter")
+        expect(self.cell(code).locator(".jp-InputPrompt").first).to_have_text(re.compile(r"\[\d+\]:"))
+        return self.output(code)
+
+    def delete(self, source):
+        """Delete a cell by keyboard."""
+        self.cell(source).locator(".cm-content").click()
+        for key in ("Escape", "d", "d"):
+            self.page.keyboard.press(key)
+        expect(self.cell(source)).to_have_count(0)
 
     def restart_and_run_all(self):
         """Press the double arrow in the toolbar, and say yes: by mouse."""

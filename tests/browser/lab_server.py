@@ -96,7 +96,10 @@ class Lab:
 
     def prepare(self, name, run_id):
         """Prepare a notebook for a run that acts, as a cell does."""
-        code = f"import runbook_lib; runbook_lib.prepare_notebooks({name!r}, execute=True, run_id={run_id!r})"
+        self.python(f"import runbook_lib; runbook_lib.prepare_notebooks({name!r}, execute=True, run_id={run_id!r})")
+
+    def python(self, code):
+        """Run code as a cell of a notebook does."""
         command = [self.folder / ".venv" / "bin" / "python", "-c", code]
         subprocess.run(command, cwd=self.folder / "notebooks", env=self.environment, check=True)
 

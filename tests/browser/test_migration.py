@@ -9,8 +9,8 @@ from runbook_lib.execute_names import MIGRATION
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(1200)]
 RELOADED, RESTARTED = "30_cut_over_volume", "40_verify_persistence"
-LONG_BUDGET = {("policy", "outage_budget_s"): 600}
-"""The page is loaded again inside the outage, on a machine that may be busy."""
+POLICY = {("policy", "outage_budget_s"): 600, ("policy", "bake_time_s"): 0}
+"""The page is loaded again inside the outage, on a machine that may be busy; then nobody watches for five minutes."""
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def wait_for_step(lab, wait_until):
 
 def test_from_compose_to_ecs_by_hand(lab_page, lab, wait_for_step):
     """By links, mouse and keyboard to the end; a reload in the outage and a restarted kernel lose nothing."""
-    lab.set_parameters(LONG_BUDGET)
+    lab.set_parameters(POLICY)
     start = lab_page.open()
     start.run("import runbook_lib")
     links = start.run('execute=True, reason="my first migration"')
@@ -63,3 +63,23 @@ def test_from_compose_to_ecs_by_hand(lab_page, lab, wait_for_step):
     report = lab.report(run_id)
     assert (report["status"], report["data"]["identical"]) == ("succeeded", True)
     assert lab.sandbox.control("GET", "/_sandbox/client")["missing"] == 0
+    retire(lab_page, lab, run_id)
+
+
+def retire(lab_page, lab, run_id):
+    """Retire the source: nothing happens until the service's name is typed; then the same cell goes on."""
+    lab.prepare("50", run_id)
+    notebook = lab_page.open(f"notebooks/work/{run_id}/50_retire_source.ipynb")
+    notebook.run_all()
+    (refused,) = notebook.wait_until_run()
+    assert "only a restore from the rollback point goes back" in refused
+    asked = notebook.output("retire_mount(run)")
+    confirm = asked.get_by_role("button", name="Confirm")
+    expect(confirm).to_be_disabled()
+    asked.get_by_label("The service's name").fill("guestbook")
+    lab_page.picture("type-the-name")
+    confirm.click()
+    expect(asked).to_contain_text("Run this cell again")
+    notebook.run_all()
+    assert (notebook.wait_until_run(), notebook.never_run()) == ([], 0)
+    assert [event["service"] for event in lab.events(run_id) if event["kind"] == "confirmation"] == ["guestbook"]

@@ -6,6 +6,22 @@ import re
 
 ALLOWED = (
     (
+        r"failed: GET \S+/favicons/favicon-\S+ net::ERR_ABORTED",
+        "JupyterLab changes the tab's icon as the kernel turns busy and idle, sooner than the former one was loaded",
+    ),
+    (
+        r"failed: GET \S+/runbooks/card\S+ net::ERR_ABORTED",
+        "the page asks once a second what a run does, and one that is loaded again or closed waits for no answer",
+    ),
+    (
+        "console: Comm not found for comm id",
+        "a page that was loaded again hears from the card of a cell that still runs, and does not know that widget",
+    ),
+    (
+        "exception: Canceled future for kernel_info_request",
+        "JupyterLab asks a kernel who it is when the page is loaded; a busy one that panic ends never answers",
+    ),
+    (
         "Could not restore the debugger state: Canceled future for debug_request",
         "JupyterLab asks every kernel for its debugger's state, and one that is restarted just then answers no more",
     ),

@@ -1,5 +1,5 @@
-// The category "Runbooks" of the launcher, and the keyboard in forms and cards. Written by hand as the container that
-// JupyterLab loads: there is no build.
+// The category "Runbooks" of the launcher, the keyboard in forms and cards, notebooks that are not changed by being opened,
+// and the card of a run whose cell this page does not follow. Written by hand as the container that JupyterLab loads: there is no build.
 (() => {
   'use strict';
   const START = 'notebooks/start_here.ipynb';
@@ -73,10 +73,198 @@
     }, true)
   };
 
+  // JupyterLab notes the kernel's language in a notebook that was just opened, and then calls it unsaved.
+  const unchanged = INotebookTracker => ({
+    id: 'runbooks:unchanged',
+    description: 'Calls no notebook unsaved that was only opened.',
+    autoStart: true,
+    requires: [INotebookTracker],
+    activate: (app, tracker) => tracker.widgetAdded.connect(async (_tracker, panel) => {
+      await panel.context.ready;
+      const model = panel.context.model;
+      const cells = () => JSON.stringify(model.toJSON().cells);
+      const opened = cells();
+      const check = () => setTimeout(() => {
+        if (!panel.isDisposed && cells() === opened) {
+          model.dirty = false;
+        }
+      });
+      model.metadataChanged.connect((_model, change) => {
+        if (['kernelspec', 'language_info'].includes(change.key)) {
+          check();
+        }
+      });
+      check();
+    })
+  });
+
+  // The card above the cells of a working copy. In a cutover it keeps the clock and the buttons in sight, wherever the page
+  // is scrolled to. After the page was loaded again JupyterLab shows no more output of a cell that still runs, and after a
+  // panic the kernel is gone: the server reads the run's journal, whatever the kernel does.
+  const LOOK_MS = 1000;
+  const IDLE_LOOKS = 3;
+  const BUSY = 'A cell of this notebook was running when the page was loaded. It goes on; its own card is gone, this is ' +
+    'what the run\'s record says.';
+  const IDLE = 'The cell has ended. Run the notebook again from the top: what is done is skipped.';
+  const GONE = 'The kernel has ended. This is what the run\'s record says.';
+  const PANIC = 'Panic: back to compose';
+  const ARMED = 'Press again: end the run, back to compose';
+  const ARMED_MS = 10000;
+
+  const makeCard = (panel, Widget, ask) => {
+    const card = new Widget();
+    card.addClass('runbook-header');
+    card.addClass('runbook-card');
+    card.node.setAttribute('role', 'region');
+    card.node.setAttribute('aria-label', 'The run of this notebook');
+    card.node.style.cssText = 'overflow: auto; background: var(--jp-layout-color1); color: var(--jp-ui-font-color1); ' +
+      'border-bottom: 1px solid var(--jp-border-color1)';
+    card.node.innerHTML = '<div class="runbook-header-all" style="padding: 6px 12px">' +
+      '<div class="runbook-header-why"></div><div class="runbook-header-page"></div>' +
+      '<div class="runbook-header-actions" style="padding-top: 4px"></div>' +
+      '<div class="runbook-header-said" role="status" style="white-space: pre-wrap"></div></div>';
+    const part = name => card.node.querySelector(`.runbook-header-${name}`);
+    const button = (label, className, act) => {
+      const made = document.createElement('button');
+      made.className = `jp-mod-styled jp-Button ${className}`;
+      made.textContent = label;
+      made.addEventListener('click', act);
+      part('actions').append(made, ' ');
+      return made;
+    };
+    const fit = () => {
+      const most = Math.round(panel.node.clientHeight * 0.6);
+      const height = `${Math.min(most, part('all').offsetHeight)}px`;
+      if (card.node.style.minHeight !== height) {
+        card.node.style.minHeight = height;
+        panel.contentHeader.fit();
+      }
+    };
+    const act = async name => {
+      const answer = await ask('POST', { act: name });
+      part('said').textContent = answer.said;
+      part('said').setAttribute('role', answer.refused ? 'alert' : 'status');
+      await look();
+    };
+    const hold = button('Pause before the outage', '', () => act('hold'));
+    const release = button('Cut over now', 'jp-mod-accept', () => act('release'));
+    const panic = button(PANIC, 'jp-mod-warn', () => {
+      if (panic.textContent === ARMED) {
+        panic.textContent = PANIC;
+        void act('panic');
+      } else {
+        panic.textContent = ARMED;
+        setTimeout(() => { panic.textContent = PANIC; }, ARMED_MS);
+      }
+    });
+    button('Close', '', () => card.dispose());
+    const look = async () => {
+      const said = await ask('GET', {});
+      if (card.isDisposed || !said.run_id) {
+        return;
+      }
+      part('page').innerHTML = said.html;
+      if (said.refused) {
+        part('said').textContent = said.refused;
+      }
+      [hold, release, panic].forEach(one => { one.hidden = !said.is_cutover; });
+      hold.disabled = !said.may_hold;
+      release.disabled = !said.holds;
+      [hold, release].forEach(one => { one.style.opacity = one.disabled ? 0.4 : 1; });
+    };
+    const resized = new ResizeObserver(fit);
+    resized.observe(part('all'));
+    const timer = setInterval(() => { look().catch(() => undefined); }, LOOK_MS); // the server may be gone
+    card.disposed.connect(() => {
+      clearInterval(timer);
+      resized.disconnect();
+    });
+    card.why = text => { part('why').textContent = text; };
+    card.look = look;
+    return card;
+  };
+
+  const cards = (INotebookTracker, NotebookActions, Widget, ServerConnection) => ({
+    id: 'runbooks:card',
+    description: 'Shows the card of a run whose cell this page does not follow.',
+    autoStart: true,
+    requires: [INotebookTracker],
+    activate: (app, tracker) => {
+      tracker.widgetAdded.connect(async (_tracker, panel) => {
+        await panel.context.ready;
+        const settings = app.serviceManager.serverSettings;
+        const ask = async (method, query) => {
+          const words = new URLSearchParams({ path: panel.context.path, ...query });
+          const url = `${settings.baseUrl}runbooks/card?${words}`;
+          const answer = await ServerConnection.makeRequest(url, { method }, settings);
+          return answer.ok ? answer.json() : { said: answer.statusText, refused: true };
+        };
+        if (!(await ask('GET', {})).run_id) {
+          return;
+        }
+        const session = await app.serviceManager.sessions.findByPath(panel.context.path);
+        let busy = Boolean(session && session.kernel && session.kernel.execution_state === 'busy');
+        let card = null;
+        let stays = false;
+        let closed = false;
+        let idle = 0;
+        const show = async (why, staying) => {
+          stays = staying;
+          if (!card) {
+            card = makeCard(panel, Widget, ask);
+            card.disposed.connect(() => { card = null; closed = true; });
+            panel.contentHeader.addWidget(card);
+          }
+          card.why(why);
+          await card.look();
+        };
+        const isBusy = () => panel.sessionContext.session?.kernel?.status === 'busy';
+        const tick = async () => {
+          idle = isBusy() ? 0 : idle + 1;
+          if (idle > IDLE_LOOKS) {
+            closed = false;
+            if (card && !stays) {
+              card.dispose();
+              closed = false;
+            }
+          } else if (!card && !closed && isBusy() && (await ask('GET', {})).is_cutover) {
+            await show('', false);
+          }
+        };
+        panel.sessionContext.statusChanged.connect((_context, status) => {
+          if (status === 'dead' || status === 'autorestarting') {
+            void show(GONE, true);
+          } else if (busy && status === 'idle') {
+            busy = false;
+            if (card) {
+              void show(IDLE, true);
+            }
+          }
+        });
+        NotebookActions.executionScheduled.connect((_sender, { notebook }) => {
+          if (notebook === panel.content && card && stays) {
+            card.dispose();
+            closed = false;
+          }
+        });
+        const timer = setInterval(() => { tick().catch(() => undefined); }, LOOK_MS);
+        panel.disposed.connect(() => clearInterval(timer));
+        if (busy) {
+          await show(BUSY, true);
+        }
+      });
+    }
+  });
+
   const modules = {
     './extension': async () => {
-      const [launcher, icons] = await Promise.all([shared('@jupyterlab/launcher'), shared('@jupyterlab/ui-components')]);
-      return () => ({ __esModule: true, default: [tiles(launcher.ILauncher, icons), keyboard] });
+      const names = ['launcher', 'ui-components', 'notebook', 'services'].map(name => `@jupyterlab/${name}`);
+      const [launcher, icons, notebook, services, lumino] = await Promise.all([...names, '@lumino/widgets'].map(shared));
+      const card = cards(
+        notebook.INotebookTracker, notebook.NotebookActions, lumino.Widget, services.ServerConnection
+      );
+      const all = [tiles(launcher.ILauncher, icons), keyboard, unchanged(notebook.INotebookTracker), card];
+      return () => ({ __esModule: true, default: all });
     }
   };
 
