@@ -164,6 +164,7 @@ class Container:
     stopped_by_user: bool = False
     mounted: list[MountedPath] = field(default_factory=list)
     anonymous: list[str] = field(default_factory=list)
+    told_paths: dict[str, str] = field(default_factory=dict)  # by target: what a volume's driver said at the creation
     changed: threading.Condition = field(default_factory=threading.Condition, repr=False)
 
     @property

@@ -50,8 +50,7 @@ class Freeze:
 
     def _stop_containers(self) -> None:
         for one in self._host.engine.containers(all_=False):
-            mounts = docker_json.container(self._host.engine, one)["Mounts"]
-            held = {self._host.mounts.holding(self._host.canonical(mount["Source"])).volume_id for mount in mounts}
+            held = {self._host.mounts.holding(self._host.canonical(mount.host_path)).volume_id for mount in one.mounted}
             if self._volume_id in held:
                 self._pids.update(freeze(f"RUNBOOK_SANDBOX_VIEW={one.view_path}"))
 

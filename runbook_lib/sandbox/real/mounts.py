@@ -116,7 +116,7 @@ class RealMounts:
         place = _plain(target)
         shown = source if folder == "/" else f"{source}[{folder}]"
         volume_id = self._host.devices.numbers.get(number, "")
-        return Row(number, Mount(shown, place, self._host.real_path(place), fstype, options, volume_id))
+        return Row(number, Mount(shown, place, self._host.outside(place), fstype, options, volume_id))
 
 
 def _in(pid: str, space: str) -> bool:

@@ -25,6 +25,8 @@ PROGRAMS = {
     "dpkg": "dpkg",
 }
 """Program to Debian package."""
+WHERE = "/usr/bin:/usr/sbin"
+"""What hosts see of this machine; /usr/local is their own."""
 HOST_PYTHON = Path("/usr/bin/python3")
 
 
@@ -35,8 +37,7 @@ def missing() -> list[str]:
     lacks = []
     if os.geteuid() != 0:
         lacks.append("root: namespaces, loop devices and dockerd need it")
-    where = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    gone = [name for name in PROGRAMS if shutil.which(name, path=where) is None]
+    gone = [name for name in PROGRAMS if shutil.which(name, path=WHERE) is None]
     if gone:
         packages = " ".join(sorted({PROGRAMS[name] for name in gone}))
         lacks.append(f"{', '.join(gone)}: `apt-get install --no-install-recommends {packages}`")
