@@ -129,4 +129,3 @@ def check_volume(gate: dict, volume_id: str) -> None:
             gate["volume_name"], known_id, driver, volume_id, gate["plugin_alias"]
         )  # fmt: skip
         raise Refused("other-volume", message, volume=found[0])
-

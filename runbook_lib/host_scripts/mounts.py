@@ -29,7 +29,7 @@ def host_path(pid: int, path: str) -> str:
     """Return the host's path of what a process has mounted at a path; "" when it has nothing there, or the host not.
 
     The kernel is asked, because docker does not know: `docker inspect` tells of a plugin's volume what the plugin said
-    when the container was made, which is "" for one that was not mounted then, and else a path in the plugin's own root.
+    when the container was made: "" for one that was not mounted then, else a path in the plugin's own root.
     """
     seen = [row for row in mount_table(str(pid)) if row["target"] == path]
     for row in mount_table("self") if seen else []:

@@ -150,7 +150,7 @@ def test_a_container_that_sees_another_disk_does_not_see_the_volume(host, mounte
 
 
 def test_a_path_with_blanks_is_read_as_the_kernel_writes_it(host, mounted, container):
-    """A mount point with a blank is `\\040` in the kernel's table."""
+    """A mount point with a blank has it as octal digits in the kernel's table."""
     host.change(mounts=[{**host.state()["mounts"][0], "target": "/my data"}])
     host.show(os.getpid(), str(mounted))
     for name in ("self", str(os.getpid())):

@@ -12,7 +12,6 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from runbook_lib.sandbox.commands import docker_json
 from runbook_lib.sandbox.commands.call import Call, failed, printed
 from runbook_lib.sandbox.commands.options import read
 from runbook_lib.sandbox.processes import CommandResult, freeze

@@ -19,8 +19,8 @@ from runbook_lib.sandbox.real.devices import RealDevices
 from runbook_lib.sandbox.real.engine import RealEngine
 from runbook_lib.sandbox.real.kernel import listen_inside
 from runbook_lib.sandbox.real.mounts import RealMounts
-from runbook_lib.sandbox.real.paths import resolve
 from runbook_lib.sandbox.real.namespaces import KEY, PATH, Namespaces, Service
+from runbook_lib.sandbox.real.paths import resolve
 from runbook_lib.sandbox.real.rexray_disk import RealRexRayDisk
 
 if TYPE_CHECKING:
@@ -79,6 +79,12 @@ class RealHost(BaseHost):
         self._serve()
         self.devices.appear()
         return first
+
+    def power_off(self, *, graceful: bool) -> None:
+        """End the host; ungraceful, nothing that was not on its volumes yet gets there."""
+        if not graceful and self.powered:
+            self.mounts.cut_power()
+        super().power_off(graceful=graceful)
 
     def end_processes(self) -> None:
         """Kill process 1: the kernel ends everything inside and takes the mounts apart."""

@@ -6,9 +6,11 @@ the daemon is. A loop device is set to clear itself and kept by an open descript
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
+import struct
 import subprocess
 import tempfile
 import threading
@@ -23,6 +25,8 @@ from runbook_lib.sandbox.volumes import StoredVolume, VolumeStore
 
 POOL_GIB = 512
 """What the pool may grow to; it takes only what is written."""
+FLUSH_BUFFERS, SET_READ_ONLY = 0x1261, 0x125D
+"""BLKFLSBUF and BLKROSET."""
 FORMATS = {"ext4": ["mkfs.ext4", "-q", "-F"], "xfs": ["mkfs.xfs", "-q", "-f"], "btrfs": ["mkfs.btrfs", "-q", "-f"]}
 
 
@@ -46,6 +50,14 @@ class LoopDevice:
     def resize(self) -> None:
         """Take the image's new size."""
         tool("losetup", "--set-capacity", self.path)
+
+    def fence(self) -> None:
+        """Take the disk away from whoever still has it: what was to be written is, and nothing more ever will be.
+
+        A cut-off filesystem keeps old blocks of its journal in memory; written later, they would meet another host's.
+        """
+        fcntl.ioctl(self._descriptor, FLUSH_BUFFERS)
+        fcntl.ioctl(self._descriptor, SET_READ_ONLY, struct.pack("i", 1))
 
     def release(self) -> None:
         """Let go; a mount that is still there keeps it."""
@@ -152,10 +164,11 @@ class RealVolumeStore(VolumeStore):
             return self._loops[volume_id]
 
     def release(self, volume_id: str) -> None:
-        """Give the loop device of a volume back."""
+        """Give the loop device of a volume back; who still uses it can write to it no more."""
         with self._looping:
             loop = self._loops.pop(volume_id, None)
         if loop is not None:
+            loop.fence()
             loop.release()
 
     def close(self) -> None:
