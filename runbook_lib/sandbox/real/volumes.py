@@ -10,7 +10,6 @@ import fcntl
 import json
 import os
 import shutil
-import struct
 import subprocess
 import tempfile
 import threading
@@ -25,8 +24,8 @@ from runbook_lib.sandbox.volumes import StoredVolume, VolumeStore
 
 POOL_GIB = 512
 """What the pool may grow to; it takes only what is written."""
-FLUSH_BUFFERS, SET_READ_ONLY = 0x1261, 0x125D
-"""BLKFLSBUF and BLKROSET."""
+FLUSH_BUFFERS = 0x1261
+"""BLKFLSBUF."""
 FORMATS = {"ext4": ["mkfs.ext4", "-q", "-F"], "xfs": ["mkfs.xfs", "-q", "-f"], "btrfs": ["mkfs.btrfs", "-q", "-f"]}
 
 
@@ -51,13 +50,9 @@ class LoopDevice:
         """Take the image's new size."""
         tool("losetup", "--set-capacity", self.path)
 
-    def fence(self) -> None:
-        """Take the disk away from whoever still has it: what was to be written is, and nothing more ever will be.
-
-        A cut-off filesystem keeps old blocks of its journal in memory; written later, they would meet another host's.
-        """
+    def flush(self) -> None:
+        """Write what the kernel still keeps of the device in memory."""
         fcntl.ioctl(self._descriptor, FLUSH_BUFFERS)
-        fcntl.ioctl(self._descriptor, SET_READ_ONLY, struct.pack("i", 1))
 
     def release(self) -> None:
         """Let go; a mount that is still there keeps it."""
@@ -164,11 +159,20 @@ class RealVolumeStore(VolumeStore):
             return self._loops[volume_id]
 
     def release(self, volume_id: str) -> None:
-        """Give the loop device of a volume back; who still uses it can write to it no more."""
+        """Give the loop device of a volume back; whoever still has it open writes to the volume no more.
+
+        The image becomes another file with the same blocks: the one behind the old device is nobody's any more.
+        """
         with self._looping:
             loop = self._loops.pop(volume_id, None)
-        if loop is not None:
-            loop.fence()
+            if loop is None:
+                return
+            loop.flush()
+            image = self._folder / volume_id / "device"
+            if image.exists():
+                beside = image.with_name("device.new")
+                tool("cp", "--reflink=always", "--sparse=auto", str(image), str(beside))
+                beside.replace(image)
             loop.release()
 
     def close(self) -> None:
