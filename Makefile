@@ -27,7 +27,8 @@ test: $(READY) check ## every check, and every test but the long ones
 test-browser: $(READY) ## JupyterLab as a person uses it, in this machine's Chromium; pictures in build/screenshots
 	$(BIN)/python -m pytest tests/browser -rs
 
-test-real: $(READY) ## a whole migration on real hosts: Linux, root, Docker Engine; says why where they cannot be had
+test-real: $(READY) ## a whole migration on real hosts, as root on Debian, whose packages it installs; else it says why not
+	@$(BIN)/python scripts/real_hosts
 	RUNBOOK_TEST_REAL=1 $(BIN)/python -m pytest tests/real -rs
 
 thorough: $(READY) ## the long variants that `test` leaves out

@@ -30,6 +30,11 @@ WHERE = "/usr/bin:/usr/sbin"
 HOST_PYTHON = Path("/usr/bin/python3")
 
 
+def packages() -> list[str]:
+    """Return the Debian packages whose programs this machine lacks, sorted."""
+    return sorted({PROGRAMS[name] for name in _gone()})
+
+
 def missing() -> list[str]:
     """Return one text for each thing that real hosts need and this machine has not; none when all is there."""
     if not sys.platform.startswith("linux"):
@@ -37,10 +42,8 @@ def missing() -> list[str]:
     lacks = []
     if os.geteuid() != 0:
         lacks.append("root: namespaces, loop devices and dockerd need it")
-    gone = [name for name in PROGRAMS if shutil.which(name, path=WHERE) is None]
-    if gone:
-        packages = " ".join(sorted({PROGRAMS[name] for name in gone}))
-        lacks.append(f"{', '.join(gone)}: `apt-get install --no-install-recommends {packages}`")
+    if gone := _gone():
+        lacks.append(f"{', '.join(gone)}: `apt-get install --no-install-recommends {' '.join(packages())}`")
     if not HOST_PYTHON.exists():
         lacks.append(f"{HOST_PYTHON}: `apt-get install python3`; hosts see /usr only")
     if not Path("/dev/loop-control").exists():
@@ -61,3 +64,7 @@ def refusal() -> str:
         "real hosts cannot run on this machine, which lacks: " + "; ".join(lacks) + ". Nothing was started. "
         "Without --hosts real the sandbox's hosts are simulated and need nothing."
     )
+
+
+def _gone() -> list[str]:
+    return [name for name in PROGRAMS if shutil.which(name, path=WHERE) is None]
