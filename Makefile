@@ -3,6 +3,8 @@ SHELL := /bin/sh
 BIN := .venv/bin
 READY := .venv/.ready
 LATENCY ?= fast
+# real: on Linux as root, each host with a Docker Engine and disks of its own
+HOSTS ?= simulated
 SEQUENCES ?= 500
 ifndef SEED
 SEED := $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
@@ -10,20 +12,24 @@ endif
 # Terraform's provider sleeps more than it works: two workers a core
 WORKERS ?= $(shell expr 2 \* $$(nproc))
 
-.PHONY: demo demo-day-two test test-browser thorough crash fuzz check docs pictures lab set-up lock clean
+.PHONY: demo demo-day-two test test-browser test-real thorough crash fuzz check docs pictures lab set-up lock clean
 
 demo: $(READY) ## migrate the sample service in the sandbox and show the record
-	@$(BIN)/runbook sandbox exec --latency $(LATENCY) -- $(BIN)/runbook run all -f '{parameters}' --execute --reason 'make demo'
+	@$(BIN)/runbook sandbox exec --latency $(LATENCY) --hosts $(HOSTS) -- $(BIN)/runbook run all -f '{parameters}' --execute --reason 'make demo'
 
 demo-day-two: $(READY) ## patch, deploy, resize, back up and check: in the sandbox that is up, else in one that is migrated first
 	@if $(BIN)/runbook sandbox status >/dev/null 2>&1; then $(BIN)/python scripts/day_two .sandbox/parameters.yaml .sandbox; \
-	else $(BIN)/runbook sandbox exec --latency $(LATENCY) -- $(BIN)/python scripts/day_two '{parameters}' '{state}'; fi
+	else $(BIN)/runbook sandbox exec --latency $(LATENCY) --hosts $(HOSTS) -- $(BIN)/python scripts/day_two '{parameters}' '{state}'; fi
 
 test: $(READY) check ## every check, and every test but the long ones
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not thorough'
 
 test-browser: $(READY) ## JupyterLab as a person uses it, in this machine's Chromium; pictures in build/screenshots
 	$(BIN)/python -m pytest tests/browser -rs
+
+test-real: $(READY) ## a whole migration on real hosts, as root on Debian, whose packages it installs; else it says why not
+	@$(BIN)/python scripts/real_hosts
+	RUNBOOK_TEST_REAL=1 $(BIN)/python -m pytest tests/real -rs
 
 thorough: $(READY) ## the long variants that `test` leaves out
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m thorough
@@ -49,7 +55,7 @@ pictures: $(READY) ## draw docs/images anew from the newest run, as after `make 
 	$(BIN)/python scripts/pictures
 
 lab: $(READY) ## JupyterLab on the notebooks, with the sandbox up; Ctrl-C ends both
-	@$(BIN)/runbook sandbox up --latency $(LATENCY) $(SANDBOX_OPTIONS)
+	@$(BIN)/runbook sandbox up --latency $(LATENCY) --hosts $(HOSTS) $(SANDBOX_OPTIONS)
 	@trap '$(BIN)/runbook sandbox down' EXIT; trap : INT TERM; \
 	  JUPYTER_PATH=$(CURDIR)/lab JUPYTER_CONFIG_PATH=$(CURDIR)/lab $(BIN)/jupyter lab $(LAB_OPTIONS)
 

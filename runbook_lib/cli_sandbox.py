@@ -33,6 +33,13 @@ _latency = click.option(
     show_default=True,
     help="How long attaching, booting and the like take: as on AWS, a fraction of it, or no time.",
 )
+_hosts = click.option(
+    "--hosts",
+    type=click.Choice(["simulated", "real"]),
+    default="simulated",
+    show_default=True,
+    help="simulated on any machine; real, each with a Docker Engine and disks of its own, on Linux as root.",
+)
 
 
 @click.group()
@@ -50,14 +57,15 @@ sandbox.add_command(cli_sandbox_iam.iam)
     "--port", type=int, default=4599, show_default=True, help="Port of the AWS API on 127.0.0.1; 0 for a free one."
 )
 @_latency
+@_hosts
 @cli_sandbox_iam.option
-def up(state: Path, port: int, latency: str, policy: str) -> None:
+def up(state: Path, port: int, latency: str, hosts: str, policy: str) -> None:
     """Start the sandbox and keep it until `runbook sandbox down`."""
     from runbook_lib.sandbox import lifecycle
 
     running = lifecycle.status(state)
     if running is None:
-        running = lifecycle.start(state, port=port, latency=latency, detached=True)
+        running = lifecycle.start(state, port=port, latency=latency, hosts=hosts, detached=True)
     else:
         click.echo("already up")
     _show(running)
@@ -68,10 +76,12 @@ def up(state: Path, port: int, latency: str, policy: str) -> None:
 @sandbox.command()
 @_state
 def down(state: Path) -> None:
-    """Stop the sandbox and everything it started; its files stay."""
-    from runbook_lib.sandbox import lifecycle
+    """Stop the sandbox and everything it started; its files stay. What dead ones left on this machine goes too."""
+    from runbook_lib.sandbox import lifecycle, machine
 
     click.echo("stopped" if lifecycle.stop(state) else f"no sandbox runs in {state}")
+    for state_dir, found in machine.sweep().items():
+        click.echo(f"removed     {found}, left by the sandbox of {state_dir}")
 
 
 @sandbox.command()
@@ -79,13 +89,17 @@ def down(state: Path) -> None:
 @click.pass_context
 def status(ctx: click.Context, state: Path) -> None:
     """Show where the sandbox is, its hosts, and what its service's client was told and can read back."""
-    from runbook_lib.sandbox import lifecycle
+    from runbook_lib.sandbox import lifecycle, machine
 
-    running = lifecycle.status(state)
+    running, held = lifecycle.status(state), machine.held(state)
     if running is None:
         click.echo(f"no sandbox runs in {state}; `runbook sandbox up` starts one")
+        if held:
+            click.echo(f"left over   {held}; `runbook sandbox down` removes it")
         ctx.exit(1)
     _show(running)
+    if held:
+        click.echo(f"holds       {held}")
     for instance_id, facts in sorted(running.control("GET", "/_sandbox/status")["hosts"].items()):
         click.echo(f"host        {instance_id} {_host_line(facts)}")
     client = running.control("GET", "/_sandbox/client")
@@ -94,13 +108,14 @@ def status(ctx: click.Context, state: Path) -> None:
 
 @sandbox.command("exec", context_settings={"ignore_unknown_options": True})
 @_latency
+@_hosts
 @cli_sandbox_iam.option
 @click.option(
     "--port", type=int, default=0, show_default=True, help="Port of the AWS API on 127.0.0.1; 0 for a free one."
 )
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
-def exec_(ctx: click.Context, latency: str, policy: str, port: int, command: tuple[str, ...]) -> None:
+def exec_(ctx: click.Context, latency: str, hosts: str, policy: str, port: int, command: tuple[str, ...]) -> None:
     """Run COMMAND in a fresh sandbox that is taken down afterwards, whatever happens.
 
     {parameters} and {state} in COMMAND become the sandbox's parameters file and directory. At the end every write that
@@ -111,6 +126,7 @@ def exec_(ctx: click.Context, latency: str, policy: str, port: int, command: tup
     result = lifecycle.run_inside(
         command,
         latency=latency,
+        hosts=hosts,
         port=port,
         prepare=lambda running: cli_sandbox_iam.enforce(running, policy) if policy else None,
     )

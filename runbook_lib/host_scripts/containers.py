@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 
+from mounts import host_path
 from prelude import Refused, run
 
 
@@ -36,6 +37,12 @@ def find_container(selector: dict) -> dict:
 def view_path(container: dict, container_path: str) -> str:
     """Return the host's path of a container's path, as that container sees it."""
     return "/proc/%d/root%s" % (container["State"]["Pid"], os.path.normpath("/" + container_path.lstrip("/")))
+
+
+def source_of(container: dict, container_path: str) -> str:
+    """Return the host's path of what a running container has mounted at a path, "" when it has nothing there."""
+    pid = container["State"].get("Pid") or 0
+    return host_path(pid, os.path.normpath("/" + container_path.lstrip("/"))) if pid else ""
 
 
 def compose_container(row: dict) -> dict:

@@ -11,7 +11,7 @@ import os
 import subprocess
 import time
 
-from containers import find_container
+from containers import find_container, source_of
 from inspect_target import device_of
 from mounts import find_mounts
 from prelude import STORE, Refused, read_text, run, write_atomically
@@ -56,12 +56,11 @@ def main(arguments: dict) -> dict:
 
 def mount_point(container: dict, container_path: str, volume_id: str) -> str:
     """Return where the kernel has the volume mounted that a container sees; refuse every other filesystem."""
-    wanted = os.path.normpath("/" + container_path.lstrip("/"))
-    source = next((m["Source"] for m in container.get("Mounts", ()) if m["Destination"] == wanted), "")
+    source = source_of(container, container_path)
     rows = find_mounts("--target", source) if source else []
     device = device_of(rows[-1]["source"]) if rows else None
     if device is None or device["serial"].replace("-", "") != volume_id.replace("-", ""):
-        message = "the container's %s is not on %s; nothing was frozen" % (wanted, volume_id)
+        message = "the container's %s is not on %s; nothing was frozen" % (container_path, volume_id)
         raise Refused("other-filesystem", message, source=source, device=device)
     return rows[-1]["target"]
 

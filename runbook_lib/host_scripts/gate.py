@@ -11,6 +11,7 @@ import json
 import subprocess
 import time
 
+from containers import source_of
 from mounts import block_devices, find_device
 from prelude import Refused, run
 
@@ -46,7 +47,7 @@ class Hold:
         wait_for_volume(gate, volume_id, wait_s)
         self.volume_id, self.starting = volume_id, None
         row = find(volume_id)
-        if row is not None and not (row["State"].get("Running") and source_of(row)):
+        if row is not None and not (row["State"].get("Running") and source_of(row, INSIDE)):
             run(["docker", "rm", "-f", container_name(volume_id)], timeout_s=300)
             row = None
         if row is None:
@@ -128,8 +129,3 @@ def check_volume(gate: dict, volume_id: str) -> None:
             gate["volume_name"], known_id, driver, volume_id, gate["plugin_alias"]
         )  # fmt: skip
         raise Refused("other-volume", message, volume=found[0])
-
-
-def source_of(row: dict) -> str:
-    """Return the host's path of the volume that a gate container holds, "" when it holds none."""
-    return next((mount["Source"] for mount in row.get("Mounts", ()) if mount["Destination"] == INSIDE), "")

@@ -7,8 +7,8 @@ volume.
 
 from __future__ import annotations
 
-from containers import view_path
-from gate import INSIDE, Hold, source_of
+from containers import source_of, view_path
+from gate import INSIDE, Hold
 from inspect_target import read_sentinel
 from verify_before_start import identify
 
@@ -20,5 +20,5 @@ def main(arguments: dict) -> dict:
         source = view = gate["mount_path"]
     else:
         container = Hold(gate, arguments["volume_id"], arguments["run_id"]).container()
-        source, view = source_of(container), view_path(container, INSIDE)
+        source, view = source_of(container, INSIDE), view_path(container, INSIDE)
     return dict(identify(source), view=view, sentinel=read_sentinel(view))

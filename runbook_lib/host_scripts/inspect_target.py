@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 
-from containers import find_container, plugins, view_path
+from containers import find_container, plugins, source_of, view_path
 from digests import sha256
 from mounts import block_devices, device_row, find_mounts, probe_device
 from prelude import Refused, read_text, root_facts, run
@@ -18,9 +18,7 @@ def main(arguments: dict) -> dict:
     """Return the facts; what is not there yet is null, so the caller can look again."""
     container = find_or_none(arguments)
     container_path = os.path.normpath("/" + arguments["container_path"].lstrip("/"))
-    mount_source = next(
-        (m["Source"] for m in (container or {}).get("Mounts", ()) if m["Destination"] == container_path), ""
-    )
+    mount_source = source_of(container, container_path) if container else ""
     rows = find_mounts("--target", mount_source) if mount_source else []
     mount = rows[-1] if rows else None
     device = device_of(mount["source"]) if mount else None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
-from prelude import run
+from prelude import read_text, run
 
+PROC = os.environ.get("RUNBOOK_PROC", "/proc")
 LSBLK_COLUMNS = ("NAME,SERIAL,TYPE,FSTYPE,PTTYPE,UUID,SIZE,MOUNTPOINT", "NAME,SERIAL,TYPE,FSTYPE,UUID,SIZE,MOUNTPOINT")
 
 
@@ -21,6 +23,34 @@ def mount_at(mount_path: str) -> dict | None:
     """Return the topmost mount whose target is this very path, or None."""
     rows = find_mounts("--mountpoint", mount_path)
     return rows[-1] if rows else None
+
+
+def host_path(pid: int, path: str) -> str:
+    """Return the host's path of what a process has mounted at a path; "" when it has nothing there, or the host not.
+
+    The kernel is asked, because docker does not know: `docker inspect` tells of a plugin's volume what the plugin said
+    when the container was made: "" for one that was not mounted then, else a path in the plugin's own root.
+    """
+    seen = [row for row in mount_table(str(pid)) if row["target"] == path]
+    for row in mount_table("self") if seen else []:
+        below = os.path.relpath(seen[-1]["folder"], row["folder"])
+        if row["device"] == seen[-1]["device"] and below.split("/")[0] != "..":
+            return os.path.normpath(os.path.join(row["target"], below))
+    return ""
+
+
+def mount_table(pid: str) -> list:
+    """Return the device number, the folder on it and the target of every mount that a process sees, oldest first."""
+    rows = []
+    for line in read_text("%s/%s/mountinfo" % (PROC, pid)).splitlines():
+        device, folder, target = line.split(" ")[2:5]
+        rows.append({"device": device, "folder": unescaped(folder), "target": unescaped(target)})
+    return rows
+
+
+def unescaped(text: str) -> str:
+    """Return a path of mountinfo, in which the kernel writes blanks and the like as three octal digits."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), text)
 
 
 def block_devices() -> list:

@@ -18,8 +18,8 @@ import os
 import time
 
 from build_manifest import LISTED, Attempt, build
-from containers import view_path
-from gate import INSIDE, POLL_S, Hold, source_of
+from containers import source_of, view_path
+from gate import INSIDE, POLL_S, Hold
 from inspect_target import below, device_of
 from manifest_hash import find_hashing
 from manifest_rows import manifest_path
@@ -50,9 +50,9 @@ def held_and_described(arguments: dict) -> dict:
         facts = described(place, place, arguments) if place else {}
     finally:
         container = hold.container()
-    held = identify(source_of(container))
+    held = identify(source_of(container, INSIDE))
     if not place or root_of(held) != root_of(facts):
-        return described(source_of(container), view_path(container, INSIDE), arguments)
+        return described(source_of(container, INSIDE), view_path(container, INSIDE), arguments)
     return dict(facts, **held)
 
 
@@ -82,7 +82,7 @@ def described(place: str, view: str, arguments: dict) -> dict:
 
 def identify(source: str) -> dict:
     """Return which volume and which filesystem a path of this host lies on."""
-    rows = find_mounts("--target", source)
+    rows = find_mounts("--target", source) if source else []
     device = device_of(rows[-1]["source"]) if rows else None
     serial = device["serial"] if device else ""
     return {

@@ -9,7 +9,7 @@ from typing import Any
 
 from runbook_lib.sandbox.agent_environment import container_override
 from runbook_lib.sandbox.agent_error import TaskError
-from runbook_lib.sandbox.containers import ContainerSpec, HealthCheck, Mount
+from runbook_lib.sandbox.containers import ContainerSpec, HealthCheck, Limits, Mount
 
 DEFAULT_STOP_TIMEOUT_S = 30.0
 EPHEMERAL_PORTS = range(32768, 61000)
@@ -54,6 +54,8 @@ def container_spec(
         network_mode=definition.network_mode or "bridge",
         working_dir=container.get("workingDirectory") or "",
         hostname=container.get("hostname") or "",
+        init=bool((container.get("linuxParameters") or {}).get("initProcessEnabled")),
+        limits=_limits(container),
     )
 
 
@@ -96,6 +98,17 @@ def duration_s(text: str, default_s: float) -> float:
     """Return the seconds of a duration in Go's notation, for example ``1m30s``; a default when it is not one."""
     parts = re.findall(r"([\d.]+)(ns|us|ms|s|m|h)", text)
     return sum(float(number) * UNITS_S[unit] for number, unit in parts) if parts else default_s
+
+
+def _limits(container: Mapping[str, Any]) -> Limits:
+    return Limits(
+        memory_mib=int(container.get("memory") or 0),
+        memory_reservation_mib=int(container.get("memoryReservation") or 0),
+        cpu_shares=int(container.get("cpu") or 0),
+        ulimits={
+            str(one["name"]): (int(one["softLimit"]), int(one["hardLimit"])) for one in container.get("ulimits") or []
+        },
+    )
 
 
 def _health_check(check: Mapping[str, Any] | None) -> HealthCheck | None:

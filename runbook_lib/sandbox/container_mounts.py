@@ -49,7 +49,8 @@ class ContainerMounts:
         container.spec = replace(container.spec, mounts=tuple(mounts))
         for mount in mounts:
             if mount.kind == "volume":
-                self._volumes.claim(mount.source, mount.driver, mount.options, container.id)
+                told = self._volumes.claim(mount.source, mount.driver, mount.options, container.id)
+                container.told_paths[mount.target] = told
                 if mount.driver in {"", "local"}:
                     self._populate(mount, image)
 

@@ -75,6 +75,23 @@ class HealthCheck:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What a container may use; 0 is no limit. Simulated containers are not held to it.
+
+    Args:
+        memory_mib: It is killed above this.
+        memory_reservation_mib: What it is pressed down to when the host is short of memory.
+        cpu_shares: Its weight beside others.
+        ulimits: Name to (soft, hard).
+    """
+
+    memory_mib: int = 0
+    memory_reservation_mib: int = 0
+    cpu_shares: int = 0
+    ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ContainerSpec:
     """What was asked for.
 
@@ -95,6 +112,7 @@ class ContainerSpec:
         working_dir: In place of the image's own.
         hostname: In place of the short id.
         init: Whether a small init is process 1, so that the program itself gets the default signals.
+        limits: What it may use.
     """
 
     name: str
@@ -113,6 +131,7 @@ class ContainerSpec:
     working_dir: str = ""
     hostname: str = ""
     init: bool = False
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True)
@@ -164,6 +183,7 @@ class Container:
     stopped_by_user: bool = False
     mounted: list[MountedPath] = field(default_factory=list)
     anonymous: list[str] = field(default_factory=list)
+    told_paths: dict[str, str] = field(default_factory=dict)  # by target: what a volume's driver said at the creation
     changed: threading.Condition = field(default_factory=threading.Condition, repr=False)
 
     @property

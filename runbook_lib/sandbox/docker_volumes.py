@@ -166,8 +166,11 @@ class DockerVolumes:
             raise EngineError(f"remove {name}: volume is in use - [{', '.join(sorted(users))}]")
         self.driver(facts["Driver"]).remove(name)
 
-    def claim(self, name: str, driver: str, options: Mapping[str, str], container_id: str) -> None:
+    def claim(self, name: str, driver: str, options: Mapping[str, str], container_id: str) -> str:
         """Let a container refer to a volume, which is made when it is not there (Docker does so at create).
+
+        Returns:
+            Where the driver says its files are; "" for a plugin's volume that is not mounted now.
 
         Raises:
             EngineError: The driver refused.
@@ -175,6 +178,7 @@ class DockerVolumes:
         facts = self.create(name, driver, options)
         with self._lock:
             self._users.setdefault((facts["Driver"], name), set()).add(container_id)
+        return str(facts["Mountpoint"])
 
     def release(self, container_id: str) -> None:
         """Forget a removed container."""

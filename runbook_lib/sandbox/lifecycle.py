@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from runbook_lib.errors import SandboxError
+from runbook_lib.sandbox import machine
 from runbook_lib.sandbox import state_dir as directory
 from runbook_lib.sandbox.latency import Latency
 
@@ -121,6 +121,7 @@ def start(
     *,
     port: int = 0,
     latency: str = "fast",
+    hosts: str = "simulated",
     wait_s: float = 60,
     detached: bool = False,
     estate_options: Sequence[str] = (),
@@ -132,23 +133,26 @@ def start(
         state_dir: Its directory; one of a sandbox that is gone is emptied.
         port: Port of its AWS API, 0 for a free one.
         latency: ``aws``, ``fast`` or ``none``.
-        wait_s: How long it may take to be ready.
+        hosts: ``simulated``, or ``real``: with namespaces, disks and a dockerd of their own.
+        wait_s: How long it may take to be ready; real hosts get three times as long.
         detached: Let it outlive this process, until ``stop``.
         estate_options: Passed to the estate as they are.
         spawn: Starts the daemon.
 
     Raises:
-        SandboxError: The directory is in use or not ours, the port is taken, or it did not become ready.
+        SandboxError: The directory is in use or not ours, the port is taken, this machine cannot have real hosts, or
+            it did not become ready.
 
     Changes:
         One process, and the directory.
     """
     state_dir = state_dir.resolve()
     Latency.named(latency)
-    _refuse_busy_port(port)
+    machine.refuse_hosts(hosts)
+    machine.refuse_busy_port(port)
     directory.prepare(state_dir)
     reading, writing = os.pipe()
-    arguments = ["--state", str(state_dir), "--port", str(port), "--latency", latency]
+    arguments = ["--state", str(state_dir), "--port", str(port), "--latency", latency, "--hosts", hosts]
     arguments += [argument for option in estate_options for argument in ("--estate-option", option)]
     arguments += [] if detached else ["--lifeline-fd", str(reading)]
     with (state_dir / directory.LOG_FILE).open("ab") as log:
@@ -156,7 +160,7 @@ def start(
     os.close(reading)
     _held[state_dir] = _Held(process, writing)
     try:
-        return _wait_until_ready(state_dir, process, wait_s)
+        return _wait_until_ready(state_dir, process, wait_s * (3 if hosts == "real" else 1))
     except BaseException:
         stop(state_dir)
         raise
@@ -211,6 +215,7 @@ def run_inside(
     command: Sequence[str],
     *,
     latency: str = "fast",
+    hosts: str = "simulated",
     port: int = 0,
     estate_options: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
@@ -221,6 +226,7 @@ def run_inside(
     Args:
         command: Program and arguments; ``{parameters}`` and ``{state}`` in them become the sandbox's paths.
         latency: As for ``start``.
+        hosts: As for ``start``.
         port: As for ``start``.
         estate_options: As for ``start``.
         environment: Environment of the command instead of this process's.
@@ -233,9 +239,10 @@ def run_inside(
         SandboxError: The sandbox did not start, or the command does not exist.
     """
     directory.sweep(Path(tempfile.gettempdir()), _PREFIX)
+    machine.sweep()
     state_dir = Path(tempfile.mkdtemp(prefix=_PREFIX))
     try:
-        info = start(state_dir, port=port, latency=latency, estate_options=estate_options)
+        info = start(state_dir, port=port, latency=latency, hosts=hosts, estate_options=estate_options)
         prepare(info)
         exit_code = _run_tethered([_fill(word, info) for word in command], environment)
         info.control("POST", "/_sandbox/client", {"running": False})
@@ -278,18 +285,6 @@ def _last_words(state_dir: Path) -> str:
     path = state_dir / directory.LOG_FILE
     lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return f"{lines[-1] if lines else 'it wrote nothing'} (all of it: {path})"
-
-
-def _refuse_busy_port(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise SandboxError(
-                f"port {port} on 127.0.0.1 is taken ({error.strerror}). Nothing was started. "
-                f"Stop what listens there, or choose another port; 0 takes a free one."
-            ) from error
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

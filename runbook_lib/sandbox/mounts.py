@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import threading
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from runbook_lib.sandbox.processes import holders
 
 GIB = 1 << 30
 MOUNT_FAILED = 32
+MINORS = (1 << 20) - 1
 
 
 class MountError(Exception):
@@ -229,7 +231,8 @@ def write_view(folder: Path, view: dict[str, Any], root: Mount, mounts: list[Mou
 def _mountinfo(number: int, mount: Mount, propagation: str) -> str:
     inside = mount.source.partition("[")[2].rstrip("]") or "/"
     place = f"{_escaped(inside)} {_escaped(mount.target)} {mount.options} {propagation}"
-    return f"{number} 1 259:{number} {place}- {mount.fstype} {mount.device} {mount.options}\n"
+    minor = zlib.crc32(mount.device.encode()) & MINORS  # the same in every table of a host
+    return f"{number} 1 259:{minor} {place}- {mount.fstype} {mount.device} {mount.options}\n"
 
 
 def _escaped(path: str) -> str:

@@ -47,6 +47,8 @@ DEFAULTS: Mapping[str, str] = {
 """Every setting of the managed plugin; no other name can be set."""
 _TRUE = frozenset({"true", "1", "t"})
 IMPLICIT_SIZE_GIB = 16
+MOUNTED = "/var/lib/rexray"
+"""Where the plugin mounts, in its own root; dockerd keeps that folder as ``propagated-mount`` of the plugin."""
 FIRST_DELAY_S, ATTEMPTS = 0.1, 10
 
 
@@ -74,8 +76,8 @@ class RexRay:
         self._flavour = flavour
         self._env = {key: env.get(key) or default for key, default in DEFAULTS.items()}
         self._ec2 = HostEc2(host)
-        folder = f"/var/lib/docker/plugins/{plugin_id}/propagated-mount/volumes"
-        self._disk = host.rexray_disk(RexRayDisk)(host, folder, self._env)
+        self._place = f"/var/lib/docker/plugins/{plugin_id}/propagated-mount"
+        self._disk = host.rexray_disk(RexRayDisk)(host, f"{self._place}/volumes", self._env)
         self._lock = threading.RLock()
         self._used: dict[str, int] = {}
 
@@ -88,6 +90,10 @@ class RexRay:
     def preempts(self) -> bool:
         """Return whether a volume is taken from another host."""
         return self._env["REXRAY_PREEMPT"].lower() in _TRUE
+
+    def own_path(self, path: str) -> str:
+        """Return a path of the host as the plugin names it, in its own root: dockerd hands on what it is told."""
+        return path.replace(self._place, MOUNTED, 1) if path.startswith(self._place) else path
 
     def start(self) -> None:
         """Come up: find out which instance this is.
@@ -281,7 +287,7 @@ class RexRay:
             "CreatedAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", volume["CreateTime"].utctimetuple()),
             "Driver": self._name,
             "Labels": None,
-            "Mountpoint": posixpath.normpath(mounted + "/" + root) if mounted else "",
+            "Mountpoint": self.own_path(posixpath.normpath(mounted + "/" + root)) if mounted else "",
             "Name": _name_of(volume),
             "Options": None,
             "Scope": "global",

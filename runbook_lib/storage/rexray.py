@@ -64,7 +64,9 @@ class RexRay:
         Returns:
             `storage_boot` of modules/ecs_cluster.
         """
+        accepted = {"allow_unpinned_plugin": True} if self._parameters.allow_unpinned_plugin else {}
         return {
+            **accepted,
             "driver": "rexray",
             "plugin_reference": self._parameters.plugin_reference,
             "plugin_alias": self.plugin_alias,

@@ -38,6 +38,7 @@ class HostDouble:
         self.state_file = folder / "state.json"
         self.store = folder / "store"
         self.bin = folder / "bin"
+        self.proc = folder / "proc"
         self.bin.mkdir()
         for name in PROGRAMS:
             program = self.bin / name
@@ -57,6 +58,15 @@ class HostDouble:
         state = self.state() if self.state_file.exists() else {}
         self.state_file.write_text(json.dumps({**state, **values}))
 
+    def show(self, pid: int, path: str, folder: str = "/") -> None:
+        """Let a process see a folder of the mounted data volume at a path, as the kernel's mount tables tell it."""
+        target = self.state()["mounts"][0]["target"]
+        for name, place in {str(pid): (folder, path), "self": ("/", target)}.items():
+            (self.proc / name).mkdir(parents=True, exist_ok=True)
+            rows = [("0:40", "/", "/", "overlay", "overlay"), ("259:1", *place, "ext4", "/dev/nvme1n1")]
+            lines = [f"1 1 {device} {at} {on} rw - {kind} {source} rw\n" for device, at, on, kind, source in rows]
+            (self.proc / name / "mountinfo").write_text("".join(lines))
+
     def calls(self, *start: str) -> list[list[str]]:
         """Return the command lines that began like this, oldest first."""
         return [call for call in self.state()["calls"] if call[: len(start)] == list(start)]
@@ -65,6 +75,7 @@ class HostDouble:
         """Return how a script is started, or one function of a part of it: `args` and `env`."""
         coded = [base64.b64encode(text.encode()).decode() for text in (source(script), json.dumps(arguments))]
         environment = {**os.environ, "PATH": f"{self.bin}:{os.environ['PATH']}", "RUNBOOK_STORE": str(self.store)}
+        environment |= {"RUNBOOK_PROC": str(self.proc)} if self.proc.exists() else {}
         return {"args": [sys.executable, "-c", LOADER, *coded, function], "env": environment}
 
     def begin(self, script: str, **arguments: Any) -> subprocess.Popen[bytes]:

@@ -14,11 +14,9 @@ TASK = {"task_arn": "arn:task/1", "container_name": "app"}
 def frozen(host, mounted):
     """Return a function that freezes the volume below the container; the state's `frozen` has the path then."""
     labels = {"com.amazonaws.ecs.task-arn": "arn:task/1", "com.amazonaws.ecs.container-name": "app"}
-    mounts = [{"Source": str(mounted), "Destination": "/data"}]
-    host.change(
-        containers=[{"Id": "c1", "Name": "/app", "State": {"Running": True, "Pid": 7}, "Config": {"Labels": labels},
-                     "Mounts": mounts}]
-    )  # fmt: skip
+    row = {"Id": "c1", "Name": "/app", "State": {"Running": True, "Pid": 7}, "Config": {"Labels": labels}}
+    host.change(containers=[row])
+    host.show(7, "/data")
 
     def freeze(freeze_id="t1", limit_s=30, **more):
         return host.result("freeze_volume", **TASK, container_path="/data", limit_s=limit_s, freeze_id=freeze_id,
@@ -51,7 +49,7 @@ def test_a_freeze_ends_with_its_thaw(host, mounted, frozen):
 
 def test_the_watchdog_thaws_when_nobody_comes(host, mounted, frozen, wait_until):
     """Who froze is gone: writes go on when the time is over, and a later thaw says that it came too late."""
-    frozen(limit_s=0.2)
+    frozen(limit_s=2)  # which a slow machine needs to start fsfreeze
     wait_until(lambda: host.state()["frozen"] == [], "the watchdog has thawed")
     assert not thaw(host, mounted)
 

@@ -61,9 +61,10 @@ def container(host, mounted):
     labels = {"com.amazonaws.ecs.task-arn": "arn:task/1", "com.amazonaws.ecs.container-name": "guestbook"}
     row = {"Id": "c1", "Name": "/ecs-guestbook", "Image": "sha256:1", "Config": {"Image": "x", "Labels": labels},
            "HostConfig": {}, "State": {"Status": "running", "Running": True, "Pid": os.getpid()},
-           "Mounts": [{"Type": "volume", "Name": "guestbook-data", "Source": str(mounted), "Driver": "rexray/ebs",
+           "Mounts": [{"Type": "volume", "Name": "guestbook-data", "Source": "", "Driver": "rexray/ebs",
                        "Destination": str(mounted), "RW": True}]}  # fmt: skip
     host.change(containers=[row])
+    host.show(os.getpid(), str(mounted))
     return {"task_arn": "arn:task/1", "container_name": "guestbook"}
 
 
@@ -124,15 +125,43 @@ def test_the_target_shows_how_the_container_sees_the_volume(host, mounted, conta
 def test_a_view_below_the_volumes_root_is_told(host, mounted, container):
     """When the plugin shows a folder of the volume instead of its root, the folder is named."""
     (mounted / "data").mkdir()
-    rows = host.state()["containers"]
-    rows[0]["Mounts"][0]["Source"] = str(mounted / "data")
-    host.change(containers=rows)
+    host.show(os.getpid(), str(mounted), "/data")
 
     facts = host.result(
         "inspect_target", **container, container_path=str(mounted), volume_name="v", volume_id="vol-1", plugin_alias="a"
     )
 
     assert facts["below_mount"] == "data"
+
+
+def test_a_container_that_sees_another_disk_does_not_see_the_volume(host, mounted, container):
+    """Only the kernel's table counts: a path that is on no mount of the host is on no volume, whatever docker says."""
+    rows = host.state()["containers"]
+    rows[0]["Mounts"][0]["Source"] = str(mounted)
+    host.change(containers=rows)
+    table = host.proc / str(os.getpid()) / "mountinfo"
+    table.write_text(table.read_text().replace("259:1", "259:7"))
+
+    facts = host.result(
+        "inspect_target", **container, container_path=str(mounted), volume_name="v", volume_id="vol-1", plugin_alias="a"
+    )
+
+    assert (facts["mount"], facts["volume_id"]) == (None, "")
+
+
+def test_a_path_with_blanks_is_read_as_the_kernel_writes_it(host, mounted, container):
+    """A mount point with a blank has it as octal digits in the kernel's table."""
+    host.change(mounts=[{**host.state()["mounts"][0], "target": "/my data"}])
+    host.show(os.getpid(), str(mounted))
+    for name in ("self", str(os.getpid())):
+        table = host.proc / name / "mountinfo"
+        table.write_text(table.read_text().replace("/my data", "/my\\040data"))
+
+    facts = host.result(
+        "inspect_target", **container, container_path=str(mounted), volume_name="v", volume_id="vol-1", plugin_alias="a"
+    )
+
+    assert facts["mount"]["target"] == "/my data"
 
 
 def test_a_target_without_container_is_shown_as_far_as_it_is(host):

@@ -44,6 +44,16 @@ def test_volume_that_is_attached_here_is_used_as_it_is(harbour, name):
     assert harbour.account.attachment(volume_id)["Device"] == device
 
 
+def test_docker_repeats_what_the_plugin_said_when_the_container_was_made(harbour, name):
+    """Not mounted then: no path; mounted by another container: a path in the plugin's own root, not the host's."""
+    harbour.volume(name)
+    harbour.run("a", name)
+    harbour.run("a", name, name="d")
+    told = [json.loads(harbour.ok("a", "docker", "inspect", one))[0]["Mounts"][0]["Source"] for one in ("c", "d")]
+    inspected = json.loads(harbour.ok("a", "docker", "volume", "inspect", name))[0]["Mountpoint"]
+    assert (told[0], told[1], inspected) == ("", inspected, f"/var/lib/rexray/volumes/{name}/data")
+
+
 def test_volume_that_another_host_has_is_left_alone(harbour, name):
     """Without PREEMPT the name is taken and the container does not start; nothing is lost and nothing is made."""
     volume_id = harbour.volume(name)

@@ -98,22 +98,18 @@ def _health_check(check: HealthCheck) -> dict[str, Any]:
 
 
 def _mount(one: Container, number: int) -> dict[str, Any]:
+    """Return a mount as Docker tells it: of a volume, what its driver said when the container was made."""
     mount = one.spec.mounts[number]
-    mounted = next((entry for entry in one.mounted if entry.mount is mount), None)
-    source = mounted.host_path if mounted else (mount.source if mount.kind == "bind" else "")
+    is_bind = mount.kind == "bind"
     facts = {
         "Type": mount.kind,
-        "Source": source,
+        "Source": mount.source if is_bind else one.told_paths.get(mount.target, ""),
         "Destination": mount.target,
-        "Mode": "" if mount.kind == "bind" else "z",
+        "Mode": "" if is_bind else "z",
         "RW": not mount.read_only,
-        "Propagation": "rprivate" if mount.kind == "bind" else "",
+        "Propagation": "rprivate" if is_bind else "",
     }
-    if mount.kind == "volume":
-        facts |= {"Name": mount.source, "Driver": mount.driver or "local"}
-        if not source and not mount.driver:
-            facts["Source"] = f"/var/lib/docker/volumes/{mount.source}/_data"
-    return facts
+    return facts if is_bind else facts | {"Name": mount.source, "Driver": mount.driver or "local"}
 
 
 def _ports(one: Container, address: str) -> dict[str, Any]:

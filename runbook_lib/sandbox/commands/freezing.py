@@ -12,7 +12,6 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from runbook_lib.sandbox.commands import docker_json
 from runbook_lib.sandbox.commands.call import Call, failed, printed
 from runbook_lib.sandbox.commands.options import read
 from runbook_lib.sandbox.processes import CommandResult, freeze
@@ -50,8 +49,7 @@ class Freeze:
 
     def _stop_containers(self) -> None:
         for one in self._host.engine.containers(all_=False):
-            mounts = docker_json.container(self._host.engine, one)["Mounts"]
-            held = {self._host.mounts.holding(self._host.canonical(mount["Source"])).volume_id for mount in mounts}
+            held = {self._host.mounts.holding(self._host.canonical(mount.host_path)).volume_id for mount in one.mounted}
             if self._volume_id in held:
                 self._pids.update(freeze(f"RUNBOOK_SANDBOX_VIEW={one.view_path}"))
 

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runbook_lib.sandbox.containers import NANOSECONDS, ContainerSpec, EngineError, HealthCheck, Mount
+from runbook_lib.sandbox.containers import NANOSECONDS, ContainerSpec, EngineError, HealthCheck, Limits, Mount
 
 if TYPE_CHECKING:
     from runbook_lib.sandbox.real.engine import RealEngine
 
 POLL_S = 0.05
+LEAST_CPU_SHARES = 2
+"""What the ECS agent gives at least, as Linux takes no less."""
 
 
 class RealContainer:
@@ -94,6 +96,7 @@ def request(spec: ContainerSpec, cgroup_parent: str) -> dict[str, Any]:
             "RestartPolicy": {"Name": spec.restart},
             "Init": spec.init,
             "CgroupParent": cgroup_parent,
+            **_limits(spec.limits),
         },
     }
     if spec.command is not None:
@@ -103,6 +106,16 @@ def request(spec: ContainerSpec, cgroup_parent: str) -> dict[str, Any]:
     if spec.health_check is not None:
         body["Healthcheck"] = _health(spec.health_check)
     return body
+
+
+def _limits(limits: Limits) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "Memory": limits.memory_mib << 20,
+        "MemoryReservation": limits.memory_reservation_mib << 20,
+        "CpuShares": max(limits.cpu_shares, LEAST_CPU_SHARES) if limits.cpu_shares else 0,
+    }
+    rows = [{"Name": name, "Soft": soft, "Hard": hard} for name, (soft, hard) in limits.ulimits.items()]
+    return {name: value for name, value in {**found, "Ulimits": rows}.items() if value}
 
 
 def _bind(mount: Mount) -> str:

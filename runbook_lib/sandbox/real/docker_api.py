@@ -20,7 +20,7 @@ HEADER_BYTES = 8
 class _Connection(HTTPConnection):
     """HTTP over a unix socket."""
 
-    def __init__(self, path: Path, timeout_s: float) -> None:
+    def __init__(self, path: Path, timeout_s: float | None) -> None:
         super().__init__("docker", timeout=timeout_s)
         self._path = str(path)
 
@@ -86,6 +86,20 @@ class DockerApi:
             said = json.loads(line)
             if "error" in said:
                 raise EngineError(str(said["error"]))
+
+    def events(self, filters: dict[str, list[str]], since_s: int) -> Iterator[dict[str, Any]]:
+        """Yield what happened since a moment (Unix time), and then what happens, until dockerd ends."""
+        connection = _Connection(self._where(), None)
+        try:
+            query = urlencode({"since": since_s, "filters": json.dumps(filters)})
+            connection.request("GET", f"/{VERSION}/events?{query}")
+            answer = connection.getresponse()
+            while line := answer.readline():
+                yield json.loads(line)
+        except (OSError, HTTPException):
+            return  # dockerd or the whole host has gone
+        finally:
+            connection.close()
 
     def logs(self, container_id: str) -> bytes:
         """Return everything a container printed, both streams in order."""

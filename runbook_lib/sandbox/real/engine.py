@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from runbook_lib.sandbox.containers import ContainerSpec, EngineError, now_utc
 from runbook_lib.sandbox.plugins import refuse_pull
+from runbook_lib.sandbox.real.container_record import ContainerRecord
 from runbook_lib.sandbox.real.containers import RealContainer, request
 from runbook_lib.sandbox.real.docker_api import DockerApi, quoted
 from runbook_lib.sandbox.real.root_files import REGISTRY
@@ -72,6 +73,7 @@ class RealEngine:
         argv = ["dockerd", "-H", f"unix://{SOCKET}", "-p", "/run/docker.pid", "--bip", BRIDGE_NET]
         argv += ["--storage-driver", "overlay2", "--insecure-registry", REGISTRY]
         argv += ["--cgroup-parent", self.host.cgroup_parent]
+        since_s = int(time.time())
         with self._log().open("ab") as log:
             self._daemon = self._start(argv, log)
         deadline = time.monotonic() + READY_S
@@ -83,6 +85,7 @@ class RealEngine:
             except EngineError:
                 time.sleep(POLL_S)
             else:
+                ContainerRecord(self.host, since_s).begin()
                 return
         raise OSError(f"dockerd did not answer within {READY_S:g} s: {self._last_words()}")
 
@@ -111,17 +114,12 @@ class RealEngine:
     def start(self, container_id: str) -> None:
         """Start a container: volumes are mounted and its process runs when this returns."""
         self.api.call("POST", f"/containers/{container_id}/start")
-        found = self.inspect(container_id)
-        names = {"container": found.id, "name": found.name, "image": found.image}
-        self.host.world.record("container-started", instance_id=self.host.instance_id, mounts=[], **names)
 
     def stop(self, container_id: str, timeout_s: float | None = None) -> None:
         """Stop a container; returns when it has ended and its volumes were given back."""
         found = self.inspect(container_id)
         grace_s = found.spec.stop_timeout_s if timeout_s is None else timeout_s
         self.api.call("POST", f"/containers/{container_id}/stop", {"t": int(grace_s)}, timeout_s=grace_s + 180)
-        names = {"container": found.id, "name": found.name, "image": found.image}
-        self.host.world.record("container-ended", instance_id=self.host.instance_id, **names)
 
     def kill(self, container_id: str, number: int = 9) -> None:
         """Send a signal to a container's main process."""

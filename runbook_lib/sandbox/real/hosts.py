@@ -6,7 +6,6 @@ Everything it writes is below the host's folder or inside its namespaces; everyt
 from __future__ import annotations
 
 import os
-import posixpath
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from runbook_lib.sandbox.real.engine import RealEngine
 from runbook_lib.sandbox.real.kernel import listen_inside
 from runbook_lib.sandbox.real.mounts import RealMounts
 from runbook_lib.sandbox.real.namespaces import KEY, PATH, Namespaces, Service
+from runbook_lib.sandbox.real.paths import resolve
 from runbook_lib.sandbox.real.rexray_disk import RealRexRayDisk
 
 if TYPE_CHECKING:
@@ -80,6 +80,12 @@ class RealHost(BaseHost):
         self.devices.appear()
         return first
 
+    def power_off(self, *, graceful: bool) -> None:
+        """End the host; ungraceful, nothing that was not on its volumes yet gets there."""
+        if not graceful and self.powered:
+            self.mounts.cut_power()
+        super().power_off(graceful=graceful)
+
     def end_processes(self) -> None:
         """Kill process 1: the kernel ends everything inside and takes the mounts apart."""
         if self._server is not None:
@@ -89,14 +95,18 @@ class RealHost(BaseHost):
         if spaces is not None:
             spaces.end()
 
-    def real_path(self, path: str, *, follow: bool = True) -> Path:  # noqa: ARG002 - links of the host lead inside
-        """Return where this machine has a path of the host: through process 1, or on the root disk without power."""
+    def outside(self, path: str) -> Path:
+        """Return where this machine has a path of the host without links: through process 1, or on the root disk."""
         spaces = self._spaces
         return spaces.path(path) if spaces else Path(f"{self.root}{path}")
 
+    def real_path(self, path: str, *, follow: bool = True) -> Path:
+        """Return where this machine has a path of the host; its links lead to where they lead on the host."""
+        return self.outside(resolve(str(self.outside("")), path, follow=follow))
+
     def canonical(self, path: str) -> str:
-        """Return an absolute path without dots; links are the kernel's business."""
-        return posixpath.normpath(path)
+        """Return an absolute path with its symbolic links resolved."""
+        return resolve(str(self.outside("")), path)
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the whole environment of a process of this host."""

@@ -51,6 +51,16 @@ class Holdings:
         """Return whether there is nothing."""
         return not any(asdict(self).values())
 
+    def __str__(self) -> str:
+        """Return it in words, for example ``12 processes, 1 network link``."""
+        words = {"processes": "process", "links": "network link", "loop_devices": "loop device"}
+        words |= {"control_groups": "control group"}
+        counts = {one: len(asdict(self)[name]) for name, one in words.items()}
+        plural = {"process": "processes"}
+        return ", ".join(
+            f"{number} {one if number == 1 else plural.get(one, one + 's')}" for one, number in counts.items() if number
+        )
+
 
 def key_of(state_dir: Path) -> str:
     """Return the key of the sandbox of a state directory: eight hexadecimal digits."""
@@ -93,7 +103,8 @@ def clean(key: str, state_dir: Path) -> Holdings:
         What was there.
 
     Changes:
-        Kills its processes, deletes its links and control groups, detaches its loop devices.
+        Kills its processes, deletes its links and control groups, detaches its loop devices; its hosts' files can be
+        deleted afterwards, also what the storage driver host_mount made immutable.
     """
     found = holdings(key, state_dir)
     deadline = time.monotonic() + ENDS_S
@@ -106,6 +117,8 @@ def clean(key: str, state_dir: Path) -> Holdings:
         _quietly("ip", "link", "delete", link)
     for device in _loop_devices(state_dir):
         _quietly("losetup", "--detach", device)
+    if (state_dir / "hosts").is_dir():
+        _quietly("chattr", "-R", "-f", "-i", str(state_dir / "hosts"))
     while time.monotonic() < deadline:
         left = [Path(one) for one in holdings(key, state_dir).control_groups]
         if not left:

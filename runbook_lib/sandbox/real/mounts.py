@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,6 +47,10 @@ class RealMounts:
         """Return every mount of the host's own namespace."""
         return [row.mount for row in self._rows(self._host.pid)]
 
+    def seen_by(self, pid: int) -> list[Mount]:
+        """Return the mounts that a process sees, as this machine counts processes; [] when it has gone."""
+        return [row.mount for row in self._rows(pid)] if pid else []
+
     def of_volume(self, volume_id: str) -> list[Mount]:
         """Return the mounts of one volume in the host's own namespace."""
         return [one for one in self.all() if volume_id and one.volume_id == volume_id]
@@ -78,13 +83,20 @@ class RealMounts:
     def shut_down(self, volume_id: str) -> None:
         """Cut a volume off whoever has it mounted: what is not on the disk stays unwritten, writers get EIO."""
         for mount in self.of_volume(volume_id):
-            with suppress(OSError):
-                descriptor = os.open(mount.real, os.O_RDONLY)
-                try:
-                    fcntl.ioctl(descriptor, GO_DOWN, struct.pack("I", NOLOGFLUSH))
-                finally:
-                    os.close(descriptor)
+            _go_down(mount)
             self._host.run(["umount", "-l", mount.target])
+
+    def cut_power(self) -> None:
+        """Let nothing of the host's volumes be written any more, as when the current fails.
+
+        Every process is held still first: a write that is acknowledged was on the disk before.
+        """
+        for pid in self._pids()[1:]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+        for mount in self.all():
+            if mount.volume_id:
+                _go_down(mount)
 
     def tear_away(self, volume_id: str) -> None:
         """Do nothing more: ``shut_down`` came first."""
@@ -116,7 +128,16 @@ class RealMounts:
         place = _plain(target)
         shown = source if folder == "/" else f"{source}[{folder}]"
         volume_id = self._host.devices.numbers.get(number, "")
-        return Row(number, Mount(shown, place, self._host.real_path(place), fstype, options, volume_id))
+        return Row(number, Mount(shown, place, self._host.outside(place), fstype, options, volume_id))
+
+
+def _go_down(mount: Mount) -> None:
+    with suppress(OSError):
+        descriptor = os.open(mount.real, os.O_RDONLY)
+        try:
+            fcntl.ioctl(descriptor, GO_DOWN, struct.pack("I", NOLOGFLUSH))
+        finally:
+            os.close(descriptor)
 
 
 def _in(pid: str, space: str) -> bool:

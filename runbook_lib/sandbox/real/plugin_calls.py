@@ -11,8 +11,6 @@ from runbook_lib.sandbox.rexray import DEFAULTS, RexRay, StartError
 if TYPE_CHECKING:
     from runbook_lib.sandbox.real.hosts import RealHost
 
-PLACE = "/var/lib/docker/plugins/{}/propagated-mount"
-
 
 class PluginCalls:
     """The volume plugins of one host.
@@ -24,29 +22,24 @@ class PluginCalls:
     def __init__(self, host: RealHost) -> None:
         self._host = host
         self._lock = threading.Lock()
-        self._running: dict[tuple[str, str], RexRay] = {}
+        self._running: dict[str, tuple[str, RexRay]] = {}
 
     def answer(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return what the plugin tells dockerd: ``Err`` when REX-Ray refuses.
 
         Args:
-            body: ``call``, ``given``, ``plugin`` (id), ``env`` and ``mounted`` (where the plugin sees its mounts).
+            body: ``call``, ``given``, ``plugin`` (id), ``process`` (another one for each start) and ``env``.
         """
         given, call = body["given"], str(body["call"]).removeprefix("VolumeDriver.")
         name = str(given.get("Name", ""))
-        place = PLACE.format(body["plugin"])
-
-        def inside(path: str) -> str:
-            return path.replace(place, body["mounted"], 1) if path.startswith(place) else path
-
         try:
-            driver = self._driver(str(body["plugin"]), body["env"])
+            driver = self._driver(body)
             if call == "Mount":
-                return {"Mountpoint": inside(driver.mount(name, str(given.get("ID", "")))), "Err": ""}
+                return {"Mountpoint": driver.own_path(driver.mount(name, str(given.get("ID", "")))), "Err": ""}
             if call == "List":
-                return {"Volumes": [_volume(one, inside) for one in driver.all()], "Err": ""}
+                return {"Volumes": [_volume(one) for one in driver.all()], "Err": ""}
             if call in {"Get", "Path"}:
-                return _found(driver.get(name), call, inside)
+                return _found(driver.get(name), call)
             if call == "Unmount":
                 driver.unmount(name, str(given.get("ID", "")))
             elif call == "Create":
@@ -65,32 +58,30 @@ class PluginCalls:
         if driver.get(name) is None:
             driver.create(name, options)
 
-    def _driver(self, plugin_id: str, env: dict[str, str]) -> RexRay:
-        """Return the running plugin; other settings mean another process.
-
-        Not yet so: disabling and enabling it, or a reboot of the host, should begin to count users anew, too.
-        """
-        settings = {name: str(env.get(name, "")) for name in DEFAULTS}
+    def _driver(self, body: dict[str, Any]) -> RexRay:
+        """Return the running plugin; a new process of it, as after a reboot, knows no users of the one before."""
+        plugin_id, process = str(body["plugin"]), str(body["process"])
         with self._lock:
-            key = (plugin_id, repr(sorted(settings.items())))
-            if key not in self._running:
+            known, driver = self._running.get(plugin_id, ("", None))
+            if driver is None or known != process:
+                settings = {name: str(body["env"].get(name, "")) for name in DEFAULTS}
                 driver = RexRay(self._host, "rexray", plugin_id, "fork", settings)
                 driver.start()
-                self._running[key] = driver
-            return self._running[key]
+                self._running[plugin_id] = (process, driver)
+            return driver
 
 
-def _found(facts: dict[str, Any] | None, call: str, inside: Any) -> dict[str, Any]:
+def _found(facts: dict[str, Any] | None, call: str) -> dict[str, Any]:
     if facts is None:
         return {"Err": "volume not found"}
-    volume = _volume(facts, inside)
+    volume = _volume(facts)
     return {"Mountpoint": volume["Mountpoint"], "Err": ""} if call == "Path" else {"Volume": volume, "Err": ""}
 
 
-def _volume(facts: dict[str, Any], inside: Any) -> dict[str, Any]:
+def _volume(facts: dict[str, Any]) -> dict[str, Any]:
     return {
         "Name": facts["Name"],
-        "Mountpoint": inside(facts["Mountpoint"]),
+        "Mountpoint": facts["Mountpoint"],
         "CreatedAt": facts["CreatedAt"],
         "Status": facts["Status"],
     }

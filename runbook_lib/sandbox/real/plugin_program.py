@@ -19,6 +19,7 @@ MOUNTED = "/var/lib/rexray"
 SANDBOX = "169.254.169.254"
 TYPE = "application/vnd.docker.plugins.v1+json"
 LONGEST_S = 300
+PROCESS = os.urandom(8).hex()
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -57,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def ask(call: str, given: dict[str, object]) -> dict[str, object]:
     """Carry a call to the sandbox with the plugin's id and settings."""
-    body = {"call": call, "given": given, "plugin": plugin_id(), "env": dict(os.environ), "mounted": MOUNTED}
+    body = {"call": call, "given": given, "plugin": plugin_id(), "process": PROCESS, "env": dict(os.environ)}
     connection = HTTPConnection(SANDBOX, timeout=LONGEST_S)
     try:
         connection.request("POST", "/_sandbox/volume-plugin", json.dumps(body), {"Content-Type": "application/json"})

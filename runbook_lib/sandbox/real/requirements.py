@@ -25,7 +25,14 @@ PROGRAMS = {
     "dpkg": "dpkg",
 }
 """Program to Debian package."""
+WHERE = "/usr/bin:/usr/sbin"
+"""What hosts see of this machine; /usr/local is their own."""
 HOST_PYTHON = Path("/usr/bin/python3")
+
+
+def packages() -> list[str]:
+    """Return the Debian packages whose programs this machine lacks, sorted."""
+    return sorted({PROGRAMS[name] for name in _gone()})
 
 
 def missing() -> list[str]:
@@ -35,11 +42,8 @@ def missing() -> list[str]:
     lacks = []
     if os.geteuid() != 0:
         lacks.append("root: namespaces, loop devices and dockerd need it")
-    where = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    gone = [name for name in PROGRAMS if shutil.which(name, path=where) is None]
-    if gone:
-        packages = " ".join(sorted({PROGRAMS[name] for name in gone}))
-        lacks.append(f"{', '.join(gone)}: `apt-get install --no-install-recommends {packages}`")
+    if gone := _gone():
+        lacks.append(f"{', '.join(gone)}: `apt-get install --no-install-recommends {' '.join(packages())}`")
     if not HOST_PYTHON.exists():
         lacks.append(f"{HOST_PYTHON}: `apt-get install python3`; hosts see /usr only")
     if not Path("/dev/loop-control").exists():
@@ -60,3 +64,7 @@ def refusal() -> str:
         "real hosts cannot run on this machine, which lacks: " + "; ".join(lacks) + ". Nothing was started. "
         "Without --hosts real the sandbox's hosts are simulated and need nothing."
     )
+
+
+def _gone() -> list[str]:
+    return [name for name in PROGRAMS if shutil.which(name, path=WHERE) is None]

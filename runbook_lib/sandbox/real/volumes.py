@@ -6,6 +6,7 @@ the daemon is. A loop device is set to clear itself and kept by an open descript
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -23,6 +24,8 @@ from runbook_lib.sandbox.volumes import StoredVolume, VolumeStore
 
 POOL_GIB = 512
 """What the pool may grow to; it takes only what is written."""
+FLUSH_BUFFERS = 0x1261
+"""BLKFLSBUF."""
 FORMATS = {"ext4": ["mkfs.ext4", "-q", "-F"], "xfs": ["mkfs.xfs", "-q", "-f"], "btrfs": ["mkfs.btrfs", "-q", "-f"]}
 
 
@@ -46,6 +49,10 @@ class LoopDevice:
     def resize(self) -> None:
         """Take the image's new size."""
         tool("losetup", "--set-capacity", self.path)
+
+    def flush(self) -> None:
+        """Write what the kernel still keeps of the device in memory."""
+        fcntl.ioctl(self._descriptor, FLUSH_BUFFERS)
 
     def release(self) -> None:
         """Let go; a mount that is still there keeps it."""
@@ -152,10 +159,20 @@ class RealVolumeStore(VolumeStore):
             return self._loops[volume_id]
 
     def release(self, volume_id: str) -> None:
-        """Give the loop device of a volume back."""
+        """Give the loop device of a volume back; whoever still has it open writes to the volume no more.
+
+        The image becomes another file with the same blocks: the one behind the old device is nobody's any more.
+        """
         with self._looping:
             loop = self._loops.pop(volume_id, None)
-        if loop is not None:
+            if loop is None:
+                return
+            loop.flush()
+            image = self._folder / volume_id / "device"
+            if image.exists():
+                beside = image.with_name("device.new")
+                tool("cp", "--reflink=always", "--sparse=auto", str(image), str(beside))
+                beside.replace(image)
             loop.release()
 
     def close(self) -> None:

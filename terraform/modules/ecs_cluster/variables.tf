@@ -277,6 +277,8 @@ variable "storage_boot" {
     plugin_alias       = optional(string)
     plugin_environment = optional(map(string))
 
+    allow_unpinned_plugin = optional(bool)
+
     region          = optional(string)
     mount_path      = optional(string)
     filesystem_type = optional(string)
@@ -292,8 +294,11 @@ variable "storage_boot" {
   }
 
   validation {
-    condition     = var.storage_boot.driver != "rexray" || can(regex("^[a-z0-9][a-z0-9._/:-]*@sha256:[0-9a-f]{64}$", var.storage_boot.plugin_reference))
-    error_message = "storage_boot.plugin_reference must be pinned by digest (name@sha256:...): the plugin has root's power on the host."
+    condition = var.storage_boot.driver != "rexray" || can(regex(
+      coalesce(var.storage_boot.allow_unpinned_plugin, false) ? "^[a-z0-9][a-z0-9._/:@-]*$" : "^[a-z0-9][a-z0-9._/:-]*@sha256:[0-9a-f]{64}$",
+      var.storage_boot.plugin_reference
+    ))
+    error_message = "storage_boot.plugin_reference must be pinned by digest (name@sha256:...): the plugin has root's power on the host. allow_unpinned_plugin = true accepts that it may change between two boots."
   }
 
   validation {

@@ -44,6 +44,33 @@ variables {
   }
 }
 
+run "a_tag_is_taken_when_its_risk_was_accepted" {
+  command = plan
+
+  variables {
+    storage_boot = {
+      driver                = "rexray"
+      plugin_reference      = "registry.example/rexray-ebs:latest"
+      allow_unpinned_plugin = true
+      plugin_alias          = "rexray/ebs"
+      volume_name           = "guestbook-data"
+      volume_id             = "vol-0a"
+      plugin_environment = {
+        EBS_REGION                                              = "us-east-1"
+        LIBSTORAGE_INTEGRATION_VOLUME_OPERATIONS_MOUNT_ROOTPATH = "/"
+        LINUX_VOLUME_FILEMODE                                   = "0700"
+        LINUX_VOLUME_ROOTPATH                                   = "/.runbook"
+        REXRAY_PREEMPT                                          = "false"
+      }
+    }
+  }
+
+  assert {
+    condition     = strcontains(base64decode(aws_launch_template.this.user_data), "registry.example/rexray-ebs:latest")
+    error_message = "The host must install the plugin that was named."
+  }
+}
+
 run "instances_use_imdsv2_and_an_encrypted_root_volume" {
   command = plan
 
