@@ -215,11 +215,8 @@ class _Performance:
             if reason or clock.monotonic() >= deadline:
                 waited_s = clock.monotonic() - self.started
                 text = "; ".join(failed) + (f". Waiting longer cannot help: {reason}" if reason else "")
-                raise VerificationError(
-                    step.step_id,
-                    f"not verified after {waited_s:.1f} s: {text}",
-                    changed="no" if step.act is only_wait else "yes",
-                )
+                changed = "no" if step.act is only_wait else "yes"
+                raise VerificationError(step.step_id, f"not verified after {waited_s:.1f} s: {text}", changed=changed)
             if not announced and step.waits_for:
                 self.run.journal.append("wait", step_id=step.step_id, reason=step.waits_for, timeout_s=step.timeout_s)
                 announced = True
