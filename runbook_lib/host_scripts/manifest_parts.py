@@ -92,7 +92,7 @@ class Job:
         """Look at a unit and complete it as one part, or leave its rows to be cut into several."""
         rows, vanished = look_at(self.root, self.take(number, "unit"))
         begun = self.begin(rows)
-        if sum([row[SIZE] for row in begun[2]]) > COST_OF_PART or any([row[LINK_GROUP] for row in rows]):
+        if sum([row[SIZE] for row in begun[2]]) > COST_OF_PART or any(row[LINK_GROUP] for row in rows):
             for row in rows:
                 row[SHA256] = ""  # whoever completes its part takes it over again, and counts that
             self.put(number, "looked", (rows, vanished))
@@ -128,7 +128,7 @@ class Job:
                 "is_unit": is_unit,
                 "metadata": sha256(metadata).digest() if is_unit else metadata,
                 "groups": {} if self.seed is None else group(self.known(rows), self.seed, self.since_ns),
-                "links": any([row[LINK_GROUP] and row[KIND] == "file" for row in rows]),
+                "links": any(row[LINK_GROUP] and row[KIND] == "file" for row in rows),
                 "sampled": [] if self.lowest_band is None else sampled(rows, self.seed, self.lowest_band),
                 "sentinel": next((row[SHA256] for row in rows if row[PATH] == SENTINEL), ""),
                 "unstable": changing + gone + vanished,

@@ -44,7 +44,7 @@ inode_of = operator.itemgetter(INODE)
 
 
 class Walk:
-    """One walk below a root; iterating gives the units, which are lists of pieces: (a folder's parts, some of its items).
+    """One walk below a root; iterating gives its units, lists of pieces: (a folder's parts, some of its items).
 
     Args:
         root: Descriptor of the folder.
