@@ -74,13 +74,15 @@ def test_who_audits_reads_and_nothing_else():
     assert {action.partition(":")[0] for action in allowed("auditor")} == {"cloudtrail", "kms", "s3"}
 
 
-def test_who_asks_changes_nothing_but_lease_and_record():
-    """The requester runs scripts that look, and writes who holds the volume and what was planned; nothing else."""
+def test_who_asks_changes_nothing_but_lease_lock_and_record():
+    """The requester runs scripts that look, and writes who is at it and what was planned; nothing else."""
     acts = {action for action in allowed("requester") if not action.partition(":")[2].startswith(READS)}
-    assert acts == {"ssm:SendCommand", "s3:PutObject", "s3:PutObjectRetention"}
+    assert acts == {"ssm:SendCommand", "s3:DeleteObject", "s3:PutObject", "s3:PutObjectRetention"}
     written = [one["Resource"] for one in POLICIES["requester"] if "s3:PutObject" in one["Action"]]
-    below = "arn:aws:s3:::visitors-archive/runbook"
-    assert sorted(resource for each in written for resource in each) == [f"{below}/leases/*", f"{below}/runs/*"]
+    below, lock = "arn:aws:s3:::visitors-archive/runbook", "arn:aws:s3:::visitors-state/visitors.tfstate.tflock"
+    assert sorted(resource for each in written for resource in each) == [f"{below}/leases/*", f"{below}/runs/*", lock]
+    (deletes,) = (one["Resource"] for one in POLICIES["requester"] if "s3:DeleteObject" in one["Action"])
+    assert deletes == [lock]
 
 
 def test_who_approves_signs_and_nothing_else():
