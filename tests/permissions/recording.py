@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 FILE = Path(__file__).with_name("asked.json")
+EARLIER = "earlier"
+"""The part with what `day-two`, with REX-Ray, and `way-back` asked before parts were told apart."""
 
 
 def read(file=FILE):
@@ -14,7 +16,7 @@ def read(file=FILE):
 
 
 def put(file, part, asked):
-    """Write a recording in which a part asked this, and nothing else."""
+    """Write a recording in which a part asked this, and nothing else; with nothing, the part is taken out."""
     found = {key_of(one): one for one in (_without(one, part) for one in read(file)) if one["by"]}
     for one in asked:
         kept = found.setdefault(key_of(one), {**plain(one), "by": []})
