@@ -1,4 +1,8 @@
-"""The recording of what was asked of the policies: one line for each asking, with the parts and roles that asked it."""
+"""The recording of what was asked of the policies: one line for each asking, with the parts and roles that asked it.
+
+`earlier/operator` is what `day-two` with REX-Ray and `way-back` asked before parts were told apart; once both are
+recorded by themselves, `put(FILE, "earlier", [])` takes it out.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,6 @@ import json
 from pathlib import Path
 
 FILE = Path(__file__).with_name("asked.json")
-EARLIER = "earlier"
-"""The part with what `day-two`, with REX-Ray, and `way-back` asked before parts were told apart."""
 
 
 def read(file=FILE):
