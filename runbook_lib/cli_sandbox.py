@@ -14,6 +14,7 @@ import click
 
 from runbook_lib import cli_sandbox_iam
 from runbook_lib.cli_faults import fault
+from runbook_lib.errors import RunbookError
 
 if TYPE_CHECKING:
     from runbook_lib.sandbox.lifecycle import SandboxInfo
@@ -64,13 +65,19 @@ def up(state: Path, port: int, latency: str, hosts: str, policy: str) -> None:
     from runbook_lib.sandbox import lifecycle
 
     running = lifecycle.status(state)
+    began = running is None
     if running is None:
         running = lifecycle.start(state, port=port, latency=latency, hosts=hosts, detached=True)
     else:
         click.echo("already up")
     _show(running)
-    if policy:
-        cli_sandbox_iam.enforce(running, policy)
+    try:
+        if policy:
+            cli_sandbox_iam.enforce(running, policy)
+    except RunbookError:
+        if began:  # nobody is to find a sandbox that judges nothing where one that judges was asked for
+            lifecycle.stop(state)
+        raise
 
 
 @sandbox.command()

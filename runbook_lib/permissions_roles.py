@@ -52,9 +52,16 @@ REQUESTER = (
     _SHARED["FindTheState"],
     Scope(
         "ReadTheState",
-        "Read Terraform's state, to plan. It is neither written nor locked.",
+        "Read Terraform's state, to plan. Nothing here writes it.",
         ("arn:{partition}:s3:::{state_bucket}/{state_key}",),
         ("s3:GetObject",),
+        needs=("state_bucket",),
+    ),
+    Scope(
+        "LockTheState",
+        "Lock the state while a plan is made, so that nobody applies meanwhile, and unlock it.",
+        ("arn:{partition}:s3:::{state_bucket}/{state_key}.tflock",),
+        ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
         needs=("state_bucket",),
     ),
     _SHARED["ReadSecretParameters"],
@@ -108,7 +115,7 @@ ROLES: Mapping[str, tuple[Scope, ...]] = {
 """Role → its statements, in the order in which an action that was seen finds its own: the first that covers it."""
 PURPOSES: Mapping[str, str] = {
     "operator": "runs notebooks with `--execute`: the migration, the way back, day two",
-    "requester": "plans, and asks for approvals; changes nothing but the lease, which says who has the volume, and "
+    "requester": "plans, and asks for approvals; changes nothing but lease and lock, which say who is at it, and "
     "the record",
     "approver": "looks at what a run waits for, says yes or no, reviews, signs",
     "auditor": "reads records, and compares them with CloudTrail; `list`, `diff` and `lint` contact nobody",

@@ -1,4 +1,8 @@
-"""The recording of what was asked of the policies: one line for each asking, with the parts and roles that asked it."""
+"""The recording of what was asked of the policies: one line for each asking, with the parts and roles that asked it.
+
+`earlier/operator` is what `day-two` with REX-Ray and `way-back` asked before parts were told apart; once both are
+recorded by themselves, `put(FILE, "earlier", [])` takes it out.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ def read(file=FILE):
 
 
 def put(file, part, asked):
-    """Write a recording in which a part asked this, and nothing else."""
+    """Write a recording in which a part asked this, and nothing else; with nothing, the part is taken out."""
     found = {key_of(one): one for one in (_without(one, part) for one in read(file)) if one["by"]}
     for one in asked:
         kept = found.setdefault(key_of(one), {**plain(one), "by": []})

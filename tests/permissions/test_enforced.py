@@ -137,6 +137,15 @@ except AccessDeniedError as error:
 
 
 @pytest.mark.thorough
+def test_a_sandbox_does_not_stay_up_without_the_policy_that_was_asked_for(tmp_path):
+    """A policy that cannot be read ends `up`, and nothing runs afterwards."""
+    state = ("--state", tmp_path / "state")
+    ended = invoke("sandbox", "up", "--iam", tmp_path / "none.json", "--port", "0", "--latency", "none", *state)
+    assert (ended.exit_code, "cannot be read" in ended.output) == (2, True)
+    assert invoke("sandbox", "status", *state).exit_code == 1
+
+
+@pytest.mark.thorough
 @pytest.mark.parametrize("how", ["up", "exec"])
 def test_a_sandbox_begins_with_the_policy(tmp_path, how, capfd):
     """`runbook sandbox up --iam` and `exec --iam` judge from the first call on."""
