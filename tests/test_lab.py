@@ -219,7 +219,7 @@ def test_the_last_cell_links_the_report_where_somebody_sits(tmp_path, monkeypatc
 
 
 def test_a_closed_run_keeps_no_client(file):
-    """A notebook keeps the run that its cell showed; its AWS clients and hosts go, and are made again when asked for."""
+    """A notebook keeps the run that its cell showed; its AWS clients and hosts go, and are made again on demand."""
     run = runbook_lib.open_run(file)
     clients, host = run.ec2, run.source_host
 

@@ -69,7 +69,8 @@ def test_from_compose_to_ecs_by_hand(lab_page, lab, wait_for_step):
 def retire(lab_page, lab, run_id):
     """Retire the source: nothing happens until the service's name is typed; then the same cell goes on."""
     lab.prepare("50", run_id)
-    notebook = lab_page.open(f"notebooks/work/{run_id}/50_retire_source.ipynb")
+    lab_page.open_from_folder("50_retire_source")
+    notebook = lab_page.notebook("50_retire_source")
     notebook.run_all()
     (refused,) = notebook.wait_until_run()
     assert "only a restore from the rollback point goes back" in refused

@@ -14,6 +14,10 @@ ALLOWED = (
         "the page asks once a second what a run does, and one that is loaded again or closed waits for no answer",
     ),
     (
+        r"failed: (GET|PUT) \S+/lab/api/workspaces\S* net::ERR_ABORTED",
+        "JupyterLab saves which tabs are open once a second, and a page that is loaded again waits for no answer",
+    ),
+    (
         "console: Comm not found for comm id",
         "a page that was loaded again hears from the card of a cell that still runs, and does not know that widget",
     ),
