@@ -21,6 +21,7 @@ from runbook_lib.sandbox.patches import (
     ec2_launch_templates,
     ec2_modifications,
     ec2_refusals,
+    ec2_rules,
     ec2_snapshots,
     ec2_volume_calls,
     ec2_volumes,
@@ -96,6 +97,7 @@ def apply(world: World, transitions: Transitions, calls: CallLog) -> Patched:
     groups = autoscaling.apply(world)
     commands = ssm.apply(world, transitions)
     applicationautoscaling.apply()
+    ec2_rules.apply()
     elbv2.apply()
     iam.apply()
     kms.apply()
