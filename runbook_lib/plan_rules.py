@@ -163,8 +163,8 @@ def check_single_writer(plan: Plan, **_: bool) -> list[Check]:
     if not has_data_volume(plan):
         return []
     tasks = [after.get("container_definitions") for _, after, _ in planned(plan, "aws_ecs_task_definition")]
-    scaled = [address for address, _, _ in planned(plan, "aws_appautoscaling_target")]
-    problems = [] if only_read_texts(tasks) else scaled
+    reads = only_read_texts(tasks)
+    problems = [] if reads else [address for address, _, _ in planned(plan, "aws_appautoscaling_target")]
     wanted = {"deployment_minimum_healthy_percent": 0, "deployment_maximum_percent": 100,
               "availability_zone_rebalancing": "DISABLED"}  # fmt: skip
     for address, after, unknown in planned(plan, "aws_ecs_service"):
@@ -173,7 +173,7 @@ def check_single_writer(plan: Plan, **_: bool) -> list[Check]:
             for name, value in wanted.items()
             if after.get(name) != value
         ]
-        if (after.get("desired_count") or 0) > 1:
+        if (after.get("desired_count") or 0) > 1 and not reads:
             problems.append(f"{address}: desired_count = {after['desired_count']}")
         kinds = [controller.get("type") for controller in after.get("deployment_controller") or []]
         problems += [f"{address}: deployment_controller = {kind}" for kind in kinds if kind != "ECS"]

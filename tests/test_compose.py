@@ -213,3 +213,29 @@ def test_a_variable_without_value_is_refused():
         "target.environment.HOME_TOWN"
         in refusals({"environment": {"HOME_TOWN": None}})["guestbook.environment.HOME_TOWN"]
     )
+
+
+READ_ONLY = DATA | {"read_only": True}
+BALANCED = {"enabled": True, "subnet_ids": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]}
+
+
+@pytest.mark.parametrize(
+    ("mount", "ports", "balancer", "published"),
+    [
+        (READ_ONLY, ["8080:8080"], BALANCED, [0]),
+        (READ_ONLY, ["8080:8080"], {}, [8080]),
+        (DATA, ["8080:8080"], BALANCED, [8080]),
+        (READ_ONLY, ["8080:8080", "9090:9090"], BALANCED, [8080, 9090]),
+    ],
+    ids=["a reader behind a load balancer", "without one", "a writer", "two ports"],
+)
+def test_only_a_reader_with_one_port_behind_a_load_balancer_gets_a_port_for_each_task(
+    mount, ports, balancer, published
+):
+    """A second task can then start on the host that has the volume; nobody else finds the one port it has."""
+    found = mapped({"volumes": [mount], "ports": ports}, changed("target.load_balancer", balancer))
+    assert compose.refused(found) == ()
+    (definition_,) = found.container_definitions
+    assert [port["hostPort"] for port in definition_["portMappings"]] == published
+    noted = [one.consequence for one in found.mappings if "which the load balancer finds" in one.consequence]
+    assert bool(noted) is (published == [0])

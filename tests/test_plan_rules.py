@@ -47,7 +47,8 @@ def test_only_a_reader_may_be_scaled(read_only, broken):
     """Whether it is one is read from the planned containers; what is not known counts as a writer."""
     mounts = [{"mountPoints": [{"sourceVolume": "data", "containerPath": "/d", "readOnly": one}]} for one in read_only]
     task = TASK | {"container_definitions": json.dumps(mounts) if read_only else None}
-    made = whole(aws_appautoscaling_target={"max_capacity": 2}, aws_ecs_task_definition=task)
+    service = SERVICE | {"desired_count": 2}
+    made = whole(aws_appautoscaling_target={"max_capacity": 2}, aws_ecs_task_definition=task, aws_ecs_service=service)
     assert (SINGLE in failed(planfile.guard(made))) is broken
 
 

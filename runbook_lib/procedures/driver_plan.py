@@ -53,7 +53,7 @@ def observe_prepared(run: Run) -> dict[str, Any]:
     kept = {
         "kept_task_definition_arn": drivers["service"].get("task_definition_arn"),
         "keeps_host_mount_hosts": any(host["storage"] == HOST_MOUNT for host in drivers["hosts"]),
-    }
+    } | ({"autoscaling": drivers["registered"]} if drivers["registered"] else {})
     facts = observe_root(run, kept=kept)
     names = {"task_definition_arn": output(run, "task_definition_arn"), "group": output(run, "autoscaling_group_name")}
     run.keep_evidence(CHANGE, names)

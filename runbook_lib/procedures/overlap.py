@@ -77,8 +77,7 @@ def is_beside(run: Run, service: Facts) -> bool:
         run: The open run.
         service: As `Ecs.describe_service`.
     """
-    revision = wanted_revision(run)
-    return is_overlap(run) and bool(revision) and service["task_definition_arn"] == revision and not is_alone(service)
+    return is_overlap(run) and bool(wanted_revision(run)) and not is_alone(service)
 
 
 def check_way(facts: Facts) -> Check:

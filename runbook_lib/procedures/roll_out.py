@@ -147,9 +147,10 @@ def _deploy(run: Run, before: Facts) -> None:
     note_outage_start(run, lambda: target_urls(run))
     (run.ecs.deploy_beside if is_overlap(run) else run.ecs.set_task_definition)(before["revision"])
     deadline = run.clock.monotonic() + _DEPLOYS_S
-    facts = observe_rollout(run)
+    facts, used = observe_rollout(run), False
     while not _serves(facts):
-        problem = _problem(facts)
+        used = used or facts["service"].get("task_definition_arn") == before["revision"]
+        problem = _problem(facts) or (_went_back(facts) if used else "")
         if not problem and run.clock.monotonic() >= deadline:
             problem = f"not healthy after {_DEPLOYS_S:g} s"
         if problem:
@@ -173,6 +174,15 @@ def _problem(facts: Facts) -> str:
         return f"its tasks failed, and the circuit breaker ended the deployment ({reason})"
     wrong = [check.sentence() for check in check_task_sees_volume(facts) if not check.passed]
     return "; ".join(wrong) if facts["task"] and facts["seen"] and "error" not in facts["seen"] else ""
+
+
+def _went_back(facts: Facts) -> str:
+    """Return that ECS has gone back by itself: with the former task still there, that takes no time to be seen."""
+    service = facts["service"]
+    if service.get("task_definition_arn") != facts["former"]:
+        return ""
+    reason = next((one for one in service["events"] if "failed" in one), "no event says why")
+    return f"the circuit breaker went back ({reason})"
 
 
 def _return(run: Run, failed: Facts, problem: str) -> None:

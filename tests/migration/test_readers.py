@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.migration.conftest import report_of
-from tests.migration.test_day_two import Service, digest, statuses
+from tests.migration.test_day_two import NEWEST, Service, digest, statuses
 from tests.running_provider import RunningProvider
 from tests.world_picture import unchanged
 
@@ -110,9 +110,8 @@ def test_an_image_is_deployed_without_an_outage(service):
     assert (service.facts()["image"], service.settings(), service.tasks()) == (digest("1.1"), (0, 100), 1)
     (now,) = service.targets()
     assert (now[0], now[1] != former[1]) == (former[0], True)
-    with unchanged(service.sandbox):
-        ended, again = service.run("61", image=digest("1.1"), deployment="overlap")
-    assert (ended.exit_code, statuses(again)) == (0, {"skipped"}), ended.output
+    ended, again = service.run("61", image=digest("1.1"), deployment="overlap")
+    assert (ended.exit_code, statuses(again), service.targets()) == (0, {"skipped"}, [now]), ended.output
     assert json.loads((folder / "evidence" / "deployment.json").read_text("utf-8"))["image"] == digest("1.0")
 
 
@@ -139,13 +138,13 @@ def test_the_tasks_of_a_reader_are_scaled_and_taken_back(service):
     scaling = service.sandbox.client("application-autoscaling")
     (target,) = scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]
     assert (target["MinCapacity"], target["MaxCapacity"]) == (2, 3)
-    with unchanged(service.sandbox):
-        ended, again = service.run("62", autoscaling=RANGE)
-        assert (ended.exit_code, statuses(again)) == (0, {"skipped"}), ended.output
-        for notebook in ("60", "61"):
-            ended, _ = service.run(notebook, autoscaling=RANGE, image=digest("1.0"), ami_id="ami-0ec52023d5f1e0b01")
-            assert ended.exit_code == 3, ended.output
-            assert "take target.autoscaling out of the parameters, run 62_resize, then this" in flat(ended)
+    ended, again = service.run("62", autoscaling=RANGE)
+    assert (ended.exit_code, statuses(again)) == (0, {"skipped"}), ended.output
+    for notebook in ("60", "61"):
+        ended, _ = service.run(notebook, autoscaling=RANGE, image=digest("1.0"), ami_id=NEWEST)
+        assert ended.exit_code == 3, ended.output
+        assert "take target.autoscaling out of the parameters, run 62_resize, then this" in flat(ended)
+    assert (service.tasks(), service.targets()) == (2, [first, second])
     _, look = service.run("64", autoscaling=RANGE)
     found = {one["id"] for one in json.loads((look / "evidence" / "drift.json").read_text("utf-8"))}
     assert not found & {"desired-count", "one-task-running", "scaling-registered", "plan-empty", "task-sees-volume"}

@@ -18,7 +18,7 @@ migration: dict = {}  # the resolved mapping; Papermill injects it with -f
 run_id: str = ""  # continue this run; empty opens a new one
 reason: str = ""  # why, and the ticket
 execute: bool = False  # False plans, True acts"""
-LONGER = {"60_patch_hosts": 22, "62_resize": 25, "70_restore_volume": 23}
+LONGER = {"60_patch_hosts": 22, "62_resize": 26, "70_restore_volume": 23}
 """65 and 66 in one, because nothing is to be decided between them; in 62 with the volume before the host."""
 FORBIDDEN = (
     ast.FunctionDef, ast.ClassDef, ast.If, ast.For, ast.While, ast.Try, ast.With, ast.Lambda, ast.ListComp,

@@ -96,6 +96,18 @@ def test_an_overlap_needs_room_for_two_tasks_on_the_host_of_the_volume():
     assert check_room(way_of("stop_then_start", read_only=True)) == ()
 
 
+@pytest.mark.parametrize(
+    ("revision", "said"),
+    [("arn:1", "the circuit breaker went back ((service web) deployment failed)"), ("arn:2", "")],
+    ids=["it did", "under way"],
+)
+def test_ecs_may_have_gone_back_before_anybody_saw_the_deployment_fail(revision, said):
+    """The former task never stopped: the failed deployment is gone at once, and the service names the former one."""
+    events = ["(service web) has reached a steady state.", "(service web) deployment failed"]
+    facts = {"former": "arn:1", "service": {"task_definition_arn": revision, "events": events}}
+    assert roll_out._went_back(facts) == said
+
+
 ALONE = {"minimum_healthy_percent": 0, "maximum_percent": 100, "availability_zone_rebalancing": "DISABLED"}
 
 
@@ -113,7 +125,7 @@ def test_an_overlap_that_was_killed_is_gone_on_with_and_other_settings_are_not(m
     monkeypatch.setattr("runbook_lib.procedures.overlap.wanted_revision", lambda _run: "arn:2")
     run = SimpleNamespace(parameters=SimpleNamespace(target=SimpleNamespace(deployment=way)))
     assert is_beside(run, service | {"task_definition_arn": "arn:2"}) is beside
-    assert not is_beside(run, service | {"task_definition_arn": "arn:1"})
+    assert is_beside(run, service | {"task_definition_arn": "arn:1"}) is beside  # ECS went back meanwhile
 
 
 def rollout(**facts):
