@@ -121,6 +121,26 @@ def test_the_default_root_path_hides_the_files(harbour):
     assert harbour.seen("hidden") == "['base', 'data', 'lost+found']"
 
 
+def test_a_container_comes_back_after_a_reboot_and_lets_go_at_its_end(harbour):
+    """Docker starts plugin and container again; the plugin knows no users of before: the last one frees the volume."""
+    volume_id = harbour.volume("rebooted", ("mkfs.ext4", "-q", "DEVICE"))
+    program = "import time; open('/data/starts', 'a').write('x'); time.sleep(1000)"
+    options = ("-d", "--name", "book", "--user", "0", "--restart", "always", "--volume-driver", "rexray/ebs")
+    harbour.ok("docker", "run", *options, "-v", "rebooted:/data", "--entrypoint", "python3", IMAGE, "-c", program)
+    boots = [one["kind"] for one in _events(harbour)].count("host-booted")
+
+    harbour.ec2.reboot_instances(InstanceIds=[harbour.host])
+
+    kinds = lambda: [one["kind"] for one in _events(harbour)]  # noqa: E731
+    harbour.wait_until(lambda: kinds().count("host-booted") > boots, "it has booted", 120)
+    running = ("docker", "inspect", "-f", "{{.State.Running}}", "book")
+    harbour.wait_until(lambda: harbour.ok(*running) == "true", "the container runs again", 60)
+    shown = "print(open('/data/starts').read())"
+    assert harbour.ok("docker", "exec", "book", "python3", "-c", shown) == "xx"
+    harbour.ok("docker", "rm", "-f", "book")
+    harbour.free(volume_id)
+
+
 def test_a_disk_with_a_partition_table_is_formatted(harbour):
     """What is in the partition is gone, without a question and without an error."""
     table = ("python3", "-c", TABLE, "DEVICE")
