@@ -125,4 +125,5 @@ def test_make_runs_it_in_the_sandbox_that_is_up_or_in_one_of_its_own():
     """The target of the Makefile, as make would carry it out."""
     done = subprocess.run(["make", "-n", "demo-day-two"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "scripts/day_two .sandbox/parameters.yaml .sandbox" in done.stdout
-    assert "sandbox exec --latency fast -- .venv/bin/python scripts/day_two '{parameters}' '{state}'" in done.stdout
+    inside = "--latency fast --hosts simulated -- .venv/bin/python scripts/day_two '{parameters}' '{state}'"
+    assert f"sandbox exec {inside}" in done.stdout

@@ -56,7 +56,7 @@ def test_disks_that_rexray_would_format_are_refused(change, refused):
 
 def test_terraform_is_told_of_an_unpinned_plugin_only_when_it_was_accepted():
     """The module refuses a tag unless this says that its risk was accepted; a pinned one needs no word."""
-    accepted = Rexray(plugin_reference="registry/x:1", volume_name="v", allow_unpinned_plugin=True)
+    accepted = Rexray(plugin_reference="registry/x:1", volume_name="data", allow_unpinned_plugin=True)
     assert RexRay(accepted, "us-east-1").boot("vol-0abc")["allow_unpinned_plugin"] is True
     assert "allow_unpinned_plugin" not in DRIVER.boot("vol-0abc")
 

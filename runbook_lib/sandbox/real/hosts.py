@@ -88,12 +88,12 @@ class RealHost(BaseHost):
 
     def end_processes(self) -> None:
         """Kill process 1: the kernel ends everything inside and takes the mounts apart."""
-        if self._server is not None:
-            self._server.stop()
-            self._server = None
         spaces, self._spaces = self._spaces, None
         if spaces is not None:
             spaces.end()
+        if self._server is not None:  # afterwards: it waits for whom it answers, and these may be held still
+            self._server.stop()
+            self._server = None
 
     def outside(self, path: str) -> Path:
         """Return where this machine has a path of the host without links: through process 1, or on the root disk."""

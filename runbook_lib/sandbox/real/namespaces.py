@@ -71,6 +71,7 @@ class Namespaces:
             _, error = self._process.communicate()
             raise NamespaceError(error.decode(errors="replace").strip() or "process 1 ended")
         self.pid = _children(self._process.pid)[0]
+        self._entered: set[subprocess.Popen[bytes]] = set()
 
     def enter(self, argv: Sequence[str], cwd: str = "/") -> list[str]:
         """Return the argument list that runs a program inside."""
@@ -89,28 +90,27 @@ class Namespaces:
             self.enter(argv, cwd), env=dict(env), start_new_session=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
+        self._entered.add(process)
         try:
             out, err = process.communicate(stdin, None if timeout_s == float("inf") else timeout_s)
         except subprocess.TimeoutExpired:
             kill_session(process.pid)
             process.communicate()
             raise TimeoutError(f"the command did not end within {timeout_s:g} s and was killed") from None
+        finally:
+            self._entered.discard(process)
         stdout, stderr = (text.decode("utf-8", "surrogateescape") for text in (out, err))
         code = process.returncode
         return CommandResult(stdout, stderr, code if code >= 0 else 128 - code, time.monotonic() - began)
 
     def start(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: str, output: IO[bytes]) -> Service:
         """Start a program inside that stays."""
-        return Service(
-            subprocess.Popen(
-                self.enter(argv, cwd),
-                env=dict(env),
-                start_new_session=True,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
-        )
+        process = subprocess.Popen(
+            self.enter(argv, cwd), env=dict(env), start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        )  # fmt: skip
+        self._entered.add(process)
+        return Service(process)
 
     def path(self, path: str) -> Path:
         """Return where this machine has a path of the host, mounts included."""
@@ -122,6 +122,9 @@ class Namespaces:
             return
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
+        for one in list(self._entered):  # nsenter stops with its program, and then buries it no more
+            if one.poll() is None:
+                one.send_signal(signal.SIGCONT)
         os.close(self._lifeline)
         self._lifeline = -1
         try:
