@@ -122,7 +122,7 @@ def status(ctx: click.Context, state: Path) -> None:
 )
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
-def exec_(ctx: click.Context, latency: str, hosts: str, policy: str, port: int, command: tuple[str, ...]) -> None:
+def exec_(ctx: click.Context, *, latency: str, hosts: str, policy: str, port: int, command: tuple[str, ...]) -> None:
     """Run COMMAND in a fresh sandbox that is taken down afterwards, whatever happens.
 
     {parameters} and {state} in COMMAND become the sandbox's parameters file and directory. At the end every write that
