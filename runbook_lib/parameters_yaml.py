@@ -44,13 +44,21 @@ def read_yaml(text: str, name: str) -> Document:
         The document; its problems say what is wrong with the YAML itself.
     """
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = _compose(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{name} line {mark.line + 1}" if mark else name
         problem = getattr(error, "problem", None) or "cannot be read"
         return Document(problems=[f"{where}: not YAML: {problem}. Fix: check indentation, colons and quotes there"])
     return _Reader(name).read(node)
+
+
+def _compose(text: str) -> yaml.Node | None:
+    """Return the nodes of a text: libyaml's, in a tenth of the time, unless it finds an error or is not there."""
+    try:
+        return yaml.compose(text, Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, AttributeError):
+        return yaml.compose(text, Loader=yaml.SafeLoader)  # whose errors name the line where the mistake begins
 
 
 class _Reader:

@@ -120,7 +120,8 @@ def read_the_library() -> None:
     """Import and read once what every forked process would import and read anew."""
     compile_templates_once()
     let_the_plan_validate()
-    importlib.import_module("runbook_lib.run")
+    for name in ("run", "report_outage_picture", "report_data_picture", "report_holders_picture"):
+        importlib.import_module(f"runbook_lib.{name}")  # Matplotlib too: a second of each command with a report
     for package in (procedures, storage):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
