@@ -130,6 +130,13 @@ class TestPage:
         assert "After this there is no way back that keeps every write." in page
         assert "runbook roll-back" not in page
 
+    def test_what_comes_after_the_migration_has_a_way_back_of_its_own(self, desk):
+        """A deployment is not taken back to compose: the notebook's own words say how, and no command denies it."""
+        one = desk(notebooks=["61_deploy_image"])
+        stop_in(one, "61_deploy_image", run_approval.Act("pull-new-image", "61_deploy_image", ""))
+        page = self.page(one)
+        assert ("this notebook with the former image" in page, "runbook roll-back" in page) == (True, False)
+
     def test_what_terraform_deletes_is_red(self, desk):
         """Each resource of the plan is named with its action, and what goes is counted."""
         one = desk()

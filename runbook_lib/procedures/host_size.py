@@ -23,7 +23,10 @@ VOLUMES = 3
 
 
 def choose_host_size(run: Run) -> dict[str, Any]:
-    """Return the instance types that the hosts may have, and the one that serves, noted once per run.
+    """Return the instance types that the hosts may have, and the one that serves, noted before the run moves anything.
+
+    A run that goes on with other types in its parameters, which somebody accepted, notes those; once it has moved the
+    task it keeps what it noted.
 
     Args:
         run: The open run.
@@ -35,11 +38,15 @@ def choose_host_size(run: Run) -> dict[str, Any]:
     Changes:
         Evidence `host-size`, unless the run is not its own.
     """
+    wanted, begun = list(run.parameters.target.instance_types), run.journal.last("manifest", phase="before")
     if run.journal.last("evidence", name=SIZE) is not None:
-        return dict(run.evidence(SIZE)) | {"own": True}
-    wanted = list(run.parameters.target.instance_types)
+        noted = dict(run.evidence(SIZE))
+        if begun is None and noted["instance_types"] != wanted:
+            noted["instance_types"] = wanted
+            run.keep_evidence(SIZE, noted)
+        return noted | {"own": True}
     facts = {"instance_types": wanted, "former_instance_type": _serving_type(run)}
-    moved = run.journal.last("manifest", phase="before") or run.journal.last("evidence", name=CHANGE)
+    moved = begun or run.journal.last("evidence", name=CHANGE)
     if moved is None:
         run.keep_evidence(SIZE, facts)
     return facts | {"own": moved is None}

@@ -9,7 +9,7 @@ from tests.migration.conftest import report_of, run_command
 from tests.migration.test_approvals import events, people  # noqa: F401 - a fixture
 from tests.migration.test_day_two import digest
 from tests.migration.test_gated_changes import approve_until_done
-from tests.migration.test_resize import LARGER, Resizable
+from tests.migration.test_resize import LARGER, Resizable, host_types
 from tests.migration.test_restore import accepted_by, nothing_changes
 from tests.running_provider import RunningProvider
 
@@ -102,7 +102,7 @@ def test_resizing_waits_and_a_changed_wish_voids_what_was_approved(service, peop
     asked, ended = approve_until_done(folder, people["bob"], **service.environment)
     assert ended.exit_code == 0, ended.output
     assert [step_id for _, step_id, _ in asked] == ["create-snapshot-before-resize"]
-    assert (service.volume()[0], service.volume()[-1]) == (size + 2, size + 2)
+    assert (service.volume()[0], service.volume()[-1], host_types(service)) == (size + 2, size + 2, [LARGER])
     states = [one["state"] for one in report_of(folder)["approvals"]]
     assert (states[0].partition(":")[0], set(states[1:]), len(states)) == ("void", {"used"}, 1 + len(asked)), states
     assert run_command("verify", folder).exit_code == 0

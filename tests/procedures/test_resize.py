@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from runbook_lib.errors import AwsError, HostCommandError, TakenBackError
 from runbook_lib.parameters_model import Autoscaling
 from runbook_lib.parameters_volume import Volume
-from runbook_lib.procedures import grow_volume, resize, volume_size
+from runbook_lib.procedures import grow_volume, host_size, resize, volume_size
 from runbook_lib.procedures.grow_volume import GROW_FILESYSTEM, MODIFY_VOLUME, VERIFY_GROWTH
 from runbook_lib.procedures.host_size import check_types, say_move
 from runbook_lib.procedures.task_count import (
@@ -19,6 +20,8 @@ from runbook_lib.procedures.task_count import (
     observe_scaling,
     say_tasks,
 )
+from runbook_lib.run import Run
+from tests.sample_run import Story
 
 GIB = 1 << 30
 MEDIUM = {"instance_type": "t3.medium", "architectures": ["x86_64"], "hypervisor": "nitro", "nvme": "required",
@@ -56,6 +59,25 @@ def test_the_plan_names_both_types():
     assert "The host is a t3.small and shall be a t3.medium or t3.large" in text
     assert "one short outage" in text
     assert "as it shall be" in say_move({"host": host, "sizes": SIZES, "former": []})
+
+
+def test_other_types_that_were_accepted_are_noted_until_the_task_moves(tmp_path, monkeypatch):
+    """A resumed run with other parameters moves to what they name now; once it moved, it keeps what it noted."""
+    monkeypatch.setattr(host_size, "_serving_type", lambda _run: "t3.small")
+    journal = Story(tmp_path).journal
+    run = SimpleNamespace(journal=journal, parameters=SimpleNamespace(target=SimpleNamespace()))
+    run.keep_evidence = partial(Run.keep_evidence, run)
+    run.evidence = partial(Run.evidence, run)
+
+    def chosen(*types):
+        run.parameters.target.instance_types = types
+        return host_size.choose_host_size(run)
+
+    noted = {"instance_types": ["t3.medium"], "former_instance_type": "t3.small", "own": True}
+    assert chosen("t3.medium") == noted
+    assert chosen("t3.large") == noted | {"instance_types": ["t3.large"]}
+    journal.append("manifest", phase="before")
+    assert chosen("t3.nano") == noted | {"instance_types": ["t3.large"]}
 
 
 def modification(state, started="now", **target):
