@@ -39,7 +39,8 @@ def ask_to_hold(journal: Journal, *, how: str, reason: str = "") -> None:
             f"run {journal.run_id} cannot hold any more, or does already; nothing was changed. "
             f"`runbook status {journal.run_id}` shows where it is"
         )
-    protect_words(parameters.load(str(journal.folder / "parameters.yaml")), reason)
+    if reason.strip():
+        protect_words(parameters.load(str(journal.folder / "parameters.yaml")), reason)
     journal.append("hold", phase="requested", how=how, operator=operator(), reason=reason)
 
 
