@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _KERNEL = re.compile(r"kernel-(\d+(?:\.\d+)*)")
 _TOLD = "/recommended"
+_PINNED = "target.ami_id"
 
 
 def choose_host_image(run: Run) -> dict[str, Any]:
@@ -31,24 +32,26 @@ def choose_host_image(run: Run) -> dict[str, Any]:
 
     Returns:
         Keys `ami_id`, `source`, `former_ami_id` (of the host that has the volume), `own` (whether this run moved the
-        volume, or prepared a move, for no other reason before).
+        volume, or prepared a move, for no other reason before), `wanted_still` (whether the parameters ask for it).
 
     Changes:
         Evidence `host-image` and `machine-image`, unless the run is not its own.
     """
-    if run.journal.last("evidence", name=PATCH) is not None:
-        return dict(run.evidence(PATCH)) | {"own": True}
     pinned = run.parameters.target.ami_id
+    if run.journal.last("evidence", name=PATCH) is not None:
+        noted = dict(run.evidence(PATCH))
+        asked = {noted["ami_id"]} if noted["source"] == _PINNED else {noted["ami_id"], None}
+        return noted | {"own": True, "wanted_still": pinned in asked}
     facts = {
         "ami_id": pinned or run.aws.parameter(AMI_PARAMETER),
-        "source": "target.ami_id" if pinned else AMI_PARAMETER,
+        "source": _PINNED if pinned else AMI_PARAMETER,
         "former_ami_id": _serving_image(run),
     }
     moved = run.journal.last("manifest", phase="before") or run.journal.last("evidence", name=CHANGE)
     if moved is None:
         run.keep_evidence(PATCH, facts)
         run.keep_evidence("machine-image", {"ami_id": facts["ami_id"], "source": facts["source"]})
-    return facts | {"own": moved is None}
+    return facts | {"own": moved is None, "wanted_still": True}
 
 
 def _serving_image(run: Run) -> str:
@@ -128,7 +131,7 @@ def check_images(facts: Facts) -> Sequence[Check]:
         facts: Keys `chosen` (as `choose_host_image`), `images` (as `describe_images`).
 
     Returns:
-        Three checks.
+        Four checks.
     """
     former, wanted = facts["images"]["former"], facts["images"]["wanted"]
     return (
@@ -139,6 +142,14 @@ def check_images(facts: Facts) -> Sequence[Check]:
             observed="so" if facts["chosen"]["own"] else "this run has",
             why="its manifest and its rollback point speak of that other move",
             fix="run 60_patch_hosts without --run-id",
+        ),
+        Check(
+            "machine-image-of-this-run",
+            passed=bool(facts["chosen"]["wanted_still"]),
+            expected=f"target.ami_id as when this run chose {wanted['ami_id']} (from {facts['chosen']['source']})",
+            observed="so" if facts["chosen"]["wanted_still"] else "another one, accepted when the run was resumed",
+            why="the hosts that this run launched have the image that it chose",
+            fix="put target.ami_id back and resume; for another image run 60_patch_hosts without --run-id afterwards",
         ),
         Check(
             "machine-image-available",

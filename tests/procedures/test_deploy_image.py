@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 
 from runbook_lib.errors import HostCommandError, TakenBackError
-from runbook_lib.procedures import deploy_image, prepare_host, roll_out
+from runbook_lib.procedures import deploy_image, host_image, prepare_host, roll_out
 from runbook_lib.procedures.host_image import check_images, say_image
 from runbook_lib.procedures.image_of_service import by_digest, serving_image, with_image
 from runbook_lib.procedures.overlap import check_room, check_way, is_beside, observe_way
+from runbook_lib.run import Run
+from tests.sample_run import Story
 
 SHA = "sha256:" + "0" * 64
 DIGESTS = [f"other.example/guestbook@{SHA}", f"registry.example:5000/guestbook@{SHA}"]
@@ -162,7 +165,8 @@ def images(**wanted):
     """Return what is known of two machine images."""
     known = {"ami_id": "ami-1", "name": "al2023", "state": "available", "architecture": "x86_64", "age_days": 12,
              "agent_version": "1.106.1", "docker_version": "25.0.16", "kernel": "6.1"}  # fmt: skip
-    return {"chosen": {"own": True}, "images": {"former": known, "wanted": known | wanted}}
+    chosen = {"own": True, "wanted_still": True, "source": "target.ami_id"}
+    return {"chosen": chosen, "images": {"former": known, "wanted": known | wanted}}
 
 
 @pytest.mark.parametrize(
@@ -171,13 +175,32 @@ def images(**wanted):
         (images(), []),
         (images(state=""), ["machine-image-available"]),
         (images(architecture="arm64"), ["machine-image-fits"]),
-        (images() | {"chosen": {"own": False}}, ["run-of-its-own"]),
+        (images() | {"chosen": images()["chosen"] | {"own": False}}, ["run-of-its-own"]),
+        (images() | {"chosen": images()["chosen"] | {"wanted_still": False}}, ["machine-image-of-this-run"]),
     ],
-    ids=["fits", "not there", "another architecture", "the run of a cutover"],
+    ids=["fits", "not there", "another architecture", "the run of a cutover", "another one was accepted meanwhile"],
 )
 def test_a_machine_image_must_be_there_and_fit(facts, failed):
     """Each defect has a check of its own."""
     assert [check.check_id for check in check_images(facts) if not check.passed] == failed
+
+
+def test_a_run_keeps_the_image_that_it_chose_and_sees_when_another_is_asked_for(tmp_path, monkeypatch):
+    """The newest is not looked for twice; a parameter that was changed and accepted since is no longer ignored."""
+    monkeypatch.setattr(host_image, "_serving_image", lambda _run: "ami-1")
+    newest = iter(["ami-2", "ami-3"])
+    target = SimpleNamespace(ami_id=None)
+    run = SimpleNamespace(
+        journal=Story(tmp_path).journal,
+        parameters=SimpleNamespace(target=target),
+        aws=SimpleNamespace(parameter=lambda _name: next(newest)),
+    )
+    run.keep_evidence, run.evidence = partial(Run.keep_evidence, run), partial(Run.evidence, run)
+    seen = []
+    for target.ami_id in (None, None, "ami-2", "ami-9"):
+        chosen = host_image.choose_host_image(run)
+        seen.append((chosen["ami_id"], chosen["wanted_still"]))
+    assert seen == [("ami-2", True), ("ami-2", True), ("ami-2", True), ("ami-2", False)]
 
 
 def test_an_image_is_said_with_what_is_known_of_it():
