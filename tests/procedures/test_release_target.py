@@ -101,3 +101,13 @@ def test_the_way_back_does_not_depend_on_being_told(way_back, monkeypatch):
     run, target = way_back(-1)
     STOP_TARGET_SERVICE.act(run, STOP_TARGET_SERVICE.observe(run))
     assert target.done == [("release_gate", True)]
+
+
+def test_nobody_is_stopped_whom_a_scaling_would_start():
+    """A registered scaling would start the tasks again; a count that somebody raised by hand holds no way back up."""
+    service = {"desired_count": 2}
+    (found,) = STOP_TARGET_SERVICE.check(
+        {"registered": {"min_tasks": 1, "max_tasks": 2, "target_cpu_percent": 60}, "service": service}
+    )
+    assert (found.passed, "62_resize" in found.fix) == (False, True)
+    assert STOP_TARGET_SERVICE.check({"registered": {}, "service": service}) == ()
