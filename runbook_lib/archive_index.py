@@ -38,6 +38,7 @@ _MAKERS = (
     "approval_digest.py",
     "archive_summary.py",
     "journal.py",
+    "journal_files.py",
     "model.py",
     "report_outage.py",
     "report_running.py",
