@@ -120,7 +120,7 @@ def test_a_folder_that_vanishes_before_its_names_are_read_is_told(walk, tmp_path
 def test_a_folder_that_may_not_be_read_is_refused_by_name(when, walk, tmp_path, monkeypatch):
     """A manifest without what is in there would prove less than it says."""
     monkeypatch.setattr(walk, "FOLDER_FLAGS", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    refused = importlib.import_module("prelude").Refused
+    refused = walk.Refused
     root = tmp_path / "data"
     small_tree(root)
     with opened(root) as descriptor:
