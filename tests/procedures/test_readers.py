@@ -86,3 +86,14 @@ def test_nothing_is_written_through_a_reader(monkeypatch):
     run.journal.append = lambda kind, **fields: noted.append((kind, fields["content"]["instance_id"]))
     move_task._write_probe(run, {"only_reads": True})
     assert noted == [("probe", "i-1")]
+
+
+@pytest.mark.parametrize(
+    ("probe", "said"), [({"run_id": "r"}, "so"), ({}, "another one, or none")], ids=["there", "not"]
+)
+def test_a_check_of_a_reader_says_that_nothing_was_written(probe, said):
+    """It rests on the sentinel, and claims no test file that nobody wrote."""
+    facts = {"only_reads": True, "probe": probe, "written": {"run_id": "r"}, "task_arn": "t", "answers": True}
+    check = next(one for one in move_task._verify_probe({}, facts) if one.check_id == "probe-readable")
+    assert (check.passed, check.observed, "run_id" in check.expected) == (bool(probe), said, False)
+    assert "nothing was written" in check.expected
