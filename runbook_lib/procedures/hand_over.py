@@ -62,13 +62,19 @@ def _check_rollback_point(facts: Facts) -> Sequence[Check]:
     )
 
 
+def _token(run: Run, points: Sequence[Facts]) -> str:
+    """Return the same client token until a copy is seen or noted: AWS answers it with the first copy, failed or not."""
+    noted = sum(1 for _ in run.journal.find("rollback-point", point=ROLLBACK))
+    return f"{run.run_id}-{len(points)}-{noted}"
+
+
 def _create_rollback_point(run: Run, before: Facts) -> None:
     """Copy the volume where the region can, else start a snapshot."""
     volume_id = before["volume"]["volume_id"]
     tags = {RUN_TAG: run.run_id, POINT_TAG: ROLLBACK, "Name": f"{run.run_id}-{ROLLBACK}"}
     if before["policy"] == "copy_or_snapshot":
         try:
-            token = f"{run.run_id}-{len(before['points'])}"
+            token = _token(run, before["points"])
             copy_id = run.ebs.copy_volume(volume_id, tags, token)
         except AwsError as error:
             if error.code not in _NO_COPIES:

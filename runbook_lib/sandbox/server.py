@@ -21,6 +21,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from runbook_lib.sandbox.authorization import Authorization
 from runbook_lib.sandbox.calls import CallLog
+from runbook_lib.sandbox.client_tokens import Answer, ClientTokens
 from runbook_lib.sandbox.controls import PREFIX, Controls, StartResponse
 from runbook_lib.sandbox.wire import ApiRequest, error_answer, error_code, read_request
 
@@ -28,9 +29,6 @@ log = logging.getLogger(__name__)
 
 Metadata = Callable[[str, str, Mapping[str, str], str], tuple[int, str]]
 """Answers a request to the instance metadata service: method, path, headers and caller's address to status and body."""
-
-Answer = tuple[str, list[tuple[str, str]], bytes]
-"""Status line, headers and body."""
 
 # These copy the files of a volume at the moment of the call, which takes as long as it takes; they lock by themselves.
 UNLOCKED = frozenset({("ec2", "CreateSnapshot"), ("ec2", "CreateSnapshots"), ("ec2", "CopyVolumes")})
@@ -84,6 +82,7 @@ class Application:
         self._lock = lock
         self._controls = controls
         self._calls = calls
+        self._tokens = ClientTokens(_error)
         self._moto = DomainDispatcherApplication(create_backend_app)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -115,7 +114,7 @@ class Application:
         refused = disturbed.refuse(request) if disturbed else None
         if refused:
             return _error(request, *refused)
-        answer = self._ask_moto(request, environ)
+        answer = self._tokens.once(request, lambda: self._ask_moto(request, environ))
         lost = disturbed.lose(request) if disturbed and answer[0].startswith("2") else None
         return _error(request, *lost) if lost else answer
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import runbook_lib
-from runbook_lib.procedures import prove_copy
+from runbook_lib.procedures import hand_over, prove_copy
 from runbook_lib.procedures.observations import POINT_TAG, RUN_TAG
 from runbook_lib.procedures.persistence import build_manifest
 from runbook_lib.procedures.rollback_points import ROLLBACK, rollback_points
@@ -149,3 +149,19 @@ def test_changed_blocks_are_reported_or_said_to_be_unknown(stopped, point):
     stopped.ebs.create_snapshot(stopped.parameters.volume.volume_id, "hot", tags)
     pair = prove_copy._changed_blocks(stopped, point("snapshot"))
     assert pair["bytes"] is not None or "not available" in pair["reason"]
+
+
+def test_a_rollback_copy_that_was_deleted_is_made_anew(stopped, wait_until):
+    """A client token that was used is answered with the first copy, so the second copy has another one."""
+    before = hand_over.observe_rollback_points(stopped) | {"points": [], "policy": "copy_or_snapshot"}
+
+    def take():
+        hand_over._create_rollback_point(stopped, before)
+        return stopped.journal.last("rollback-point").fields["id"]
+
+    first = take()
+    wait_until(lambda: stopped.ebs.describe_volume(first)["state"] == "available", "the copy is available")
+    stopped.ebs.delete_volume(first)
+    second = take()
+    assert second != first
+    assert second in [point["id"] for point in rollback_points(stopped)]
