@@ -3,8 +3,10 @@ SHELL := /bin/sh
 BIN := .venv/bin
 READY := .venv/.ready
 LATENCY ?= fast
-# real: on Linux as root, each host with a Docker Engine and disks of its own
+# real: on Linux as root, each host with a Docker Engine and disks of its own, and PostgreSQL beside the service
 HOSTS ?= simulated
+SANDBOX_HOSTS = --hosts $(HOSTS) $(if $(filter real,$(HOSTS)),--postgres)
+REAL_PACKAGES = $(if $(filter real,$(HOSTS)),$(BIN)/python scripts/real_hosts)
 SEQUENCES ?= 500
 ifndef SEED
 SEED := $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
@@ -15,7 +17,8 @@ WORKERS ?= $(shell expr 2 \* $$(nproc))
 .PHONY: demo demo-day-two test test-browser test-real thorough crash fuzz check docs pictures lab set-up lock clean
 
 demo: $(READY) ## migrate the sample service in the sandbox and show the record
-	@$(BIN)/runbook sandbox exec --latency $(LATENCY) --hosts $(HOSTS) -- $(BIN)/runbook run all -f '{parameters}' --execute --reason 'make demo'
+	@$(REAL_PACKAGES)
+	@$(BIN)/runbook sandbox exec --latency $(LATENCY) $(SANDBOX_HOSTS) -- $(BIN)/runbook run all -f '{parameters}' --execute --reason 'make demo'
 
 demo-day-two: $(READY) ## patch, deploy, resize, back up and check: in the sandbox that is up, else in one that is migrated first
 	@if $(BIN)/runbook sandbox status >/dev/null 2>&1; then $(BIN)/python scripts/day_two .sandbox/parameters.yaml .sandbox; \
@@ -55,7 +58,7 @@ pictures: $(READY) ## draw docs/images anew from the newest run, as after `make 
 	$(BIN)/python scripts/pictures
 
 lab: $(READY) ## JupyterLab on the notebooks, with the sandbox up; Ctrl-C ends both
-	@$(BIN)/runbook sandbox up --latency $(LATENCY) --hosts $(HOSTS) $(SANDBOX_OPTIONS)
+	@$(BIN)/runbook sandbox up --latency $(LATENCY) $(SANDBOX_HOSTS) $(SANDBOX_OPTIONS)
 	@trap '$(BIN)/runbook sandbox down' EXIT; trap : INT TERM; \
 	  JUPYTER_PATH=$(CURDIR)/lab JUPYTER_CONFIG_PATH=$(CURDIR)/lab $(BIN)/jupyter lab $(LAB_OPTIONS)
 

@@ -41,6 +41,13 @@ _hosts = click.option(
     show_default=True,
     help="simulated on any machine; real, each with a Docker Engine and disks of its own, on Linux as root.",
 )
+_postgres = click.option(
+    "--postgres",
+    "estate_options",
+    flag_value="postgres",
+    default="",
+    help="PostgreSQL beside the sample service, on its volume; with real hosts only.",
+)
 
 
 @click.group()
@@ -59,15 +66,17 @@ sandbox.add_command(cli_sandbox_iam.iam)
 )
 @_latency
 @_hosts
+@_postgres
 @cli_sandbox_iam.option
-def up(state: Path, port: int, latency: str, hosts: str, policy: str) -> None:
+def up(*, state: Path, port: int, latency: str, hosts: str, estate_options: str, policy: str) -> None:
     """Start the sandbox and keep it until `runbook sandbox down`."""
     from runbook_lib.sandbox import lifecycle
 
     running = lifecycle.status(state)
     began = running is None
     if running is None:
-        running = lifecycle.start(state, port=port, latency=latency, hosts=hosts, detached=True)
+        options = estate_options.split()
+        running = lifecycle.start(state, port=port, latency=latency, hosts=hosts, detached=True, estate_options=options)
     else:
         click.echo("already up")
     _show(running)
@@ -116,13 +125,17 @@ def status(ctx: click.Context, state: Path) -> None:
 @sandbox.command("exec", context_settings={"ignore_unknown_options": True})
 @_latency
 @_hosts
+@_postgres
 @cli_sandbox_iam.option
 @click.option(
     "--port", type=int, default=0, show_default=True, help="Port of the AWS API on 127.0.0.1; 0 for a free one."
 )
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
-def exec_(ctx: click.Context, *, latency: str, hosts: str, policy: str, port: int, command: tuple[str, ...]) -> None:
+def exec_(
+    ctx: click.Context, *, latency: str, hosts: str, estate_options: str, policy: str, port: int,
+    command: tuple[str, ...],
+) -> None:  # fmt: skip
     """Run COMMAND in a fresh sandbox that is taken down afterwards, whatever happens.
 
     {parameters} and {state} in COMMAND become the sandbox's parameters file and directory. At the end every write that
@@ -135,6 +148,7 @@ def exec_(ctx: click.Context, *, latency: str, hosts: str, policy: str, port: in
         latency=latency,
         hosts=hosts,
         port=port,
+        estate_options=estate_options.split(),
         prepare=lambda running: cli_sandbox_iam.enforce(running, policy) if policy else None,
     )
     click.echo(f"client    {_client_line(result.client)}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.errors import SandboxError
-from runbook_lib.sandbox import estate_files, estate_network, estate_parameters
+from runbook_lib.sandbox import estate_database, estate_files, estate_network, estate_parameters
 from runbook_lib.sandbox.client import Client
 from runbook_lib.sandbox.ec2_client import client_of
 from runbook_lib.sandbox.estate_files import FILESYSTEM_UUID
@@ -30,6 +30,7 @@ OPTIONS = {
     "more-services": "the project has a service that reads the volume, and one that ends before the guestbook starts",
     "folder-service": "as more-services, but the reader sees a folder of the volume only",
     "data-directory": "the volume has a folder `data` of its own, where REX-Ray puts its root path",
+    estate_database.OPTION: "PostgreSQL has its data in a folder of the volume; with real hosts only",
 }
 ZONE, OTHER_ZONE = "us-east-1a", "us-east-1b"
 TARGET_NAME = "guestbook-data"
@@ -71,13 +72,15 @@ def build(world: World, options: Sequence[str] = ()) -> Estate:
         options: Names of :data:`OPTIONS`, for estates that a migration must refuse.
 
     Raises:
-        SandboxError: There is no such option, or the estate did not come up.
+        SandboxError: There is no such option, the hosts cannot have it, or the estate did not come up.
 
     Changes:
         AWS objects, the source host, the volume, ``parameters.yaml`` and ``credentials`` in the state directory.
     """
     if unknown := [name for name in options if name not in OPTIONS]:
         raise SandboxError(f"no estate option {unknown[0]!r}; there are {', '.join(OPTIONS)}. Nothing was started.")
+    if estate_database.OPTION in options:
+        estate_database.refuse(world)
     ec2 = client_of(world)
     network = estate_network.build(world)
     instance_id = estate_network.launch_source(world, network)
@@ -121,6 +124,8 @@ def _fill(world: World, volume_id: str, options: Sequence[str]) -> None:
     world.volumes.format(volume_id, "ext4", fs_uuid=FILESYSTEM_UUID, label=LABEL, layer=layer)
     with world.volumes.filling(volume_id) as files:
         estate_files.fill_volume(files, with_data_folder="data-directory" in options)
+        if estate_database.OPTION in options:
+            estate_database.make_folder(files)
     for host in world.hosts.values():
         host.devices.refresh(volume_id)
 
@@ -129,7 +134,8 @@ def _set_up(host: BaseHost, volume_id: str, options: Sequence[str]) -> None:
     """Mount the volume as its owner did years ago, and start the compose project."""
     shown = {"more-services": MOUNT_PATH, "folder-service": f"{MOUNT_PATH}/uploads"}
     more = next((shown[option] for option in options if option in shown), "")
-    estate_files.write_host_files(host, FILESYSTEM_UUID, more_services_show=more)
+    database = estate_database.SERVICE if estate_database.OPTION in options else ""
+    estate_files.write_host_files(host, FILESYSTEM_UUID, more_services_show=more, beside=database)
     disk = host.devices.by_volume(volume_id)
     if disk is None:
         raise SandboxError(f"the device of {volume_id} did not appear on {host.instance_id}")
@@ -139,6 +145,8 @@ def _set_up(host: BaseHost, volume_id: str, options: Sequence[str]) -> None:
     if result.exit_code:
         raise SandboxError(f"the sample service did not start: {result.stderr}")
     _wait_for(lambda: host.engine.containers(all_=False), "the sample service runs")
+    if database:
+        estate_database.fill(host)
 
 
 def _options(world: World, ec2: Any, host: BaseHost, options: Sequence[str]) -> str:

@@ -176,13 +176,14 @@ def _old(files: Path) -> None:
     os.utime(files, ns=(EPOCH_NS, EPOCH_NS))
 
 
-def write_host_files(host: BaseHost, filesystem_uuid: str, *, more_services_show: str = "") -> None:
+def write_host_files(host: BaseHost, filesystem_uuid: str, *, more_services_show: str = "", beside: str = "") -> None:
     """Write what the source host's owner once set up: the mount point, its fstab line and the compose file.
 
     Args:
         host: The source host.
         filesystem_uuid: Of the data volume.
         more_services_show: What the reader beside the guestbook sees; "" when the guestbook is alone.
+        beside: Further services of the compose file.
     """
     host.real_path("/srv/guestbook").mkdir(parents=True, exist_ok=True)
     fstab = host.real_path("/etc/fstab")
@@ -192,7 +193,7 @@ def write_host_files(host: BaseHost, filesystem_uuid: str, *, more_services_show
     compose.parent.mkdir(parents=True, exist_ok=True)
     waits = "    depends_on:\n      prepare:\n        condition: service_completed_successfully\n"
     more = waits + MORE_SERVICES.replace("SHOWN", more_services_show)
-    text = COMPOSE + more if more_services_show else COMPOSE
+    text = COMPOSE + (more if more_services_show else "") + beside
     if host.compose_command[0] == "docker-compose":
         text = text.replace("name: guestbook\n", "")  # version 1 does not know the key
     compose.write_text(text, encoding="utf-8")

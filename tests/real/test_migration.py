@@ -1,60 +1,59 @@
-"""A whole migration on real hosts: a Docker Engine each, ext4 on a loop device, a managed plugin, real compose."""
+"""A whole migration on real hosts: Docker Engines, ext4 on a loop device, a managed plugin, compose with PostgreSQL."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
 
-from runbook_lib.sandbox import lifecycle
-from tests.conftest import RunningSandbox
 from tests.migration.conftest import only_run, report_of, run_command
+from tests.real.database import ALL_SEEDS, Database, Ledger
+from tests.real.town import NOTEBOOKS, Town, replays
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(1800)]
-NOTEBOOKS = ("00", "10", "20", "30", "40")
+POWER_CUTS = "RUNBOOK_TEST_POWER_CUTS"
+"""How many times the serving host loses its power; two unless told otherwise."""
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory):
-    """Return a sandbox with real hosts, shared by the tests of the module, in their order."""
-    running = RunningSandbox(lifecycle.start(tmp_path_factory.mktemp("real") / "sandbox", hosts="real"))
-    yield running
-    run_command("sandbox", "down", "--state", running.state_dir)
+def town(tmp_path_factory):
+    """Return a sandbox with real hosts and PostgreSQL, shared by the tests of the module, in their order."""
+    made = Town(tmp_path_factory.mktemp("real"), options=["postgres"])
+    yield made
+    made.down()
 
 
 @pytest.fixture(scope="module")
-def migrated(sandbox, tmp_path_factory):
+def database(town):
+    """Return the database of the sandbox."""
+    return Database(town.sandbox)
+
+
+@pytest.fixture(scope="module")
+def seeds(database):
+    """Return what the database has of the years before the migration."""
+    found = database.ask(ALL_SEEDS)
+    assert found is not None
+    assert found.startswith("5000|")
+    return found
+
+
+@pytest.fixture(scope="module")
+def ledger(database, seeds):
+    """Return a client that writes to the database from before the migration on."""
+    writing = Ledger(database)
+    writing.start()
+    yield writing
+    writing.end()
+
+
+@pytest.fixture(scope="module")
+def migrated(town, ledger):
     """Return how the migration ended, and the folder of its run."""
-    runs = tmp_path_factory.mktemp("runs")
-    text = Path(sandbox.parameters_path).read_text("utf-8")
-    line = next(one for one in text.splitlines() if one.strip().startswith("directory:"))
-    parameters = runs / "parameters.yaml"
-    parameters.write_text(text.replace(line, f"    directory: {runs}"), "utf-8")
-    options = ("-f", parameters, "--execute", "--reason", "test-real")
-    return run_command("run", *NOTEBOOKS, *options, timeout_s=1500), only_run(runs)
-
-
-def on_this_machine(state_dir):
-    """Return whatever this machine shows that names a sandbox: mounts, loop devices, links, processes."""
-    status = run_command("sandbox", "status", "--state", state_dir).output
-    loops = subprocess.run(["losetup", "--list"], capture_output=True, text=True, check=True).stdout
-    tables = Path("/proc").glob("[0-9]*/mountinfo")
-    mounts = [path for path in tables if str(state_dir) in _text(path)]
-    processes = [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(state_dir) in _text(path)]
-    shown = [line for line in status.splitlines() if line.startswith(("holds", "left over"))]
-    return shown, str(state_dir) in loops, mounts, processes
-
-
-def _text(path):
-    try:
-        return path.read_text("utf-8", errors="replace")
-    except OSError:
-        return ""
+    return town.run(*NOTEBOOKS, reason="test-real"), only_run(town.runs)
 
 
 def test_the_service_moves_with_its_volume(migrated):
@@ -70,61 +69,59 @@ def test_the_service_moves_with_its_volume(migrated):
     assert {steps[one] for one in ("write-probe", "restart-task", "replace-instance")} == {"succeeded"}
 
 
-def test_no_write_is_lost_and_one_container_writes_at_a_time(migrated, sandbox):
-    """What the service acknowledged to its client is there, and no two containers could write on the volume at once."""
-    client = sandbox.control("GET", "/_sandbox/client")
+def test_the_database_has_every_row_and_sound_pages(migrated, database, ledger, seeds, wait_until):
+    """All rows of before, all that were committed on the way, and every page fits the checksum it was written with."""
+    committed = len(ledger.committed)
+    assert committed > 0
+    wait_until(lambda: len(ledger.committed) > committed, "the client writes to the migrated database", 60)
+
+    assert ledger.missing() == []
+    assert database.ask(ALL_SEEDS) == seeds
+    assert database.ask("SHOW data_checksums") == "on"
+    assert database.verify() == []
+
+
+def test_no_write_is_lost_and_one_host_writes_at_a_time(migrated, town):
+    """What the service acknowledged to its client is there, and no two hosts could write on the volume at once."""
+    client = town.client()
     assert client["acknowledged"] > 0
     assert client["missing"] == 0
 
-    writing = set()
-    for line in (sandbox.state_dir / "events.jsonl").read_text("utf-8").splitlines():
+    writing, hosts = {}, set()
+    for line in (town.state_dir / "events.jsonl").read_text("utf-8").splitlines():
         event = json.loads(line)
         may_write = any(one["volume_id"] and not one["read_only"] for one in event.get("mounts", ()))
         if event["kind"] == "container-ended":
-            writing.discard(event["container"])
+            writing.pop(event["container"], None)
         if event["kind"] == "container-started" and may_write:
-            assert not writing, event
-            writing.add(event["container"])
-    assert writing
+            writing[event["container"]] = event["instance_id"]
+            hosts.add(event["instance_id"])
+            assert len(set(writing.values())) == 1, event
+    assert len(writing) == len(("guestbook", "database"))
+    assert len(hosts) == len(("source", "first instance", "its replacement"))
 
 
-def serving(sandbox):
-    """Return the instance and the container that serve now, None when none does."""
-    found = sandbox.control("GET", "/_sandbox/resolve?port=8080")["addresses"]
-    return (found[0][3], found[0][2]) if found else None
+@pytest.mark.parametrize("number", range(int(os.environ.get(POWER_CUTS, "2"))))
+def test_a_power_cut_loses_no_acknowledged_write(number, migrated, town, database, ledger, seeds, wait_until):
+    """The serving host loses its power under both clients: on the next host nothing that they were told is missing."""
+    former, _ = wait_until(town.serving, "the service runs", 120)
+    wait_until(town.has_everything, "it answers", 120)
+    before, committed, replayed = town.client()["acknowledged"], len(ledger.committed), replays()
+    wait_until(lambda: town.client()["acknowledged"] > before, "the client writes", 60)
+    wait_until(lambda: len(ledger.committed) > committed, "the database's client writes", 60)
 
+    town.cut_power(former)
+    town.sandbox.client("ec2").terminate_instances(
+        InstanceIds=[former]
+    )  # an operator's: it waits to be drained for ever
 
-def answers_with_everything(sandbox):
-    """Return the client's facts when the service answers and has every acknowledged write."""
-    facts = sandbox.control("GET", "/_sandbox/client")
-    return facts if facts["missing"] == 0 else None
-
-
-def on_host(sandbox, instance_id, *argv):
-    """Run a command on a host; return its answer."""
-    return sandbox.control("POST", f"/_sandbox/hosts/{instance_id}/call", {"argv": list(argv)})
-
-
-def printed(sandbox, instance_id, *argv):
-    """Run a command that must succeed on a host; return what it printed."""
-    answer = on_host(sandbox, instance_id, *argv)
-    assert answer["exit_code"] == 0, answer
-    return answer["stdout"].strip()
-
-
-def test_a_power_cut_loses_no_acknowledged_write(migrated, sandbox, wait_until):
-    """The serving host loses its power while its client writes: on the next host every acknowledged write is there."""
-    former, _ = wait_until(lambda: serving(sandbox), "the service runs", 120)
-    before = wait_until(lambda: answers_with_everything(sandbox), "it answers", 120)["acknowledged"]
-    wait_until(lambda: sandbox.control("GET", "/_sandbox/client")["acknowledged"] > before, "the client writes", 60)
-
-    sandbox.control("POST", "/_sandbox/faults", {"name": "kill-host", "target": former})
-
-    place = wait_until(lambda: (found := serving(sandbox)) and found[0] != former and found, "another host serves", 300)
-    facts = wait_until(lambda: answers_with_everything(sandbox), "every acknowledged write is there", 120)
-    assert facts["acknowledged"] > before
-    volume = printed(sandbox, place[0], "lsblk", "-n", "-o", "SERIAL,FSTYPE")
-    assert "ext4" in volume
+    wait_until(lambda: (found := town.serving()) and found[0] != former, "another host serves", 300)
+    wait_until(town.has_everything, "every acknowledged write is there", 120)
+    wait_until(lambda: ledger.missing() == [], "every committed row is there", 120)
+    assert database.ask(ALL_SEEDS) == seeds
+    assert database.verify() == []
+    assert "automatic recovery in progress" in database.printed()
+    assert replays() != replayed
 
 
 WRITER = """
@@ -141,9 +138,9 @@ while True:
 
 
 @pytest.fixture
-def disk(sandbox, wait_until):
+def disk(town, wait_until):
     """Return the id of a new volume, a function that attaches it to a host, and where hosts show it."""
-    ec2 = sandbox.client("ec2")
+    ec2 = town.sandbox.client("ec2")
     volume_id = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1, VolumeType="gp3")["VolumeId"]
     path = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_" + volume_id.replace("-", "")
 
@@ -153,46 +150,43 @@ def disk(sandbox, wait_until):
     def attach(instance_id):
         wait_until(is_free, f"{volume_id} is free", 60)
         ec2.attach_volume(VolumeId=volume_id, InstanceId=instance_id, Device="/dev/sdm")
-        wait_until(
-            lambda: not on_host(sandbox, instance_id, "test", "-e", path)["exit_code"], "its device is there", 60
-        )
+        wait_until(lambda: not town.on_host(instance_id, "test", "-e", path)["exit_code"], "its device is there", 60)
 
     return volume_id, attach, path
 
 
-def test_who_lost_a_volume_writes_to_it_no_more(migrated, sandbox, disk, wait_until):
+def test_who_lost_a_volume_writes_to_it_no_more(migrated, town, disk, wait_until):
     """Forced detach under a writer: it gets errors, and the filesystem stays sound in the hands of the next host."""
     volume_id, attach, path = disk
-    source = yaml.safe_load(sandbox.parameters_path.read_text("utf-8"))["migration"]["source"]["instance_id"]
-    other = wait_until(lambda: serving(sandbox), "the service runs", 120)[0]
+    source = yaml.safe_load(town.sandbox.parameters_path.read_text("utf-8"))["migration"]["source"]["instance_id"]
+    other = wait_until(town.serving, "the service runs", 120)[0]
     attach(source)
-    printed(sandbox, source, "mkfs.ext4", "-q", path)
-    printed(sandbox, source, "mkdir", "-p", "/mnt/taken")
-    printed(sandbox, source, "mount", path, "/mnt/taken")
+    town.printed(source, "mkfs.ext4", "-q", path)
+    town.printed(source, "mkdir", "-p", "/mnt/taken")
+    town.printed(source, "mount", path, "/mnt/taken")
     options = ("-d", "--name", "late", "-v", "/mnt/taken:/data", "--entrypoint", "python3")
-    printed(sandbox, source, "docker", "run", *options, "registry.sandbox/guestbook:1.0", "-c", WRITER)
-    wait_until(lambda: "written" in printed(sandbox, source, "docker", "logs", "late"), "it writes", 60)
+    town.printed(source, "docker", "run", *options, "registry.sandbox/guestbook:1.0", "-c", WRITER)
+    wait_until(lambda: "written" in town.printed(source, "docker", "logs", "late"), "it writes", 60)
 
-    sandbox.client("ec2").detach_volume(VolumeId=volume_id, InstanceId=source, Force=True)
+    town.sandbox.client("ec2").detach_volume(VolumeId=volume_id, InstanceId=source, Force=True)
     attach(other)
-    wait_until(lambda: printed(sandbox, source, "docker", "logs", "late").endswith("errno 5"), "it gets errors", 60)
-    printed(sandbox, other, "mkdir", "-p", "/mnt/taken")
+    wait_until(lambda: town.printed(source, "docker", "logs", "late").endswith("errno 5"), "it gets errors", 60)
+    town.printed(other, "mkdir", "-p", "/mnt/taken")
     for number in range(20):
-        printed(sandbox, other, "mount", path, "/mnt/taken")
-        printed(sandbox, other, "cp", "-r", "/etc", f"/mnt/taken/{number}")
-        printed(sandbox, other, "umount", "/mnt/taken")
+        town.printed(other, "mount", path, "/mnt/taken")
+        town.printed(other, "cp", "-r", "/etc", f"/mnt/taken/{number}")
+        town.printed(other, "umount", "/mnt/taken")
 
-    assert printed(sandbox, source, "docker", "logs", "late").endswith("errno 5")
-    printed(sandbox, other, "e2fsck", "-f", "-n", path)
+    assert town.printed(source, "docker", "logs", "late").endswith("errno 5")
+    town.printed(other, "e2fsck", "-f", "-n", path)
 
 
-def test_a_killed_sandbox_leaves_what_down_removes(migrated, sandbox):
+def test_a_killed_sandbox_leaves_what_down_removes(migrated, town):
     """SIGKILL of the daemon: status tells what is left, `sandbox down` removes it, and nothing of it remains."""
-    assert run_command("sandbox", "status", "--state", sandbox.state_dir).output.count("\nholds ") == 1
-    os.kill(sandbox.info.pid, signal.SIGKILL)
-    os.waitpid(sandbox.info.pid, 0)
+    assert run_command("sandbox", "status", "--state", town.state_dir).output.count("\nholds ") == 1
+    os.kill(town.sandbox.info.pid, signal.SIGKILL)
+    os.waitpid(town.sandbox.info.pid, 0)
 
-    assert "left over" in run_command("sandbox", "status", "--state", sandbox.state_dir).output
-    removed = run_command("sandbox", "down", "--state", sandbox.state_dir).output
-    assert f"left by the sandbox of {sandbox.state_dir}" in removed
-    assert on_this_machine(sandbox.state_dir) == ([], False, [], [])
+    assert "left over" in run_command("sandbox", "status", "--state", town.state_dir).output
+    assert f"left by the sandbox of {town.state_dir}" in town.down()
+    assert town.left() == ([], False, [], [])

@@ -54,10 +54,23 @@ def base_layer(target: Path) -> Layer:
             _add_link(tar, name, link)
         for name, text in TEXTS.items():
             _add_bytes(tar, name, text.encode(), 0o644)
-        for path in _package_files():
+        for path in package_files(PACKAGES):
             name = _below_usr(path)
             if name not in LINKS:
                 tar.add(path, arcname=name, recursive=False, filter=_plain)
+    return _layer(target)
+
+
+def paths_layer(target: Path, paths: Iterable[str], texts: Mapping[str, tuple[str, int]]) -> Layer:
+    """Write a layer with files of this machine at their own paths, and with some texts: path to (text, mode).
+
+    What stands behind a link is written under the link's own name, so that nothing else is needed.
+    """
+    with tarfile.open(target, "w", dereference=True) as tar:
+        for path in sorted(set(paths)):
+            tar.add(path, arcname=_below_usr(path), recursive=False, filter=_plain)
+        for name, (text, mode) in sorted(texts.items()):
+            _add_bytes(tar, name, text.encode(), mode)
     return _layer(target)
 
 
@@ -72,8 +85,9 @@ def tree_layer(target: Path, files: Path, texts: Mapping[str, tuple[str, int]] |
     return _layer(target)
 
 
-def _package_files() -> Iterable[str]:
-    done = subprocess.run(["dpkg", "-L", *PACKAGES], capture_output=True, text=True, check=False)
+def package_files(packages: Iterable[str]) -> list[str]:
+    """Return the files that this machine has of Debian packages, without what no container reads."""
+    done = subprocess.run(["dpkg", "-L", *packages], capture_output=True, text=True, check=False)
     found = {line for line in done.stdout.splitlines() if line.startswith("/") and not line.startswith(LEFT_OUT)}
     kept = {_below_usr(path): path for path in sorted(found) if not Path(path).is_dir() and os.path.lexists(path)}
     return [kept[name] for name in sorted(kept)]

@@ -45,11 +45,16 @@ class RealMounts:
 
     def all(self) -> list[Mount]:
         """Return every mount of the host's own namespace."""
-        return [row.mount for row in self._rows(self._host.pid)]
+        return [row.mount for row in self._rows(_table(self._host.pid))]
 
     def seen_by(self, pid: int) -> list[Mount]:
-        """Return the mounts that a process sees, as this machine counts processes; [] when it has gone."""
-        return [row.mount for row in self._rows(pid)] if pid else []
+        """Return the mounts that a process of the host sees; [] when it has gone.
+
+        Args:
+            pid: As the host counts processes, which is how its dockerd names them.
+        """
+        table = self._host.outside(f"/proc/{pid}/mountinfo")
+        return [row.mount for row in self._rows(table)] if pid and self._host.has_namespaces else []
 
     def of_volume(self, volume_id: str) -> list[Mount]:
         """Return the mounts of one volume in the host's own namespace."""
@@ -61,7 +66,7 @@ class RealMounts:
         for pid in self._pids():
             with suppress(OSError):
                 namespace = os.readlink(f"/proc/{pid}/ns/mnt")  # noqa: PTH115 - text wanted
-                if namespace not in seen and any(row.mount.volume_id == volume_id for row in self._rows(pid)):
+                if namespace not in seen and any(row.mount.volume_id == volume_id for row in self._rows(_table(pid))):
                     return True
                 seen.add(namespace)
         return False
@@ -112,9 +117,9 @@ class RealMounts:
             return [mine, *(one for one in found if one != mine)]
         return []
 
-    def _rows(self, pid: int) -> list[Row]:
+    def _rows(self, table: Path) -> list[Row]:
         try:
-            text = Path(f"/proc/{pid}/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+            text = table.read_text(encoding="utf-8", errors="surrogateescape")
         except OSError:
             return []
         return [self._row(line) for line in text.splitlines()]
@@ -129,6 +134,11 @@ class RealMounts:
         shown = source if folder == "/" else f"{source}[{folder}]"
         volume_id = self._host.devices.numbers.get(number, "")
         return Row(number, Mount(shown, place, self._host.outside(place), fstype, options, volume_id))
+
+
+def _table(pid: int) -> Path:
+    """Return the mount table of a process, as this machine counts processes."""
+    return Path(f"/proc/{pid}/mountinfo")
 
 
 def _go_down(mount: Mount) -> None:

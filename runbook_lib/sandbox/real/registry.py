@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 from runbook_lib.sandbox.images import Image, ImageRegistry
 from runbook_lib.sandbox.plugins import FORK_REPOSITORY, REGISTRY
-from runbook_lib.sandbox.real import image_files, plugin_files
+from runbook_lib.sandbox.real import image_files, plugin_files, postgres_files
 from runbook_lib.sandbox.real.image_files import Layer
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -37,6 +38,7 @@ class RealRegistry:
         self._blobs.mkdir(parents=True, exist_ok=True)
         self._tags: dict[tuple[str, str], str] = {}
         self._manifests: dict[str, bytes] = {}
+        self._making = threading.Lock()
         self._base = self._keep(image_files.base_layer(self._blobs / "base"))
         for reference in images.references():
             image = images.find(reference)
@@ -57,6 +59,8 @@ class RealRegistry:
             return 200, {"Content-Type": "application/json"}, b"{}"
         *name, kind, reference = parts
         if kind == "manifests":
+            if name == [postgres_files.REPOSITORY]:
+                self._make_postgres()
             digest = self._tags.get(("/".join(name), reference), reference)
             text = self._manifests.get(digest)
             if text is not None:
@@ -69,16 +73,26 @@ class RealRegistry:
 
     def _add_image(self, image: Image) -> None:
         own = self._keep(image_files.tree_layer(self._blobs / "new", image.files))
+        self._add(image.repository.removeprefix("registry.sandbox/"), image.tag, image.config, own)
+
+    def _make_postgres(self) -> None:
+        """Make the image of the database when it is first asked for: most sandboxes have none."""
+        repository, tag = postgres_files.REPOSITORY, postgres_files.TAG
+        with self._making:
+            if (repository, tag) not in self._tags and postgres_files.is_here():
+                own = self._keep(postgres_files.layer(self._blobs / "new"))
+                self._add(repository, tag, postgres_files.config(), own)
+
+    def _add(self, repository: str, tag: str, settings: dict[str, Any], own: Layer) -> None:
         layers = [self._base, own]
         config = {
             "architecture": "amd64",
             "os": "linux",
-            "config": image.config,
+            "config": settings,
             "rootfs": {"type": "layers", "diff_ids": [one.digest for one in layers]},
             "history": [{"created_by": "runbook sandbox"} for _ in layers],
         }
-        repository = image.repository.removeprefix("registry.sandbox/")
-        self._tags[repository, image.tag] = self._manifest(config, IMAGE, layers)
+        self._tags[repository, tag] = self._manifest(config, IMAGE, layers)
 
     def _add_plugin(self) -> str:
         layer = self._keep(plugin_files.layer(self._blobs / "new"))

@@ -34,7 +34,8 @@ class Store:
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode=DELETE")
-        self._connection.execute("PRAGMA synchronous=FULL")
+        # FULL would not sync the folder after the journal is deleted: a power cut brought it back, and undid the entry
+        self._connection.execute("PRAGMA synchronous=EXTRA")
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS entries (id TEXT PRIMARY KEY, text TEXT NOT NULL, at_utc TEXT NOT NULL)"
         )
