@@ -56,11 +56,8 @@ def refuse(world: World) -> None:
 
     if world.tier.name != "real":
         raise SandboxError("estate option 'postgres' needs real hosts: `--hosts real`. Nothing was started.")
-    if not postgres_files.is_here():
-        raise SandboxError(
-            f"PostgreSQL is not on this machine: expected {postgres_files.PROGRAMS}. Nothing was started. "
-            f"`apt-get install --no-install-recommends {postgres_files.PACKAGE}` brings it."
-        )
+    if refusal := postgres_files.refusal():
+        raise SandboxError(refusal)
 
 
 def make_folder(files: Path) -> None:

@@ -11,11 +11,9 @@ import yaml
 
 from tests.migration.conftest import only_run, report_of, run_command
 from tests.real.database import ALL_SEEDS, Database, Ledger
-from tests.real.town import NOTEBOOKS, Town, replays
+from tests.real.town import NOTEBOOKS, POWER_CUTS, Town, replays
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(1800)]
-POWER_CUTS = "RUNBOOK_TEST_POWER_CUTS"
-"""How many times the serving host loses its power; two unless told otherwise."""
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,16 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from runbook_lib.sandbox import lifecycle
+from runbook_lib.sandbox.real import postgres_files
 from tests.conftest import RunningSandbox
 from tests.migration.conftest import run_command
 
 NOTEBOOKS = ("00", "10", "20", "30", "40")
+POWER_CUTS = "RUNBOOK_TEST_POWER_CUTS"
+"""How often the power is cut while the service runs, and at how many steps of the cutover; 2 unless told otherwise."""
 
 
 class Town:
@@ -22,6 +27,8 @@ class Town:
     """
 
     def __init__(self, folder, driver="rexray", options=()):
+        if options and (refusal := postgres_files.refusal()):
+            pytest.skip(f"NOT TESTED: {refusal}")
         state_dir = folder / "sandbox"
         self.sandbox = RunningSandbox(lifecycle.start(state_dir, hosts="real", estate_options=options), driver)
         self.state_dir = self.sandbox.state_dir

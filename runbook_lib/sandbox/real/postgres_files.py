@@ -42,6 +42,16 @@ def is_here() -> bool:
     return all((PROGRAMS / name).exists() for name in ("postgres", "initdb", "psql"))
 
 
+def refusal() -> str:
+    """Return what to tell somebody who asked for a database, "" when it can be had."""
+    if is_here():
+        return ""
+    return (
+        f"PostgreSQL is not on this machine: expected {PROGRAMS}. Nothing was started. "
+        f"`apt-get install --no-install-recommends {PACKAGE}` brings it."
+    )
+
+
 def layer(target: Path) -> Layer:
     """Write the layer that stands on the one every image of the sandbox has."""
     files = [path for path in package_files(PACKAGES) if not any(part in path for part in LEFT_OUT)]
