@@ -32,8 +32,8 @@ def test_only_what_the_evidence_is_worth_differs(grade, tmp_path):
     assert json.dumps({key: value for key, value in simulated.items() if key not in OWN}) == json.dumps(
         {key: value for key, value in other.items() if key not in OWN}
     )
-    regraded = json.dumps(simulated["statements"]).replace('"simulated host"', f'"{grade}"')
-    assert regraded == json.dumps(other["statements"])
+    other_grade = json.dumps(simulated["statements"]).replace('"simulated host"', f'"{grade}"')
+    assert other_grade == json.dumps(other["statements"])
 
 
 def test_a_difference_is_found(tmp_path):
