@@ -14,7 +14,7 @@ from tests.migration.conftest import run_command
 
 NOTEBOOKS = ("00", "10", "20", "30", "40")
 POWER_CUTS = "RUNBOOK_TEST_POWER_CUTS"
-"""How often the power is cut while the service runs, and at how many steps of the cutover; 2 unless told otherwise."""
+"""How often the power is cut while the service runs, 2 unless told otherwise; and at half as many steps of the cutover."""
 
 
 class Town:
@@ -24,9 +24,10 @@ class Town:
         folder: For its state and its runs.
         driver: The storage driver of its migration.
         options: What its estate has more than the guestbook.
+        budget_s: The outage that its cutover may take; a longer one is rolled back by itself.
     """
 
-    def __init__(self, folder, driver="rexray", options=()):
+    def __init__(self, folder, driver="rexray", options=(), budget_s=60):
         if options and (refusal := postgres_files.refusal()):
             pytest.skip(f"NOT TESTED: {refusal}")
         state_dir = folder / "sandbox"
@@ -36,7 +37,8 @@ class Town:
         self.file = folder / "parameters.yaml"
         text = Path(self.sandbox.parameters_path).read_text("utf-8")
         line = next(one for one in text.splitlines() if one.strip().startswith("directory:"))
-        self.file.write_text(text.replace(line, f"    directory: {self.runs}"), "utf-8")
+        text = text.replace(line, f"    directory: {self.runs}")
+        self.file.write_text(text.replace("outage_budget_s: 60", f"outage_budget_s: {budget_s}"), "utf-8")
 
     def down(self):
         """Take it down as a user does; return what that printed."""
