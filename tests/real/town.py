@@ -14,7 +14,7 @@ from tests.migration.conftest import run_command
 
 NOTEBOOKS = ("00", "10", "20", "30", "40")
 POWER_CUTS = "RUNBOOK_TEST_POWER_CUTS"
-"""How often the power is cut while the service runs, 2 unless told otherwise; and at half as many steps of the cutover."""
+"""How often the power is cut while the service runs, 2 unless told otherwise; at half as many steps of the cutover."""
 
 
 class Town:
