@@ -10,7 +10,7 @@ HIDDEN = (
     (re.compile(r"\b(i|vol|snap|ami|sg|subnet|vpc|lt)-[0-9a-f]{8,17}\b"), r"\1-ID"),
     (re.compile(r"\bvol[0-9a-f]{17}\b"), "SERIAL"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d:\d\d|Z| UTC)?"), "TIME"),
-    (re.compile(r"\b\d[\d,.]* (min \d+ s|ms|s|kB|MB|%)"), "AMOUNT"),
+    (re.compile(r"\b\d[\d,.]* (min \d+ s|ms|s|kB|MB|%|calls)"), "AMOUNT"),
 )
 
 
@@ -40,7 +40,7 @@ def _alike(report, skipped):
             for one in steps
             if one["id"] not in skipped
         },
-        "notebooks": [(one["notebook"], one["status"], one["attempt"], one["cells"]) for one in report["notebooks"]],
+        "notebooks": [(one["notebook"], one["status"], one["attempt"], _cells(one)) for one in report["notebooks"]],
         "data": [{key: one[key] for key in ("phase", "identical", "missing", "added", "changed")} for one in data],
         "outages": len(report["outages"]),
         "volume": report["volume"] | {"volume_id": ""},
@@ -51,6 +51,11 @@ def _alike(report, skipped):
         "evidence": [one["path"] for one in report["evidence"]],
         "statements": [hidden(one["statement"]) for one in report["statements"]],
     }
+
+
+def _cells(notebook):
+    """Return the cells of a notebook but for that with its parameters, which Papermill gives a new id each time."""
+    return [one["cell_id"] for one in notebook["cells"] if not re.fullmatch("[0-9a-f]{8}", one["cell_id"])]
 
 
 def _skipped(report):

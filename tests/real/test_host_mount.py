@@ -9,6 +9,7 @@ import yaml
 
 from tests.migration.conftest import only_run, report_of
 from tests.real.town import NOTEBOOKS, Town
+from tests.report_alike import differences
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(1800)]
 FOLDER = "/mnt/runbook"
@@ -62,6 +63,21 @@ def test_nothing_can_be_written_beside_the_volume(migrated, town):
 
     assert refused["exit_code"] != 0
     assert "Operation not permitted" in refused["stderr"]
+
+
+def test_the_report_says_what_that_of_simulated_hosts_says(migrated, tmp_path):
+    """The same estate, the same notebooks: the reports differ in evidence grade, ids and times only."""
+    _, folder = migrated
+    simulated = Town(tmp_path, "host_mount", hosts="simulated")
+    try:
+        ended = simulated.run(*NOTEBOOKS, reason="test-real")
+        other = only_run(simulated.runs)
+    finally:
+        simulated.down()
+
+    assert ended.exit_code == 0, ended.output
+    assert report_of(other)["evidence_grade"] == "simulated host"
+    assert differences(report_of(folder), report_of(other)) == {}
 
 
 def test_nothing_is_left_when_the_sandbox_is_down(migrated, town):

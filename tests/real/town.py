@@ -23,15 +23,16 @@ class Town:
     Args:
         folder: For its state and its runs.
         driver: The storage driver of its migration.
+        hosts: `simulated` to compare with.
         options: What its estate has more than the guestbook.
         budget_s: The outage that its cutover may take; a longer one is rolled back by itself.
     """
 
-    def __init__(self, folder, driver="rexray", options=(), budget_s=60):
+    def __init__(self, folder, driver="rexray", hosts="real", options=(), budget_s=60):
         if options and (refusal := postgres_files.refusal()):
             pytest.skip(f"NOT TESTED: {refusal}")
         state_dir = folder / "sandbox"
-        self.sandbox = RunningSandbox(lifecycle.start(state_dir, hosts="real", estate_options=options), driver)
+        self.sandbox = RunningSandbox(lifecycle.start(state_dir, hosts=hosts, estate_options=options), driver)
         self.state_dir = self.sandbox.state_dir
         self.runs = folder / "runs"
         self.file = folder / "parameters.yaml"

@@ -1,4 +1,4 @@
-"""PostgreSQL of real hosts, without any: refused where there is none; and whose mounts the record of containers reads."""
+"""PostgreSQL of real hosts, without any: refused where there is none; whose mounts the record of containers reads."""
 
 from __future__ import annotations
 
