@@ -7,7 +7,9 @@ import select
 import subprocess
 import threading
 import time
+from contextlib import suppress
 
+from runbook_lib.errors import SandboxError
 from runbook_lib.sandbox.estate_database import PORT
 from runbook_lib.sandbox.real.postgres_files import PROGRAMS
 
@@ -83,11 +85,11 @@ class Ledger(threading.Thread):
         self._numbers = itertools.count(time.time_ns())
 
     def run(self):
-        """Write until `end`; whenever the database is away, look for it anew."""
+        """Write until `end`; whenever the database or its sandbox is away, look for it anew."""
         while not self._ended.is_set():
-            place = self._database.place()
-            if place is not None:
-                self._write_to(place[0])
+            with suppress(SandboxError, OSError):
+                if (place := self._database.place()) is not None:
+                    self._write_to(place[0])
             time.sleep(PAUSE_S)
 
     def end(self):
