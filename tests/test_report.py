@@ -497,6 +497,15 @@ def test_day_two_never_leads_back_to_compose(notebook, status, first):
     assert commands == [first]
 
 
+@pytest.mark.parametrize(("changed", "offered"), [("no", False), ("maybe", True)])
+def test_a_refused_deployment_offers_no_former_image(changed, offered):
+    """What a refused first step did not change needs no way back; what may have changed does."""
+    steps = [{"notebook": "61_deploy_image", "executed": True, "status": "failed"}]
+    failed = {"status": "failed", "run_id": RUN_ID, "steps": steps, "hold": None, "failure": {"changed": changed}}
+    sentences = [text for text, _ in next_steps(report_of_nothing() | failed)]
+    assert any("former image" in text for text in sentences) == offered
+
+
 def restore_report(status, *, accepted, made):
     """Return what a report says of a restore, as far as its words need it."""
     before = {"loss": {"accepted": accepted, "typed": "2026-03-01T12:00:00Z"}, "source": {"id": "snap-1"}}
