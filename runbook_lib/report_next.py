@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runbook_lib.model import RunStatus
-from runbook_lib.report_status import (
+from runbook_lib.report_notebooks import (
     ADOPT,
     BACK_UP,
     CHANGE,
