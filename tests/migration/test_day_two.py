@@ -63,6 +63,16 @@ class Service:
             "wanted": group["DesiredCapacity"],
         }
 
+    def resume(self, folder):
+        """Go on with a run; return how it ended."""
+        words = ("resume", folder.name, "--directory", folder.parent)
+        return run_command(*words, timeout_s=900, **self._environment)
+
+    def snapshots_of(self, folder):
+        """Return the ids of the snapshots that a run took."""
+        tags = [{"Name": "tag:runbook:run-id", "Values": [folder.name]}]
+        return [one["SnapshotId"] for one in self.sandbox.client("ec2").describe_snapshots(Filters=tags)["Snapshots"]]
+
     def serves_every_write(self, wait_until):
         """Check that nothing acknowledged is missing, and that the client goes on writing."""
         seen = self.sandbox.control("GET", "/_sandbox/client")
@@ -198,6 +208,38 @@ def test_a_full_disk_is_met_before_the_service_stops(service, wait_until):
     assert "no space left on device" in " ".join(ended.output.split())
     assert service.facts() == before
     service.serves_every_write(wait_until)
+
+
+@pytest.mark.parametrize(
+    ("notebook", "step_id"),
+    [
+        ("60", "complete-snapshot-before-patch"),
+        ("61", "complete-snapshot-before-deployment"),
+        ("63", "complete-backup"),
+    ],
+)
+def test_a_snapshot_that_fails_costs_nothing(service, wait_until, notebook, step_id):
+    """EBS ends it in `error`: exit 4 before anything stops, its id named; the run resumed takes another one."""
+    before = service.facts()
+    service.fault("snapshot-error")
+    ended, folder = service.run(notebook, image=digest("1.1"))
+    service.mend()
+    assert ended.exit_code == 4, ended.output
+    report = report_of(folder)
+    assert (report["status"], report["failure"]["step_id"], report["outage_s"] or 0) == ("failed", step_id, 0)
+    (failed,) = service.snapshots_of(folder)
+    assert failed in " ".join(ended.output.split())
+    after = service.facts()
+    assert {key: after[key] for key in ("revision", "image", "holder")} == {
+        key: before[key] for key in ("revision", "image", "holder")
+    }
+    service.serves_every_write(wait_until)
+    if notebook == "63":
+        ended = service.resume(folder)
+        assert ended.exit_code == 0, ended.output
+        assert len(service.snapshots_of(folder)) == 2
+        assert service.facts() == after
+        service.serves_every_write(wait_until)
 
 
 def test_an_image_that_is_not_healthy_is_taken_back(service, wait_until):
