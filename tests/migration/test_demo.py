@@ -114,7 +114,7 @@ def test_a_command_sees_the_sandbox_and_its_exit_code_counts(tmp_path):
 @pytest.mark.thorough
 @pytest.mark.timeout(1800)
 def test_day_two_goes_on_from_the_migration(driver, tmp_path):
-    """Patched, deployed, resized, backed up with a drill, no drift: each reported, no write lost, each outage printed."""
+    """Patched, deployed, resized, backed up, no drift: each with a report, no write lost, each outage printed."""
     script = Path(__file__).resolve().parents[2] / "scripts" / "day_two"
     file = tmp_path / "parameters.yaml"
     inside = [sys.executable, "-c", DAY_TWO, "{parameters}", "{state}", PARAMETERS[driver], str(file), str(script)]
