@@ -205,7 +205,9 @@ def test_a_full_disk_is_met_before_the_service_stops(service, wait_until):
     assert ended.exit_code == 4, ended.output
     report = report_of(folder)
     assert (report["failure"]["step_id"], report["outage_s"] or 0) == ("pull-new-image", 0)
-    assert "no space left on device" in " ".join(ended.output.split())
+    said = " ".join(ended.output.split())
+    assert "no space left on device" in said
+    assert "The service and the volume are as they were" in said
     assert service.facts() == before
     service.serves_every_write(wait_until)
 
