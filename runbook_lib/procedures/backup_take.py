@@ -225,6 +225,8 @@ def _verify_taken(_before: Facts, after: Facts) -> Sequence[Check]:
 
 def _hopeless(facts: Facts) -> str:
     backup = facts["backup"]
+    if backup["state"] == "error":
+        return _ended_in_error(backup)
     other = backup["snapshot_id"] and backup["consistency"] != facts["mode"]
     return f"{backup['snapshot_id']} is {backup['consistency']}-consistent and stays so" if other else ""
 
@@ -253,9 +255,15 @@ def _verify_completed(_before: Facts, after: Facts) -> Sequence[Check]:
     )
 
 
+def _ended_in_error(backup: Facts) -> str:
+    return f"EBS ended {backup['snapshot_id']} in error; a resumed run takes another one"
+
+
 def _failed(facts: Facts) -> str:
-    state = facts["backup"]["state"]
-    return f"the backup is in state {state}" if state in {"error", "none"} else ""
+    backup = facts["backup"]
+    if backup["state"] == "error":
+        return _ended_in_error(backup)
+    return "the backup is in state none" if backup["state"] == "none" else ""
 
 
 CHECK_BACKUP = Step(
