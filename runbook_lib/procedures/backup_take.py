@@ -22,6 +22,7 @@ from runbook_lib.procedures.backup_facts import (
     note,
     observe_backup,
     observe_production,
+    say_error,
 )
 from runbook_lib.procedures.driver_look import look, sentinel_volume
 from runbook_lib.procedures.observations import RUN_TAG, container_of, observe_task, target_urls
@@ -225,10 +226,9 @@ def _verify_taken(_before: Facts, after: Facts) -> Sequence[Check]:
 
 def _hopeless(facts: Facts) -> str:
     backup = facts["backup"]
-    if backup["state"] == "error":
-        return _ended_in_error(backup)
-    other = backup["snapshot_id"] and backup["consistency"] != facts["mode"]
-    return f"{backup['snapshot_id']} is {backup['consistency']}-consistent and stays so" if other else ""
+    if backup["snapshot_id"] and backup["consistency"] != facts["mode"]:
+        return f"{backup['snapshot_id']} is {backup['consistency']}-consistent and stays so"
+    return say_error(backup)
 
 
 def _start_again(run: Run, error: StepError) -> StepError:
@@ -255,15 +255,8 @@ def _verify_completed(_before: Facts, after: Facts) -> Sequence[Check]:
     )
 
 
-def _ended_in_error(backup: Facts) -> str:
-    return f"EBS ended {backup['snapshot_id']} in error; a resumed run takes another one"
-
-
 def _failed(facts: Facts) -> str:
-    backup = facts["backup"]
-    if backup["state"] == "error":
-        return _ended_in_error(backup)
-    return "the backup is in state none" if backup["state"] == "none" else ""
+    return say_error(facts["backup"]) or ("there is no backup" if facts["backup"]["state"] == "none" else "")
 
 
 CHECK_BACKUP = Step(

@@ -119,8 +119,7 @@ def _check_complete(facts: Facts) -> Sequence[Check]:
     return (
         Check(
             "hot-snapshot-exists",
-            passed=_has_snapshot(facts)
-            or bool(_failed_meanwhile(facts)),  # which is told with exit code 4, whenever it was
+            passed=_has_snapshot(facts) or bool(_failed_meanwhile(facts)),  # told with exit code 4
             expected="a hot snapshot of this run",
             observed="none" if facts["snapshot"] is None else facts["snapshot"]["snapshot_id"],
             fix="run 20_snapshot_volume from the top",
