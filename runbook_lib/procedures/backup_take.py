@@ -255,10 +255,6 @@ def _verify_completed(_before: Facts, after: Facts) -> Sequence[Check]:
     )
 
 
-def _failed(facts: Facts) -> str:
-    return say_error(facts["backup"]) or ("there is no backup" if facts["backup"]["state"] == "none" else "")
-
-
 CHECK_BACKUP = Step(
     "check-backup",
     NOTEBOOK,
@@ -294,7 +290,9 @@ COMPLETE_BACKUP = Step(
     only_wait,
     is_done=lambda facts: facts["backup"]["state"] == "completed",
     verify=_verify_completed,
-    hopeless=_failed,
+    hopeless=lambda facts: (
+        say_error(facts["backup"]) or ("" if facts["backup"]["snapshot_id"] else "there is no backup")
+    ),
     timeout_s=24 * 3600,
     poll_s=1.0,
     waits_for="EBS copies the changed blocks",
