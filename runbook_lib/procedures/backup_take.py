@@ -290,9 +290,7 @@ COMPLETE_BACKUP = Step(
     only_wait,
     is_done=lambda facts: facts["backup"]["state"] == "completed",
     verify=_verify_completed,
-    hopeless=lambda facts: (
-        say_error(facts["backup"]) or ("" if facts["backup"]["snapshot_id"] else "there is no backup")
-    ),
+    hopeless=lambda facts: say_error(facts["backup"]) or ("" if facts["backup"]["snapshot_id"] else "no backup"),
     timeout_s=24 * 3600,
     poll_s=1.0,
     waits_for="EBS copies the changed blocks",
