@@ -218,7 +218,7 @@ def test_an_image_is_said_with_what_is_known_of_it():
 def test_the_snapshot_is_waited_for_in_the_words_of_this_notebook():
     """What a plan has not made yet does not fail it: the check names the step here that makes it."""
     step = next(one for one in deploy_image.STEPS if one.step_id == "complete-snapshot-before-deployment")
-    (check,) = step.check({"snapshot": None})
+    (check,) = step.check({"snapshot": None, "failed": [], "asked": ""})
     assert (check.passed, check.needs) == (False, "create-snapshot-before-deployment")
     assert check.fix == "run 61_deploy_image from the top"
 
