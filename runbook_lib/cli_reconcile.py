@@ -92,7 +92,10 @@ def _show(found: Reconciliation, calls: int) -> None:
     if found.terraform:
         click.echo(f"\n{sum(found.terraform.values())} calls by this run's Terraform, as its plans and applies say")
     if found.others:
-        click.echo("\nby others, on the same resources, while the run was open")
+        from runbook_lib.reconcile import MARGIN
+
+        minutes = int(MARGIN.total_seconds() // 60)
+        click.echo(f"\nby others, on the same resources, from {minutes} minutes before the run to {minutes} after it")
         rows = [(*key, str(count)) for key, count in sorted(found.others.items())]
         output.show_table(("who", "service", "operation", "outcome", "calls"), rows)
     word = click.style("agrees", fg="green", bold=True) if found.agrees else click.style("differs", fg="red", bold=True)

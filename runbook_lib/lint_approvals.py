@@ -15,7 +15,7 @@ from runbook_lib.lint_events import acts, where
 from runbook_lib.lint_finding import Finding
 from runbook_lib.model import Event
 from runbook_lib.parameters_yaml import read_yaml
-from runbook_lib.report_status import ADOPT, CHANGE, CUT_OVER, PREPARE, RETIRE
+from runbook_lib.report_notebooks import ADOPT, CHANGE, CUT_OVER, PREPARE, RETIRE
 
 _GATED = ("10_provision_target", CUT_OVER, ADOPT, RETIRE, PREPARE, CHANGE)
 """What needs approvals when the policy names no notebooks."""

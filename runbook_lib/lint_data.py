@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from runbook_lib.lint_events import HAND_OVERS, acts, hand_overs, last_change, where
 from runbook_lib.lint_finding import Finding
 from runbook_lib.model import Event, RunStatus
-from runbook_lib.report_status import VERIFY, derive_status
+from runbook_lib.report_notebooks import VERIFY
+from runbook_lib.report_status import derive_status
 
 _POINTS = ("create-rollback-point", "copy-volume-before-change")
 _CONTROL = "negative-control"

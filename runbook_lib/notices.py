@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from runbook_lib.model import SCHEMA_VERSION, Event
-from runbook_lib.report_status import CUT_OVER, HOLD
+from runbook_lib.report_notebooks import CUT_OVER
+from runbook_lib.report_status import HOLD
 from runbook_lib.report_words import seconds
 
 Level = Literal["info", "warning", "error"]

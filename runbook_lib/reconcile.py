@@ -6,6 +6,7 @@ told, and so is what others did to the same resources while the run was open.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ ARRIVES_WITHIN = timedelta(minutes=15)
 
 _NOT_IN_HISTORY = {"s3": "S3 object calls are data events, which the event history does not hold"}
 _TERRAFORM = "terraform-provider-aws"
+_OTHER_RUN = re.compile(r"\brunbook/(\S+)")
 
 
 @dataclass(frozen=True)
@@ -116,12 +118,18 @@ def reconcile(
     for event in left:
         if run_id not in event["user_agent"]:
             if targets.intersection(event["names"]):
-                found.others[event["who"], event["service"], event["operation"], event["outcome"]] += 1
+                found.others[_who(event), event["service"], event["operation"], event["outcome"]] += 1
         elif _TERRAFORM in event["user_agent"]:
             found.terraform[event["service"], event["operation"], event["outcome"]] += 1
         else:
             found.only_in_trail.append(dict(event))
     return found
+
+
+def _who(event: Mapping[str, Any]) -> str:
+    """Return who made a call, and in which other run."""
+    other = _OTHER_RUN.search(event["user_agent"])
+    return f"{event['who']}, run {other.group(1)}" if other else str(event["who"])
 
 
 def _witness(call: Event, trail: Sequence[Mapping[str, Any]], run_id: str) -> Mapping[str, Any] | None:

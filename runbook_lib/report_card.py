@@ -9,17 +9,10 @@ from statistics import median
 from typing import Any
 
 from runbook_lib.model import Event, RunStatus
+from runbook_lib.report_attempts import StepRecord, attempts, step_records
+from runbook_lib.report_notebooks import CUT_OVER, ROLL_BACK
 from runbook_lib.report_outage import find_outages
-from runbook_lib.report_status import (
-    CUT_OVER,
-    HOLD,
-    ROLL_BACK,
-    StepRecord,
-    attempts,
-    derive_status,
-    find_hold,
-    step_records,
-)
+from runbook_lib.report_status import HOLD, derive_status, find_hold
 
 LOOKING = "looking"
 """State of a step that was called and of which the journal says nothing yet."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runbook_lib.model import Event, RunStatus
-from runbook_lib.report_status import (
+from runbook_lib.report_notebooks import (
     BACK_UP,
     CHANGE,
     CUT_OVER,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runbook_lib.model import RunStatus
-from runbook_lib.report_status import (
+from runbook_lib.report_notebooks import (
     ADOPT,
     BACK_UP,
     CHANGE,
@@ -75,7 +75,8 @@ def _begun(steps: list[tuple[str, str]]) -> list[tuple[str, str]]:
 def _by_status(report: Report) -> list[tuple[str, str]]:
     run_id, status = report["run_id"], RunStatus(report["status"])
     in_run = f"--run-id {run_id}"
-    acted = {step["notebook"] for step in report["steps"] if step["executed"] and step["status"] != "skipped"}
+    idle = {"skipped", "failed"} if (report["failure"] or {}).get("changed") == "no" else {"skipped"}
+    acted = {step["notebook"] for step in report["steps"] if step["executed"] and step["status"] not in idle}
     way_back = _way_back(report, acted)
     if status is RunStatus.PLANNED:
         return [("Read the plan of each step; then carry it out.", f"runbook resume {run_id} --execute")]

@@ -10,20 +10,13 @@ from typing import Any
 from runbook_lib.journal import encode_event
 from runbook_lib.model import SCHEMA_VERSION, Event
 from runbook_lib.report_approvals import approvals_of
+from runbook_lib.report_attempts import Attempt, StepRecord, attempts, step_records
 from runbook_lib.report_change import change_record
+from runbook_lib.report_failure import last_failure
 from runbook_lib.report_outage import find_outages, seconds_between, total_outage_s
 from runbook_lib.report_release import release
 from runbook_lib.report_statements import statements
-from runbook_lib.report_status import (
-    Attempt,
-    StepRecord,
-    attempts,
-    derive_status,
-    find_hold,
-    is_cut_off,
-    last_failure,
-    step_records,
-)
+from runbook_lib.report_status import derive_status, find_hold, is_cut_off
 from runbook_lib.report_terraform import terraform_of
 
 _SOURCE_PHASES = ("before", "before-growth", "hot")

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from runbook_lib.model import Event
-from runbook_lib.report_status import attempts
+from runbook_lib.report_attempts import attempts
 
 RUNNING = "running"
 """What a run is called whose process lives: no state in its record, which nobody has finished."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runbook_lib.model import EvidenceGrade, RunStatus
-from runbook_lib.report_status import CHANGE, CUT_OVER, DEPLOY, PATCH, RESIZE, RESTORE
+from runbook_lib.report_notebooks import CHANGE, CUT_OVER, DEPLOY, PATCH, RESIZE, RESTORE
 
 Report = Mapping[str, Any]
 

@@ -97,11 +97,15 @@ def test_terraform_is_counted_and_others_are_named():
         event("CreateService", "r-2", agent=f"APN/1.0 Terraform/1.11 terraform-provider-aws/5.100 m/n {RUN_ID}"),
         event("AttachVolume", "r-3", agent="rexray", who="arn:aws:sts::012345678901:assumed-role/host/i-1"),
         event("DeleteVolume", "r-4", agent="console", names=["vol-1"]),
+        event("SendCommand", "r-5", agent="Botocore/1.44.5 runbook/20260101T000000Z-wiki-0000", who="same operator"),
     ]
     found = compared([call()], trail)
     assert found.agrees
     assert list(found.terraform) == [("ec2", "CreateService", "Success")]
-    assert list(found.others) == [("arn:aws:sts::012345678901:assumed-role/host/i-1", "ec2", "AttachVolume", "Success")]
+    assert list(found.others) == [
+        ("arn:aws:sts::012345678901:assumed-role/host/i-1", "ec2", "AttachVolume", "Success"),
+        ("same operator, run 20260101T000000Z-wiki-0000", "ec2", "SendCommand", "Success"),
+    ]
 
 
 @pytest.fixture

@@ -86,6 +86,21 @@ class TestStatus:
         detach = next(step for step in report_of(story)["steps"] if step["id"] == "detach-volume")
         assert (detach["status"], detach["attempts"]) == ("succeeded", 2)
 
+    @pytest.mark.parametrize(("exit_code", "changed"), [(6, "no"), (4, "maybe")], ids=["waiting", "half-way"])
+    def test_an_attempt_that_did_not_get_to_its_first_step_is_the_failure(self, tmp_path, exit_code, changed):
+        """Who resumes is told what stopped that attempt; what the step may have changed before stays said."""
+        story = failed_cutover(tmp_path)
+        story.start("30_cut_over_volume", attempt=2)
+        story.fail("detach-volume", kind="ApprovalError", changed=changed, exit_code=exit_code)
+        story.start("30_cut_over_volume", attempt=3)
+        held = "cell open-run: LeaseError: the volume is held by run OTHER"
+        story.finish("failed", error={"kind": "CellFailedError", "message": held, "cell_id": "open-run"}, exit_code=3)
+        report = report_of(story)
+        failure = report["failure"]
+        assert report["status"] == "failed"
+        assert (failure["message"], failure["changed"], failure["exit_code"]) == (held, changed, 3)
+        assert "held by run OTHER" in render_markdown(report)
+
     def test_failed_check_of_a_dry_run_and_its_repetition(self, tmp_path):
         """A check that fails while planning makes the run failed; planning it again without failure mends that."""
         story = Story(tmp_path, execute=False)
@@ -495,6 +510,15 @@ def test_day_two_never_leads_back_to_compose(notebook, status, first):
     report = report_of_nothing() | {"status": status, "run_id": RUN_ID, "steps": steps, "hold": None}
     commands = [command for _, command in next_steps(report)]
     assert commands == [first]
+
+
+@pytest.mark.parametrize(("changed", "offered"), [("no", False), ("maybe", True)])
+def test_a_refused_deployment_offers_no_former_image(changed, offered):
+    """What a refused first step did not change needs no way back; what may have changed does."""
+    steps = [{"notebook": "61_deploy_image", "executed": True, "status": "failed"}]
+    failed = {"status": "failed", "run_id": RUN_ID, "steps": steps, "hold": None, "failure": {"changed": changed}}
+    sentences = [text for text, _ in next_steps(report_of_nothing() | failed)]
+    assert any("former image" in text for text in sentences) == offered
 
 
 def restore_report(status, *, accepted, made):

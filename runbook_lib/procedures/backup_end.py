@@ -193,7 +193,9 @@ REMOVE_DRILL = Step(
     NOTEBOOK,
     "Remove everything of the drill",
     _observe_removal,
-    lambda facts: f"Stop {len(facts['tasks'])} tasks, delete {len(facts['copies'])} restored copies.",
+    lambda facts: (
+        f"Stop the drill's tasks (now {len(facts['tasks'])}), delete its restored copies (now {len(facts['copies'])})."
+    ),
     _remove,
     is_done=lambda facts: facts["removed"] and _is_clean(facts),
     check=_check_removal,

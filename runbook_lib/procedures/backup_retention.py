@@ -89,10 +89,10 @@ def _observe_expired(run: Run) -> dict[str, Any]:
 
 
 def _plan_expired(facts: Facts) -> str:
-    what = ", ".join(facts["expired"]) or "no backup"
+    what = f"delete {', '.join(facts['expired']) or 'no backup'}"
     if facts["expired"] and not facts["deletes"]:
-        return f"{what} expired and stay: policy.backup.delete_expired is false. {facts['kept']} are kept."
-    return f"Mark {facts['backup']['snapshot_id']} as restored; delete {what}; {facts['kept']} are kept."
+        what = f"{', '.join(facts['expired'])} expired and stay: policy.backup.delete_expired is false"
+    return f"Mark {facts['backup']['snapshot_id'] or 'the backup'} as restored; {what}; kept: {facts['kept']}."
 
 
 def _check_expired(facts: Facts) -> Sequence[Check]:

@@ -195,7 +195,7 @@ STOP_REHEARSAL_TASK = Step(
     NOTEBOOK,
     "Stop the rehearsal's task and wait until its plugin lets the clone go",
     _observe_stop,
-    lambda facts: f"Stop {len(facts['tasks'])} tasks of the rehearsal.",
+    lambda facts: f"Stop the tasks of the rehearsal (now {len(facts['tasks'])}).",
     _stop,
     is_done=is_over,
     check=lambda facts: (check_opened(facts),),
@@ -210,7 +210,10 @@ REMOVE_REHEARSAL = Step(
     NOTEBOOK,
     "Delete the clone and deregister the rehearsal's task definition",
     _observe_removal,
-    lambda facts: f"Delete {describe(facts['clones'])}; deregister {len(facts['definitions'])} task definitions.",
+    lambda facts: (
+        f"Delete its clones (now {describe(facts['clones'])}), deregister its task definitions "
+        f"(now {len(facts['definitions'])})."
+    ),
     _remove,
     is_done=is_over,
     check=_check_removal,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from runbook_lib.errors import SandboxError
+from runbook_lib.sandbox.ec2_client import client_of
 from runbook_lib.sandbox.estate_files import FILESYSTEM_UUID
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ CREDENTIALS = """[sandbox]
 aws_access_key_id = AKIASANDBOXOPERATOR0
 aws_secret_access_key = sandbox/operator/not/a/secret/0000000000
 """
+APPROVER = "approver"
+"""A second person, and the profile of its credentials: who asks for an approval may not give it."""
 TEMPLATE = Path(__file__).parents[2] / "parameters" / "sandbox.yaml"
 
 
@@ -42,11 +45,14 @@ def write(world: World, estate: Estate) -> Path:
 
     Raises:
         SandboxError: The checkout has no ``parameters/sandbox.yaml``.
+
+    Changes:
+        The files, and the IAM user of the profile ``approver``.
     """
     if not TEMPLATE.is_file():
         raise SandboxError(f"{TEMPLATE} is missing: the sandbox takes its sample parameters from the checkout.")
     credentials = world.state_dir / "credentials"
-    credentials.write_text(CREDENTIALS, encoding="utf-8")
+    credentials.write_text(f"{CREDENTIALS}\n{_approver(client_of(world, 'iam'))}", encoding="utf-8")
     credentials.chmod(0o600)
     data = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
     _adapt(data["migration"], world, estate)
@@ -55,6 +61,13 @@ def write(world: World, estate: Estate) -> Path:
     data["migration"]["storage"] = _host_mount(data["migration"]["storage"]["rexray"]["volume_name"])
     _write(world.state_dir / "parameters-host-mount.yaml", data)
     return path
+
+
+def _approver(iam: Any) -> str:
+    """Make the second person in IAM; return the profile."""
+    iam.create_user(UserName=APPROVER)
+    key = iam.create_access_key(UserName=APPROVER)["AccessKey"]
+    return f"[{APPROVER}]\naws_access_key_id = {key['AccessKeyId']}\naws_secret_access_key = {key['SecretAccessKey']}\n"
 
 
 def _write(path: Path, data: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from runbook_lib.adapters.aws import Aws
 from runbook_lib.errors import SandboxError
 from runbook_lib.sandbox import estate
 from runbook_lib.sandbox.estate_files import SEED_ENTRIES
@@ -208,3 +209,14 @@ def test_unknown_option_is_refused():
     """An option that does not exist names those that do."""
     with pytest.raises(SandboxError, match="partitioned-disk"):
         estate.build(None, ["nonsense"])
+
+
+def test_the_approver_is_somebody_else(sandbox):
+    """The credentials file has a second profile, of an identity of its own: approvals can be tried by one person."""
+    at = {"endpoint_url": sandbox.endpoint_url, "credentials_file": sandbox.state_dir / "credentials"}
+
+    def identity(profile):
+        return Aws(region="us-east-1", profile=profile, **at).call("sts", "get_caller_identity")["Arn"]
+
+    assert identity("approver").endswith(":user/approver")
+    assert identity("sandbox") != identity("approver")
