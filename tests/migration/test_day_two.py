@@ -164,6 +164,31 @@ def test_a_host_that_cannot_take_the_task_leaves_everything_as_it_was(service, w
     service.serves_every_write(wait_until)
 
 
+def fail_a_snapshot(service, wait_until, notebook, steps):
+    """Run a notebook whose snapshot EBS ends in `error`: exit 4 before anything stops, its id named, all serves on."""
+    before = service.facts()
+    service.fault("snapshot-error")
+    ended, folder = service.run(notebook, image=digest("1.1"))
+    service.mend()
+    assert ended.exit_code == 4, ended.output
+    report = report_of(folder)
+    assert (report["status"], report["outage_s"] or 0) == ("failed", 0)
+    assert report["failure"]["step_id"] in {f"create-{steps}", f"complete-{steps}"}
+    (failed,) = service.snapshots_of(folder)
+    assert f"{failed} in error; a resumed run takes another one" in " ".join(ended.output.split())
+    after = service.facts()
+    assert {key: after[key] for key in ("revision", "image", "holder")} == {
+        key: before[key] for key in ("revision", "image", "holder")
+    }
+    service.serves_every_write(wait_until)
+    return folder, after
+
+
+def test_a_patch_whose_snapshot_fails_costs_nothing(service, wait_until):
+    """The next host is up by then, and stays for the next attempt."""
+    fail_a_snapshot(service, wait_until, "60", "snapshot-before-patch")
+
+
 def test_hosts_are_patched_and_patched_back(service, wait_until):
     """To the newest image; again: nothing to do; back by the former id: the host of before is not the one of after."""
     before = service.facts()
@@ -212,34 +237,19 @@ def test_a_full_disk_is_met_before_the_service_stops(service, wait_until):
     service.serves_every_write(wait_until)
 
 
-@pytest.mark.parametrize(
-    ("notebook", "steps"),
-    [("60", "snapshot-before-patch"), ("61", "snapshot-before-deployment"), ("63", "backup")],
-    ids=["60", "61", "63"],
-)
-def test_a_snapshot_that_fails_costs_nothing(service, wait_until, notebook, steps):
-    """EBS ends it in `error`: exit 4 before anything stops, its id named; a backup that is resumed takes another."""
-    before = service.facts()
-    service.fault("snapshot-error")
-    ended, folder = service.run(notebook, image=digest("1.1"))
-    service.mend()
-    assert ended.exit_code == 4, ended.output
-    report = report_of(folder)
-    assert (report["status"], report["outage_s"] or 0) == ("failed", 0)
-    assert report["failure"]["step_id"] in {f"create-{steps}", f"complete-{steps}"}
-    (failed,) = service.snapshots_of(folder)
-    assert f"{failed} in error; a resumed run takes another one" in " ".join(ended.output.split())
-    after = service.facts()
-    assert {key: after[key] for key in ("revision", "image", "holder")} == {
-        key: before[key] for key in ("revision", "image", "holder")
-    }
+def test_a_deployment_whose_snapshot_fails_costs_nothing(service, wait_until):
+    """The former image serves on."""
+    fail_a_snapshot(service, wait_until, "61", "snapshot-before-deployment")
+
+
+def test_a_backup_that_fails_is_taken_again(service, wait_until):
+    """A resumed run takes another snapshot, and restores that one."""
+    folder, after = fail_a_snapshot(service, wait_until, "63", "backup")
+    ended = service.resume(folder)
+    assert ended.exit_code == 0, ended.output
+    assert len(service.snapshots_of(folder)) == 2
+    assert service.facts() == after
     service.serves_every_write(wait_until)
-    if notebook == "63":
-        ended = service.resume(folder)
-        assert ended.exit_code == 0, ended.output
-        assert len(service.snapshots_of(folder)) == 2
-        assert service.facts() == after
-        service.serves_every_write(wait_until)
 
 
 def test_an_image_that_is_not_healthy_is_taken_back(service, wait_until):
