@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from runbook_lib.checks_words import describe_fact
 from runbook_lib.model import Check, Facts
 
 
@@ -278,8 +279,8 @@ def check_single_writer(service: Facts, needs: str) -> Sequence[Check]:
         Check(
             "single-writer",
             passed=observed == expected,
-            expected=str(expected),
-            observed=str(observed),
+            expected=describe_fact(expected),
+            observed=describe_fact(observed),
             why="with other settings ECS starts a second task beside the first, on one volume",
             fix="run 10_provision_target; nothing but Terraform may change these settings",
             needs=needs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from runbook_lib.checks_words import describe_fact
 from runbook_lib.model import Check, Facts
 
 _DOWN = "read the service's events; `runbook history` and the stopped task's reason say why"
@@ -22,7 +23,7 @@ def same(check_id: str, expected: object, observed: object, why: str, fix: str) 
     Returns:
         The check.
     """
-    return Check(check_id, expected == observed, str(expected), str(observed), why, fix)
+    return Check(check_id, expected == observed, describe_fact(expected), describe_fact(observed), why, fix)
 
 
 def check_tasks(service: Facts, running: int, scaling: Facts) -> Sequence[Check]:

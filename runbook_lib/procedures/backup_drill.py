@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib import manifest
+from runbook_lib.checks_words import describe_fact
 from runbook_lib.errors import AwsError
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.backup_facts import (
@@ -177,7 +178,7 @@ def _check_data(facts: Facts) -> Sequence[Check]:
             "backup-identical",
             passed=bool(seen["identical"]) and seen["compared"] > 0,
             expected="every entry that did not change around the backup, as it was",
-            observed=str(differs) if differs else f"{seen['compared']} entries compared",
+            observed=describe_fact(differs) if differs else f"{seen['compared']} entries compared",
             why="a backup that was never compared is a hope",
             fix="do not rely on this backup: take another, and look at the volume with 64_check_drift",
             needs=RESTORE,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from runbook_lib.checks_words import describe_fact
 from runbook_lib.errors import ActionError, AwsError, OutsideError, StepError
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.backup_drill import wait
@@ -158,8 +159,8 @@ def _check_recovery(facts: Facts) -> Sequence[Check]:
         Check(
             "production-untouched",
             passed=facts["before"] == facts["now"],
-            expected=str(facts["before"]),
-            observed=str(facts["now"]),
+            expected=describe_fact(facts["before"]),
+            observed=describe_fact(facts["now"]),
             why="a drill is beside production, never in its way",
             fix="run 64_check_drift, and read the service's events",
             needs=RUN_TASK,

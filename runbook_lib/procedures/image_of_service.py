@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from runbook_lib.checks_words import describe_fact
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.observations import observe_container_hosts
 from runbook_lib.procedures.pull_images import pull
@@ -129,7 +130,7 @@ def _check(facts: Facts) -> Sequence[Check]:
             "container-instance-known",
             passed=bool(facts["hosts"]),
             expected="a container instance to pull to",
-            observed="none",
+            observed=describe_fact(list(facts["hosts"])),
             fix="read the cluster's events; the service needs a host",
         ),
     )

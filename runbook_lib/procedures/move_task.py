@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from runbook_lib.checks_words import describe_fact
 from runbook_lib.errors import HostCommandError
 from runbook_lib.model import Check, Facts
 from runbook_lib.model_readers import only_read
@@ -111,7 +112,7 @@ def _file(facts: Facts) -> str:
 def _say_probe(facts: Facts) -> str:
     if facts["only_reads"]:
         return "so" if facts["probe"] else "another one, or none"
-    return str(facts["probe"] or "no probe file")
+    return describe_fact(facts["probe"]) if facts["probe"] else "no probe file"
 
 
 def _verify_probe(_before: Facts, after: Facts) -> Sequence[Check]:
@@ -119,7 +120,9 @@ def _verify_probe(_before: Facts, after: Facts) -> Sequence[Check]:
         Check(
             "probe-readable",
             passed=_is_probe_there(after),
-            expected=_OF_READERS if after["only_reads"] else f"the probe file as it was written: {after['written']}",
+            expected=_OF_READERS
+            if after["only_reads"]
+            else f"the probe file as written: {describe_fact(after['written'])}",
             observed=_say_probe(after),
             why="" if after["only_reads"] else "the article's check: a file written in the container survives",
             fix="roll back",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib import checks
+from runbook_lib.checks_words import describe_fact
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.gate import check_one_host
 from runbook_lib.procedures.gate_proof import check_gate_image, hosts_without_image
@@ -77,7 +78,7 @@ def _check_readiness(facts: Facts) -> Sequence[Check]:
             "target-stopped",
             passed=service.get("desired_count") == 0 and service.get("running_count") == 0,
             expected="the ECS service at desired count 0 without a task",
-            observed=f"desired {service.get('desired_count')}, running {service.get('running_count')}",
+            observed=describe_fact({"desired": service.get("desired_count"), "running": service.get("running_count")}),
             why="a task that starts before the volume is there would start on nothing",
             fix="run 10_provision_target; set the desired count to 0",
             needs="provision-target",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from runbook_lib.checks_words import describe_fact
 from runbook_lib.errors import HostCommandError, TakenBackError
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.observations import observe_container_hosts
@@ -105,7 +106,8 @@ def _verify_image(_before: Facts, after: Facts) -> Sequence[Check]:
             "image-pulled",
             passed=_is_image_there(after),
             expected=f"{after['image']} on every container instance",
-            observed=str(after["hosts"]),
+            observed="; ".join(f"{host}: {describe_fact(images)}" for host, images in after["hosts"].items())
+            or "no host",
             why="a pull inside the outage makes it minutes longer",
             fix="check the registry and the instance's network",
         ),

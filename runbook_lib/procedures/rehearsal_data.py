@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib import manifest
+from runbook_lib.checks_words import describe_fact
 from runbook_lib.model import Check, Facts, FileEntry
 from runbook_lib.procedures.attribution import Attribution, holder, tell_apart
 from runbook_lib.procedures.rehearsal_clone import AFTER_COPY, BEFORE_COPY, take_rehearsal_manifest
@@ -145,7 +146,7 @@ def _check_data(facts: Facts) -> Sequence[Check]:
             "clone-identical",
             passed=comparison["identical"] and comparison["compared"] > 0,
             expected="what did not change around the copy as it is on the source, or changed by the service since",
-            observed=str(differs) if differs else f"identical ({comparison['compared']} entries compared)",
+            observed=describe_fact(differs) if differs else f"identical ({comparison['compared']} entries compared)",
             why="the task on ECS would not see the data that the source has",
             fix="compare evidence/manifest-after-copy.json with evidence/manifest-on-clone.json; do not cut over",
         ),

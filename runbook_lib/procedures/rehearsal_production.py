@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib import checks
+from runbook_lib.checks_words import describe_fact
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.observations import driver_of, observe_container_hosts, observe_names, observe_volume
 from runbook_lib.procedures.rehearsal_cleanup import clear
@@ -75,7 +76,11 @@ def check_untouched(before: Facts, after: Facts) -> Check:
     Returns:
         The check.
     """
-    different = [f"{key} was {before.get(key)}, is {after[key]}" for key in after if before.get(key) != after[key]]
+    different = [
+        f"{key} was {describe_fact(before.get(key))}, is {describe_fact(after[key])}"
+        for key in after
+        if before.get(key) != after[key]
+    ]
     return Check(
         "production-untouched",
         passed=not different,
@@ -161,7 +166,7 @@ def _check_target(facts: Facts) -> Sequence[Check]:
             "target-stopped",
             passed=counts == [0, 0, 0],
             expected="the ECS service at desired count 0 without a task",
-            observed=f"desired, running, pending: {counts}",
+            observed=f"desired, running, pending: {describe_fact(counts)}",
             why="the rehearsal takes the service's port on the container instance",
             fix="run 10_provision_target; after a cutover there is nothing to rehearse",
             needs="provision-target",

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runbook_lib.checks_words import describe_fact
 from runbook_lib.model import Check, Facts
 from runbook_lib.parameters_storage import Rexray
 
 RECOGNISED_FILESYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs"})
 """What REX-Ray's probe knows; it runs mkfs on anything else (probeFsType, libstorage/drivers/os/linux)."""
 
+_AS_SET_UP = "as they were set up"
 ROOT_DIRECTORY = "/.runbook"
 """Given to REX-Ray as the directory that it makes and chmods at every mount, so that it touches no user's file."""
 
@@ -179,7 +181,7 @@ class RexRay:
         return (
             self._expect("plugin-enabled", "enabled", "enabled" if plugin["enabled"] else "disabled"),
             self._expect("plugin-reference", self._parameters.plugin_reference, plugin["reference"]),
-            self._expect("plugin-settings", "{}", str(different)),
+            self._expect("plugin-settings", _AS_SET_UP, describe_fact(different) if different else _AS_SET_UP),
         )
 
     @staticmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +118,20 @@ def test_the_report_has_the_fields_of_the_contract(migrated):
     assert {"id", "notebook", "status", "started_utc", "duration_s", "before", "after", "error"} <= set(
         report["steps"][0]
     )
+
+
+@with_both
+def test_no_check_shows_how_python_writes_a_value(migrated):
+    """Expected and observed are words: no quotes in braces or brackets, no None, True or False."""
+    _, folder = migrated
+    shown = [
+        (c["check_id"], c[key])
+        for s in report_of(folder)["steps"]
+        for c in s["checks"]
+        for key in ("expected", "observed")
+    ]
+    assert len(shown) > 100
+    assert [one for one in shown if re.search(r"[\[{(]'|\{\}|\b(None|True|False)\b", one[1])] == []
 
 
 @with_both
