@@ -83,12 +83,11 @@ def restore(  # noqa: PLR0917 - one per option
 
 
 def _told(journal: Journal) -> list[str]:
-    """Return what is lost: at the end as it was, else as it would be."""
-    for step_id in ("report-loss", "check-restore"):
-        step = journal.last("step", step_id=step_id)
-        if step is not None and step.fields["plan"]:
-            return ["", step.fields["plan"]]
-    return []
+    """Return what is lost: at the end as it was, else as it would be, which the first step knows in full."""
+    step = journal.last("step", step_id="report-loss")
+    if step is None or step.fields["status"] == "planned" or not step.fields["plan"]:
+        step = journal.last("step", step_id="check-restore")
+    return ["", step.fields["plan"]] if step is not None and step.fields["plan"] else []
 
 
 def _problems_of_source(source: str) -> list[str]:

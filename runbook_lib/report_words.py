@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runbook_lib.model import EvidenceGrade, RunStatus
+from runbook_lib.report_findings import find_findings
 from runbook_lib.report_notebooks import CHANGE, CUT_OVER, DEPLOY, PATCH, RESIZE, RESTORE
 
 Report = Mapping[str, Any]
@@ -210,8 +211,9 @@ def _succeeded(report: Report) -> Headline:
         acted.add(CUT_OVER)
     moved = next((name for name in _MOVED if name in acted), "")
     if not moved or (moved == RESIZE and not report["outages"] and report["data"]["identical"] is None):
+        word, found = find_findings(report)
         done = ", ".join(dict.fromkeys(step["notebook"] for step in report["steps"] if step["executed"]))
-        return Headline("Succeeded.", "good", f"Done so far: {done}. {_outage(report) or _UP}")
+        return Headline(word or "Succeeded.", "good", f"{found or f'Done so far: {done}.'} {_outage(report) or _UP}")
     identical, budget_s, outage_s = report["data"]["identical"], report["outage_budget_s"], report["outage_s"]
     over = budget_s is not None and outage_s is not None and outage_s > budget_s
     verified, done = _MOVED[moved]

@@ -38,12 +38,13 @@ class Town:
     def __init__(self, folder, fails="", loses=0):
         self.folder, self.fails, self.loses = folder, fails, loses
         self.served, self.asked, self.commands = COMPOSE, [], []
-        self.parameters = folder / "parameters.yaml"
+        self.parameters = folder / "own" / "parameters.yaml"  # elsewhere than the files that the parts get
+        self.parameters.parent.mkdir()
         migration = {
             "source": {"url": COMPOSE},
             "target": {},
             "volume": {},
-            "archive": {"directory": str(folder / "runs")},
+            "archive": {"directory": "../runs"},
         }
         self.parameters.write_text(yaml.safe_dump({"migration": migration}), "utf-8")
 
@@ -56,7 +57,8 @@ class Town:
         """Note a command, and leave a report as `runbook run` does."""
         notebook, file = command[2], Path(command[4])
         self.commands.append((notebook, yaml.safe_load(file.read_text("utf-8"))["migration"]["target"], command[5:]))
-        folder = self.folder / "runs" / f"run-{notebook}"
+        archive = yaml.safe_load(file.read_text("utf-8"))["migration"]["archive"]["directory"]
+        folder = file.parent / archive / f"run-{notebook}"  # as `runbook run` understands the file that it gets
         folder.mkdir(parents=True)
         outage_s = {"all": 4.0, "60": 2.25, "61": 1.5}.get(notebook)
         (folder / "report.json").write_text(json.dumps({"outage_s": outage_s}), "utf-8")

@@ -556,7 +556,7 @@ def test_a_restore_leads_to_the_parameters_that_it_wrote_and_back_by_the_former_
 
 def test_a_backup_with_a_stop_says_its_outage():
     """The headline of a succeeded run says that the service was interrupted where it was."""
-    steps = [{"notebook": "63_back_up_volume", "executed": True, "status": "succeeded"}]
+    steps = [{"id": "create-backup", "notebook": "63_back_up_volume", "executed": True, "status": "succeeded"}]
     report = report_of_nothing() | {"status": "succeeded", "run_id": RUN_ID, "steps": steps, "hold": None}
     assert headline(report).text.endswith("not interrupted.")
     outage = {"started_utc": "2026-01-31T03:00:00Z", "ended_utc": "2026-01-31T03:00:09Z", "outage_s": 9.0}

@@ -13,31 +13,44 @@ from digests import sha256
 from mounts import block_devices, device_row, find_mounts, probe_device
 from prelude import Refused, read_text, root_facts, run
 
+NOTHING = {"container": None, "mount": None, "below_mount": "", "device": None, "volume_id": "", "filesystem_uuid": "",
+           "filesystem_type": "", "sentinel": None, "root": None}  # fmt: skip
+
 
 def main(arguments: dict) -> dict:
-    """Return the facts; what is not there yet is null, so the caller can look again."""
+    """Return the facts; what is not there yet, or no more, is null, so the caller can look again."""
     container = find_or_none(arguments)
+    seen = look(container, arguments) if container else NOTHING
+    if container and not os.path.isdir(view_path(container, "/")):
+        seen = NOTHING  # it ended meanwhile: a sentinel that could no longer be read says nothing of the volume
+    return {
+        "sys_vendor": read_text("/sys/class/dmi/id/sys_vendor").strip(),
+        "plugins": plugins(),
+        "volume": docker_volume(arguments["volume_name"]),
+        **seen,
+    }
+
+
+def look(container: dict, arguments: dict) -> dict:
+    """Return what a running container sees of the volume."""
     container_path = os.path.normpath("/" + arguments["container_path"].lstrip("/"))
-    mount_source = source_of(container, container_path) if container else ""
+    mount_source = source_of(container, container_path)
     rows = find_mounts("--target", mount_source) if mount_source else []
     mount = rows[-1] if rows else None
     device = device_of(mount["source"]) if mount else None
     serial = device["serial"] if device else ""
     probe = probe_device(device["path"]) if device else {}
-    view = view_path(container, container_path) if container else ""
+    view = view_path(container, container_path)
     return {
-        "sys_vendor": read_text("/sys/class/dmi/id/sys_vendor").strip(),
-        "plugins": plugins(),
-        "volume": docker_volume(arguments["volume_name"]),
-        "container": container_facts(container) if container else None,
+        "container": container_facts(container),
         "mount": mount,
         "below_mount": below(mount_source, mount["target"]) if mount else "",
         "device": device,
         "volume_id": "vol-" + serial.replace("-", "")[3:] if serial.startswith("vol") else "",
         "filesystem_uuid": probe.get("uuid", ""),
         "filesystem_type": probe.get("type", ""),
-        "sentinel": read_sentinel(view) if view else None,
-        "root": root_facts(view) if view and os.path.isdir(view) else None,
+        "sentinel": read_sentinel(view),
+        "root": root_facts(view) if os.path.isdir(view) else None,
     }
 
 

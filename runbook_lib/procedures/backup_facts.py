@@ -160,6 +160,20 @@ def is_removed(run: Run) -> bool:
     return bool(noted(run, "removed"))
 
 
+def say_error(backup: Facts) -> str:
+    """Return that EBS has ended the backup in error, "" when it has not.
+
+    Args:
+        backup: As `observe_backup`.
+
+    Returns:
+        A sentence.
+    """
+    if backup["state"] != "error":
+        return ""
+    return f"EBS ended {backup['snapshot_id']} in error; a resumed run takes another one"
+
+
 def check_completed(backup: Facts) -> Check:
     """Return whether this run's backup can be restored.
 

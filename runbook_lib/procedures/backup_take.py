@@ -22,6 +22,7 @@ from runbook_lib.procedures.backup_facts import (
     note,
     observe_backup,
     observe_production,
+    say_error,
 )
 from runbook_lib.procedures.driver_look import look, sentinel_volume
 from runbook_lib.procedures.observations import RUN_TAG, container_of, observe_task, target_urls
@@ -225,8 +226,9 @@ def _verify_taken(_before: Facts, after: Facts) -> Sequence[Check]:
 
 def _hopeless(facts: Facts) -> str:
     backup = facts["backup"]
-    other = backup["snapshot_id"] and backup["consistency"] != facts["mode"]
-    return f"{backup['snapshot_id']} is {backup['consistency']}-consistent and stays so" if other else ""
+    if backup["snapshot_id"] and backup["consistency"] != facts["mode"]:
+        return f"{backup['snapshot_id']} is {backup['consistency']}-consistent and stays so"
+    return say_error(backup)
 
 
 def _start_again(run: Run, error: StepError) -> StepError:
@@ -251,11 +253,6 @@ def _verify_completed(_before: Facts, after: Facts) -> Sequence[Check]:
             fix="run again to go on waiting; snapshots of large volumes take hours",
         ),
     )
-
-
-def _failed(facts: Facts) -> str:
-    state = facts["backup"]["state"]
-    return f"the backup is in state {state}" if state in {"error", "none"} else ""
 
 
 CHECK_BACKUP = Step(
@@ -293,7 +290,7 @@ COMPLETE_BACKUP = Step(
     only_wait,
     is_done=lambda facts: facts["backup"]["state"] == "completed",
     verify=_verify_completed,
-    hopeless=_failed,
+    hopeless=lambda facts: say_error(facts["backup"]) or ("" if facts["backup"]["snapshot_id"] else "no backup"),
     timeout_s=24 * 3600,
     poll_s=1.0,
     waits_for="EBS copies the changed blocks",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from runbook_lib.checks_words import describe_fact
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.observations import observe_container_hosts
+from runbook_lib.procedures.pull_images import pull
 from runbook_lib.procedures.storage_drivers import volume_of
 from runbook_lib.steps import Step
 
@@ -137,16 +138,15 @@ def _check(facts: Facts) -> Sequence[Check]:
 
 def _pull(run: Run, before: Facts) -> None:
     """Pull on every host what was asked for; the first answer says which digest it is, and the others get that one."""
-    region = run.parameters.aws.region if ".dkr.ecr." in before["asked"] else None
     for instance_id in before["hosts"]:
         image = wanted_image(run)
-        pulled = run.host(instance_id).run("pull_image", timeout_s=900, image=image, login=region)
+        pulled = pull(run, instance_id, image)
         digest = by_digest(image, pulled["repo_digests"])
         if digest and run.journal.last("evidence", name=IMAGE) is None:
             names = {"asked": before["asked"], "image": digest, "image_id": pulled["image_id"]}
             run.keep_evidence(IMAGE, names | {"architecture": pulled["architecture"]})
             if digest != image:  # so that the host knows it by the name that the task will ask for
-                run.host(instance_id).run("pull_image", timeout_s=900, image=digest, login=region)
+                pull(run, instance_id, digest)
 
 
 def _verify(_before: Facts, after: Facts) -> Sequence[Check]:

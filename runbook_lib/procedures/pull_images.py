@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.checks_words import describe_fact
+from runbook_lib.errors import HostCommandError, TakenBackError
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.observations import observe_container_hosts
 from runbook_lib.steps import Step
@@ -69,8 +70,34 @@ def _pull_image(run: Run, before: Facts) -> None:
     """
     for instance_id, images in before["hosts"].items():
         for image in sorted(image for image, image_id in images.items() if not image_id):
-            region = run.parameters.aws.region if ".dkr.ecr." in image else None
-            run.host(instance_id).run("pull_image", timeout_s=900, image=image, login=region)
+            pull(run, instance_id, image)
+
+
+def pull(run: Run, instance_id: str, image: str) -> dict[str, Any]:
+    """Pull an image on a host.
+
+    Args:
+        run: The open run.
+        instance_id: The host.
+        image: By tag or digest.
+
+    Returns:
+        As host script `pull_image`.
+
+    Raises:
+        TakenBackError: when it cannot be pulled; what that leaves, and what to do.
+
+    Changes:
+        Images on the host.
+    """
+    region = run.parameters.aws.region if ".dkr.ecr." in image else None
+    try:
+        return run.host(instance_id).run("pull_image", timeout_s=900, image=image, login=region)
+    except HostCommandError as error:
+        raise TakenBackError(
+            f"{error}. The service and the volume are as they were; {instance_id} may hold a part of the image. Make "
+            "room there, or mend what Docker says of registry and network; then `runbook resume`"
+        ) from error
 
 
 def _verify_image(_before: Facts, after: Facts) -> Sequence[Check]:

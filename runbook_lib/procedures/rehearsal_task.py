@@ -29,7 +29,7 @@ from runbook_lib.procedures.rehearsal_facts import (
     rehearsal_tags,
     suffix,
 )
-from runbook_lib.procedures.start_target import check_task_sees_volume
+from runbook_lib.procedures.start_target import check_task_sees_volume, find_other_volume
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -229,8 +229,7 @@ def _verify_run(_before: Facts, after: Facts) -> Sequence[Check]:
 def _hopeless(facts: Facts) -> str:
     if not facts["tasks"] and facts["stopped"]:
         return f"the task stopped: {facts['stopped'][-1]}"
-    wrong = [c for c in check_task_sees_volume(facts) if not c.passed and c.check_id != "sentinel-present"]
-    if facts["task"] and facts["seen"] and "error" not in facts["seen"] and wrong:
+    if any(check.check_id != "sentinel-present" for check in find_other_volume(facts)):
         return "the task runs on something else than the clone"
     return ""
 

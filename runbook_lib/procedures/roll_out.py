@@ -19,7 +19,7 @@ from runbook_lib.procedures.image_of_service import DEPLOYMENT, NOTEBOOK
 from runbook_lib.procedures.observations import observe_task, target_urls
 from runbook_lib.procedures.outage import note_outage_start, observe_outage
 from runbook_lib.procedures.overlap import OVERLAP, check_way, is_alone, is_overlap, observe_way
-from runbook_lib.procedures.start_target import check_task_sees_volume, expected_volume
+from runbook_lib.procedures.start_target import check_task_sees_volume, expected_volume, find_other_volume
 from runbook_lib.procedures.storage_drivers import wanted_revision
 from runbook_lib.steps import Step
 
@@ -172,8 +172,8 @@ def _problem(facts: Facts) -> str:
     if any(one["rollout_state"] == "FAILED" for one in own):
         reason = "; ".join(facts["stopped_reasons"][-1:] or facts["service"]["events"][:1])
         return f"its tasks failed, and the circuit breaker ended the deployment ({reason})"
-    wrong = [check.sentence() for check in check_task_sees_volume(facts) if not check.passed]
-    return "; ".join(wrong) if facts["task"] and facts["seen"] and "error" not in facts["seen"] else ""
+    wrong = find_other_volume(facts)
+    return "; ".join(f"{one.check_id}: expected {one.expected}, observed {one.observed}" for one in wrong)
 
 
 def _went_back(facts: Facts) -> str:

@@ -24,9 +24,10 @@ def observe_hot_snapshot(run: Run) -> dict[str, Any]:
         run: The open run.
 
     Returns:
-        Keys `volume_id`, `volume_state`, `snapshot` (facts of the newest usable one, or None), `failed` (ids).
+        Keys `volume_id`, `volume_state`, `snapshot` (facts of the newest usable one, or None), `failed` (ids), `asked`
+        (id of the one that was asked for last, "" for none).
     """
-    volume = observe_volume(run)
+    volume, asked = observe_volume(run), run.journal.last("rollback-point", point=HOT)
     found = run.ebs.find_snapshots({RUN_TAG: run.run_id, POINT_TAG: HOT})
     usable = [s for s in found if s["state"] in _USABLE and s["volume_id"] == volume["volume_id"]]
     return {
@@ -34,6 +35,7 @@ def observe_hot_snapshot(run: Run) -> dict[str, Any]:
         "volume_state": volume["state"],
         "snapshot": usable[-1] if usable else None,
         "failed": [s["snapshot_id"] for s in found if s["state"] not in _USABLE],
+        "asked": asked.fields["id"] if asked else "",
     }
 
 
@@ -117,7 +119,7 @@ def _check_complete(facts: Facts) -> Sequence[Check]:
     return (
         Check(
             "hot-snapshot-exists",
-            passed=_has_snapshot(facts),
+            passed=_has_snapshot(facts) or bool(_failed_meanwhile(facts)),  # told with exit code 4
             expected="a hot snapshot of this run",
             observed="none" if facts["snapshot"] is None else facts["snapshot"]["snapshot_id"],
             fix="run 20_snapshot_volume from the top",
@@ -141,7 +143,9 @@ def _verify_complete(_before: Facts, after: Facts) -> Sequence[Check]:
 
 
 def _failed_meanwhile(facts: Facts) -> str:
-    return f"snapshot {', '.join(facts['failed'])} failed" if facts["snapshot"] is None and facts["failed"] else ""
+    """Return that the snapshot has failed; one that EC2 does not show yet has not."""
+    failed = facts["snapshot"] is None and facts["asked"] in facts["failed"]
+    return f"EBS ended snapshot {facts['asked']} in error; a resumed run takes another one" if failed else ""
 
 
 CREATE_HOT_SNAPSHOT = Step(
@@ -154,6 +158,7 @@ CREATE_HOT_SNAPSHOT = Step(
     is_done=_has_snapshot,
     check=_check_create,
     verify=_verify_create,
+    hopeless=_failed_meanwhile,
 )
 
 COMPLETE_HOT_SNAPSHOT = Step(

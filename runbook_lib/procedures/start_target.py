@@ -104,6 +104,20 @@ def check_task_sees_volume(facts: Facts) -> Sequence[Check]:
     )
 
 
+def find_other_volume(facts: Facts) -> Sequence[Check]:
+    """Return what the running container sees that is not this volume.
+
+    Args:
+        facts: As `observe_target`.
+
+    Returns:
+        The checks that failed; none while nobody can tell, as of a container that ended while it was looked at.
+    """
+    if not facts["task"] or not (facts["seen"] or {}).get("container"):
+        return ()
+    return tuple(check for check in check_task_sees_volume(facts) if not check.passed)
+
+
 def _view(seen: Facts) -> str:
     if not seen.get("mount"):
         return "no mount"
@@ -189,8 +203,7 @@ def _hopeless(facts: Facts) -> str:
     failed = facts["service"].get("failed_tasks", 0)
     if failed >= _FAILED_STARTS:
         return f"{failed} tasks failed to start: {'; '.join(facts['stopped_reasons'][-1:])}"
-    wrong = [c for c in check_task_sees_volume(facts) if not c.passed]
-    if facts["task"] and facts["seen"] and "error" not in facts["seen"] and wrong:
+    if find_other_volume(facts):
         return "the task runs on something else; stop it before it writes: runbook roll-back"
     return ""
 

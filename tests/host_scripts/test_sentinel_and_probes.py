@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,21 @@ def test_a_target_without_container_is_shown_as_far_as_it_is(host):
         "inspect_target", task_arn="arn:task/1", container_name="x", container_path="/data", volume_name="v",
         volume_id="vol-1", plugin_alias="a",
     )  # fmt: skip
+
+    assert (facts["container"], facts["mount"], facts["sentinel"], facts["volume_id"]) == (None, None, None, "")
+
+
+def test_a_container_that_ended_while_it_was_looked_at_is_none(host, mounted, container):
+    """Its sentinel can no longer be read: that is told as no container, never as a volume without a sentinel."""
+    rows = host.state()["containers"]
+    with subprocess.Popen(["true"]) as ended:
+        rows[0]["State"]["Pid"] = ended.pid
+    host.change(containers=rows)
+    host.show(ended.pid, str(mounted))
+
+    facts = host.result(
+        "inspect_target", **container, container_path=str(mounted), volume_name="v", volume_id="vol-1", plugin_alias="a"
+    )
 
     assert (facts["container"], facts["mount"], facts["sentinel"], facts["volume_id"]) == (None, None, None, "")
 

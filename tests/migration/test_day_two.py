@@ -63,6 +63,16 @@ class Service:
             "wanted": group["DesiredCapacity"],
         }
 
+    def resume(self, folder):
+        """Go on with a run; return how it ended."""
+        words = ("resume", folder.name, "--directory", folder.parent)
+        return run_command(*words, timeout_s=900, **self._environment)
+
+    def snapshots_of(self, folder):
+        """Return the ids of the snapshots that a run took."""
+        tags = [{"Name": "tag:runbook:run-id", "Values": [folder.name]}]
+        return [one["SnapshotId"] for one in self.sandbox.client("ec2").describe_snapshots(Filters=tags)["Snapshots"]]
+
     def serves_every_write(self, wait_until):
         """Check that nothing acknowledged is missing, and that the client goes on writing."""
         seen = self.sandbox.control("GET", "/_sandbox/client")
@@ -154,6 +164,31 @@ def test_a_host_that_cannot_take_the_task_leaves_everything_as_it_was(service, w
     service.serves_every_write(wait_until)
 
 
+def fail_a_snapshot(service, wait_until, notebook, steps):
+    """Run a notebook whose snapshot EBS ends in `error`: exit 4 before anything stops, its id named, all serves on."""
+    before = service.facts()
+    service.fault("snapshot-error")
+    ended, folder = service.run(notebook, image=digest("1.1"))
+    service.mend()
+    assert ended.exit_code == 4, ended.output
+    report = report_of(folder)
+    assert (report["status"], report["outage_s"] or 0) == ("failed", 0)
+    assert report["failure"]["step_id"] in {f"create-{steps}", f"complete-{steps}"}
+    (failed,) = service.snapshots_of(folder)
+    assert f"{failed} in error; a resumed run takes another one" in " ".join(ended.output.split())
+    after = service.facts()
+    assert {key: after[key] for key in ("revision", "image", "holder")} == {
+        key: before[key] for key in ("revision", "image", "holder")
+    }
+    service.serves_every_write(wait_until)
+    return folder, after
+
+
+def test_a_patch_whose_snapshot_fails_costs_nothing(service, wait_until):
+    """The next host is up by then, and stays for the next attempt."""
+    fail_a_snapshot(service, wait_until, "60", "snapshot-before-patch")
+
+
 def test_hosts_are_patched_and_patched_back(service, wait_until):
     """To the newest image; again: nothing to do; back by the former id: the host of before is not the one of after."""
     before = service.facts()
@@ -169,7 +204,7 @@ def test_hosts_are_patched_and_patched_back(service, wait_until):
     after = service.facts()
     assert set(after["machines"].values()) == {FORMER}
     assert after["holder"] == list(after["machines"])
-    assert (after["wanted"], after["revision"]) == (before["wanted"], before["revision"])
+    assert (after["wanted"], after["revision"]) == (1, before["revision"]), "whatever an attempt that failed has left"
     assert [report_of(one)["data"]["identical"] for one in (there, back)] == [True, True]
     service.serves_every_write(wait_until)
 
@@ -195,8 +230,25 @@ def test_a_full_disk_is_met_before_the_service_stops(service, wait_until):
     assert ended.exit_code == 4, ended.output
     report = report_of(folder)
     assert (report["failure"]["step_id"], report["outage_s"] or 0) == ("pull-new-image", 0)
-    assert "no space left on device" in " ".join(ended.output.split())
+    said = " ".join(ended.output.split())
+    assert "no space left on device" in said
+    assert "The service and the volume are as they were" in said
     assert service.facts() == before
+    service.serves_every_write(wait_until)
+
+
+def test_a_deployment_whose_snapshot_fails_costs_nothing(service, wait_until):
+    """The former image serves on."""
+    fail_a_snapshot(service, wait_until, "61", "snapshot-before-deployment")
+
+
+def test_a_backup_that_fails_is_taken_again(service, wait_until):
+    """A resumed run takes another snapshot, and restores that one."""
+    folder, after = fail_a_snapshot(service, wait_until, "63", "backup")
+    ended = service.resume(folder)
+    assert ended.exit_code == 0, ended.output
+    assert len(service.snapshots_of(folder)) == 2
+    assert service.facts() == after
     service.serves_every_write(wait_until)
 
 

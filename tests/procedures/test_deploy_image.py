@@ -139,7 +139,8 @@ def rollout(**facts):
             "stopped_reasons": []} | facts  # fmt: skip
 
 
-SEES = {"volume_id": "vol-1", "filesystem_uuid": "u", "sentinel": {"sha256": "s"}, "mount": {"target": "/data"}}
+SEES = {"container": {"pid": 1}, "volume_id": "vol-1", "filesystem_uuid": "u", "sentinel": {"sha256": "s"},
+        "mount": {"target": "/data"}}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -151,10 +152,13 @@ SEES = {"volume_id": "vol-1", "filesystem_uuid": "u", "sentinel": {"sha256": "s"
         (rollout(deployments=[{"task_definition_arn": "arn:2", "rollout_state": "FAILED"}]), "circuit breaker"),
         (rollout(task={"task_arn": "t"}, seen=SEES), ""),
         (rollout(task={"task_arn": "t"}, seen=SEES | {"volume_id": "vol-2"}), "vol-2"),
+        (rollout(task={"task_arn": "t"}, seen=SEES | {"sentinel": None}), "observed no sentinel"),
+        (rollout(task={"task_arn": "t"}, seen={"container": None, "volume_id": "", "sentinel": None}), ""),
         (rollout(task={"task_arn": "t"}, seen={"error": "no answer"}), ""),
     ],
-    ids=["waits", "in progress", "an older one failed", "failed", "sees it", "sees another", "cannot look"],
-)
+    ids=["waits", "in progress", "an older one failed", "failed", "sees it", "sees another", "sees an empty folder",
+         "the container has ended", "cannot look"],
+)  # fmt: skip
 def test_a_deployment_has_failed_when_ecs_says_so_or_the_task_sees_something_else(facts, problem):
     """Only these are beyond waiting."""
     found = roll_out._problem(facts)
@@ -214,7 +218,7 @@ def test_an_image_is_said_with_what_is_known_of_it():
 def test_the_snapshot_is_waited_for_in_the_words_of_this_notebook():
     """What a plan has not made yet does not fail it: the check names the step here that makes it."""
     step = next(one for one in deploy_image.STEPS if one.step_id == "complete-snapshot-before-deployment")
-    (check,) = step.check({"snapshot": None})
+    (check,) = step.check({"snapshot": None, "failed": [], "asked": ""})
     assert (check.passed, check.needs) == (False, "create-snapshot-before-deployment")
     assert check.fix == "run 61_deploy_image from the top"
 
