@@ -121,7 +121,7 @@ def _check_complete(facts: Facts) -> Sequence[Check]:
             "hot-snapshot-exists",
             passed=_has_snapshot(facts) or bool(_failed_meanwhile(facts)),  # told with exit code 4
             expected="a hot snapshot of this run",
-            observed="none" if facts["snapshot"] is None else facts["snapshot"]["snapshot_id"],
+            observed=facts["snapshot"]["snapshot_id"] if facts["snapshot"] else facts["asked"] or "none",
             fix="run 20_snapshot_volume from the top",
             needs="create-hot-snapshot",
         ),
