@@ -24,6 +24,7 @@ from runbook_lib.run import open_run
 from runbook_lib.run_attempt import runner_fields
 from runbook_lib.scrub import SECRETS, _forms
 from tests.approval_desk import BOB, Desk
+from tests.lease_places import OtherProcess
 from tests.test_cli import EXAMPLE, write_notebook
 from tests.test_ways_to_die import ENVIRONMENT
 
@@ -200,6 +201,16 @@ class TestWhatPeopleType:
         """Nor has the panic, which is noted before the way back begins."""
         monkeypatch.setattr(cli_runs, "run_notebooks", lambda *_names, **_terms: 0)
         self.say(waiting, "panic", "--yes")
+
+
+def test_why_a_dead_lease_is_taken_over(tmp_path, file):
+    """Nor has the lease that says who took it over, wherever it lies in the archive."""
+    OtherProcess(file, "20260101T000000Z-killed-0000").kill()
+    words = TestWhatPeopleType.WORDS
+    done = CliRunner().invoke(main, ["lease", "take-over", "-f", str(file), "--reason", words])
+    assert done.exit_code == 0, done.output
+    assert leaks(tmp_path / "runs", done.output) == []
+    assert any("(secret: env:CANARY)" in path.read_text() for path in (tmp_path / "runs" / ".leases").iterdir())
 
 
 class Terraform:

@@ -105,17 +105,19 @@ def observe_drivers(run: Run) -> dict[str, Any]:
         `wanted_revision`), `image` (as `wanted_image`), `types` (as `wanted_types`), `changed` (whether the service
         uses the revision; in a run that replaces hosts, whether the volume has left the former ones), `hosts` (as
         `observe_hosts`), `former` (instance ids), `beside` (whether the service runs on another host than these, and
-        this run never stopped it), `volume`, `tasks` (ARNs), `registered` (as `registered_scaling`).
+        this run never stopped it), `volume`, `tasks` (ARNs), `only_reads` (whether no container writes to the
+        volume), `registered` (as `registered_scaling`).
     """
     seen = together(
         service=run.ecs.describe_service, hosts=lambda: observe_hosts(run), volume=lambda: observe_volume(run)
     )
     service, wanted = seen["service"], run.parameters.storage.driver
     image, types = wanted_image(run), wanted_types(run)
-    current, tasks, registered, revision = volume_of({}), [], {}, wanted_revision(run)
+    current, tasks, registered, only_reads, revision = volume_of({}), [], {}, False, wanted_revision(run)
     if service["exists"]:
         definition = run.ecs.task_definition(service["task_definition_arn"])
         current, registered = volume_of(definition), registered_scaling(run, definition)
+        only_reads = only_read(definition.get("containerDefinitions", []))
         tasks = [task["task_arn"] for task in run.ecs.tasks()]
     facts = {
         **seen,
@@ -126,6 +128,7 @@ def observe_drivers(run: Run) -> dict[str, Any]:
         "types": types,
         "former": former_hosts(run, seen["hosts"], image, types),
         "tasks": tasks,
+        "only_reads": only_reads,
         "registered": registered,
     }
     replaces = bool(image or types)
@@ -155,9 +158,9 @@ def registered_scaling(run: Run, definition: Facts) -> dict[str, Any]:
 
 
 def _runs(drivers: Facts) -> bool:
-    """Return whether the service has the one task that it wants, or those that a reader is scaled to."""
+    """Return whether the service has the one task that it wants, or as many as a reader wants, registered or not."""
     count = drivers["service"].get("desired_count")
-    return len(drivers["tasks"]) == count and (count == 1 or (bool(count) and bool(drivers["registered"])))
+    return len(drivers["tasks"]) == count and (count == 1 or (bool(count) and bool(drivers["only_reads"])))
 
 
 def _has_left(run: Run, drivers: Facts) -> bool:

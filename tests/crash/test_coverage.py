@@ -22,6 +22,7 @@ from tests.crash.strikes import (
     RESIZES,
     RESTORE,
     RESTORES,
+    SCALINGS,
     WAY_BACK,
     WAYS_BACK,
     cases,
@@ -42,7 +43,18 @@ def modules_with_strikes(kind):
 
 def test_every_changing_step_is_struck_and_run_again():
     """A new step, or a new notebook, that no case covers fails here."""
-    covered = [*GOING_ON, *IN_A_ROW, *FORCED, *CHANGES, *PATCHES, *DEPLOYMENTS, *RESIZES, *BACKUPS, *RESTORES]
+    covered = [
+        *GOING_ON,
+        *IN_A_ROW,
+        *FORCED,
+        *CHANGES,
+        *PATCHES,
+        *DEPLOYMENTS,
+        *RESIZES,
+        *SCALINGS,
+        *BACKUPS,
+        *RESTORES,
+    ]
     assert sorted(covered) == sorted(cases())
 
 
@@ -55,6 +67,7 @@ def test_every_changing_step_before_the_way_back_is_struck_and_rolled_back():
         *PATCHES,
         *DEPLOYMENTS,
         *RESIZES,
+        *SCALINGS,
         *(case for case in IN_A_ROW if case[0] == PROVISION),
     ]
     assert sorted(covered) == sorted(case for case in cases() if case[0] not in {WAY_BACK, BACKUP, RESTORE})

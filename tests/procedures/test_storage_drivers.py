@@ -109,6 +109,14 @@ def test_there_is_something_to_do(changed):
     assert not is_settled(drivers(**changed))
 
 
+@pytest.mark.parametrize("only_reads", [True, False])
+def test_more_tasks_of_a_reader_are_nothing_to_move(only_reads):
+    """Registered or not: a scaling cut off half-way leaves them so. Those of a writer are something to do."""
+    two = {"desired_count": 2, "task_definition_arn": "arn:2"}
+    found = drivers(service=two, tasks=["t1", "t2"], registered={}, only_reads=only_reads)
+    assert is_settled(found) == only_reads
+
+
 @pytest.mark.parametrize(
     ("changed", "done"),
     [
