@@ -21,6 +21,7 @@ from runbook_lib.procedures.target_root import (
     plan_root,
     verify_root,
 )
+from runbook_lib.procedures.target_variables import wanted_scaling
 from runbook_lib.steps import Step
 
 if TYPE_CHECKING:
@@ -53,11 +54,17 @@ def observe_prepared(run: Run) -> dict[str, Any]:
     kept = {
         "kept_task_definition_arn": drivers["service"].get("task_definition_arn"),
         "keeps_host_mount_hosts": any(host["storage"] == HOST_MOUNT for host in drivers["hosts"]),
-    } | ({"autoscaling": drivers["registered"]} if drivers["registered"] else {})
+    } | _kept_scaling(run, drivers["registered"])
     facts = observe_root(run, kept=kept)
     names = {"task_definition_arn": output(run, "task_definition_arn"), "group": output(run, "autoscaling_group_name")}
     run.keep_evidence(CHANGE, names)
     return facts | {"drivers": observe_drivers(run)}
+
+
+def _kept_scaling(run: Run, registered: Facts) -> dict[str, Any]:
+    """Return the scaling that a plan keeps; what an apply left without a policy is not kept, but what is wanted is."""
+    kept = registered if registered.get("target_cpu_percent") else registered and wanted_scaling(run)
+    return {"autoscaling": kept} if kept else {}
 
 
 def plan_ahead(run: Run) -> str:

@@ -13,7 +13,7 @@ from runbook_lib.procedures import (
     prepare_storage_driver,
     storage_drivers,
 )
-from runbook_lib.procedures.driver_plan import check_only_driver
+from runbook_lib.procedures.driver_plan import _kept_scaling, check_only_driver
 from runbook_lib.procedures.driver_steps import in_words_of_change
 from runbook_lib.procedures.manifest_of_change import has_manifest
 from runbook_lib.procedures.observations import CUT_OVER_TAG
@@ -107,6 +107,22 @@ def test_there_is_something_to_do(changed):
     """Only a running service on the wanted driver and revision, without other hosts, is left alone."""
     assert is_settled(drivers())
     assert not is_settled(drivers(**changed))
+
+
+WHOLE = {"min_tasks": 2, "max_tasks": 3, "target_cpu_percent": 60}
+CUT_OFF = WHOLE | {"target_cpu_percent": 0}
+
+
+@pytest.mark.parametrize(
+    ("registered", "asked", "kept"),
+    [(WHOLE, None, WHOLE), ({}, WHOLE, {}), (CUT_OFF, WHOLE, WHOLE), (CUT_OFF, None, {})],
+    ids=["as it is", "not yet there", "cut off while it came", "cut off while it went"],
+)
+def test_a_plan_keeps_a_scaling_that_is_whole(registered, asked, kept):
+    """What an apply that was killed left without a policy is no setting that Terraform takes."""
+    target = SimpleNamespace(autoscaling=asked and SimpleNamespace(**asked))
+    run = SimpleNamespace(parameters=SimpleNamespace(target=target))
+    assert _kept_scaling(run, registered) == ({"autoscaling": kept} if kept else {})
 
 
 @pytest.mark.parametrize("only_reads", [True, False])
