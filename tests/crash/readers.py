@@ -10,14 +10,13 @@ import yaml
 
 from runbook_lib.sandbox.estate_files import SEED_ENTRIES
 from tests.crash.changes import ChangingTown
-from tests.crash.source import command
+from tests.crash.source import mount_read_only
 from tests.crash.strikes import RESIZE, SCALINGS
 
 SCALED, ALONE = "scaled", "alone"
 SCALE = SCALINGS[0][1]
 RANGE = {"min_tasks": 2, "max_tasks": 3, "target_cpu_percent": 60}
 TASKS = {2: SCALED, 1: ALONE}
-COMPOSE = "docker compose -f /opt/guestbook/compose.yaml -p guestbook up -d"
 
 
 class ScalingTown(ChangingTown):
@@ -49,9 +48,7 @@ class ScalingTown(ChangingTown):
 
     def provision(self):
         """Let compose mount the volume read-only on the source, then make the target of it."""
-        (file,) = self.sandbox.state_dir.rglob("opt/guestbook/compose.yaml")
-        file.write_text(file.read_text("utf-8").replace("/srv/guestbook:/data", "/srv/guestbook:/data:ro"), "utf-8")
-        command(self, COMPOSE)
+        mount_read_only(self)
         super().provision()
 
     def by_hand(self, _kind, _step_id=""):

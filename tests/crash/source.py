@@ -45,6 +45,13 @@ def command(town, line, instance_id=""):
     return wait_until(ended, line)["StandardOutputContent"]
 
 
+def mount_read_only(town):
+    """Let compose mount the volume read-only on the source, so that the service is one that only reads it."""
+    (file,) = town.sandbox.state_dir.rglob("opt/guestbook/compose.yaml")
+    file.write_text(file.read_text("utf-8").replace("/srv/guestbook:/data", "/srv/guestbook:/data:ro"), "utf-8")
+    command(town, "docker compose -f /opt/guestbook/compose.yaml -p guestbook up -d")
+
+
 def stop_source(town):
     """Stop the source instance, its visitors sent away before."""
     town.sandbox.control("POST", "/_sandbox/client", {"running": False})

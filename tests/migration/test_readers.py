@@ -6,13 +6,13 @@ import json
 
 import pytest
 
+from tests.crash.source import mount_read_only
 from tests.migration.conftest import report_of
 from tests.migration.test_day_two import NEWEST, Service, digest, statuses
 from tests.running_provider import RunningProvider
 from tests.world_picture import unchanged
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(1800)]
-COMPOSE = "docker compose -f /opt/guestbook/compose.yaml -p guestbook"
 
 
 class Reader(Service):
@@ -24,22 +24,6 @@ class Reader(Service):
         found = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [target["vpc_id"]]}])["Subnets"]
         subnets = {one["AvailabilityZone"]: one["SubnetId"] for one in found}
         target["load_balancer"] = {"enabled": True, "subnet_ids": sorted(subnets.values())[:2]}
-
-    def read_only(self, wait_until):
-        """Let compose mount the volume read-only on the source."""
-        (file,) = self.sandbox.state_dir.rglob("opt/guestbook/compose.yaml")
-        file.write_text(file.read_text("utf-8").replace("/srv/guestbook:/data", "/srv/guestbook:/data:ro"), "utf-8")
-        ssm = self.sandbox.client("ssm")
-        instance_id = self.migration["source"]["instance_id"]
-        names = {"DocumentName": "AWS-RunShellScript", "Parameters": {"commands": [f"{COMPOSE} up -d"]}}
-        command = ssm.send_command(InstanceIds=[instance_id], **names)["Command"]["CommandId"]
-
-        def ended():
-            found = ssm.get_command_invocation(CommandId=command, InstanceId=instance_id)
-            return found if found["Status"] not in {"Pending", "InProgress"} else None
-
-        done = wait_until(ended, "compose was changed", 60)
-        assert done["Status"] == "Success", done["StandardErrorContent"]
 
     def settings(self):
         """Return the percentages of the service."""
@@ -62,12 +46,12 @@ class Reader(Service):
 
 
 @pytest.fixture(scope="module")
-def service(sandbox, tmp_path_factory, wait_until):
+def service(sandbox, tmp_path_factory):
     """Return a reader that was migrated and verified, its test file being the sentinel."""
     folder = tmp_path_factory.mktemp("service")
     with RunningProvider(folder, sandbox) as provider:
         made = Reader(sandbox, folder, provider.environment)
-        made.read_only(wait_until)
+        mount_read_only(made)
         ended, run = made.run("00", "10", "20", "30", "40")
         assert ended.exit_code == 0, ended.output
         made.migrated = report_of(run)
