@@ -45,7 +45,8 @@ def last_failure(steps: Sequence[StepRecord], runs: Sequence[Attempt], *, since_
     if attempt is None or attempt.seq < step.seq:
         return of_step
     # it was taken up again and did not get that far; what the step may have changed is so all the same
-    return _failure_of(attempt, steps) | {"changed": of_step.get("changed", "maybe")}
+    before = of_step.get("changed", "maybe")
+    return _failure_of(attempt, steps) | ({} if before == "no" else {"changed": before})
 
 
 def _failed_attempt(
