@@ -45,7 +45,7 @@ crash: $(READY) ## strike every step in every way, and write docs/what-if.md fro
 fuzz: $(READY) ## SEQUENCES=500 random ones of runs, kills, faults and operators, from SEED or one that is printed
 	@echo "make fuzz SEQUENCES=$(SEQUENCES) SEED=$(SEED)"
 	@RUNBOOK_FUZZ_SEQUENCES=$(SEQUENCES) RUNBOOK_FUZZ_SEED=$(SEED) \
-	  $(BIN)/python -m pytest -n 2 --dist load tests/fuzz/test_many_sequences.py
+	  $(BIN)/python -m pytest -n $(WORKERS) --dist load tests/fuzz/test_many_sequences.py
 
 check: $(READY) ## format, lint, types, notebooks, Terraform
 	$(BIN)/python scripts/check

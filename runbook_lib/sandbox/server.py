@@ -33,6 +33,8 @@ Metadata = Callable[[str, str, Mapping[str, str], str], tuple[int, str]]
 # These copy the files of a volume at the moment of the call, which takes as long as it takes; they lock by themselves.
 UNLOCKED = frozenset({("ec2", "CreateSnapshot"), ("ec2", "CreateSnapshots"), ("ec2", "CopyVolumes")})
 
+_ANSWER_BYTES = 1 << 16
+
 # Source: EC2 API error codes, "Server error codes"; "Common errors" of the other services.
 _SERVER_ERRORS = {
     "InternalError": "500 Internal Server Error",
@@ -156,7 +158,7 @@ class Server:
     def __init__(self, listening: socket.socket, application: Callable[..., Iterable[bytes]]) -> None:
         host, port = listening.getsockname()[:2]
         self._server: BaseWSGIServer = make_server(
-            host, port, application, threaded=True, request_handler=_QuietHandler, fd=listening.fileno()
+            host, port, application, threaded=True, request_handler=_Handler, fd=listening.fileno()
         )
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
 
@@ -172,8 +174,14 @@ class Server:
         self._server.server_close()
 
 
-class _QuietHandler(MotoRequestHandler):  # type: ignore[misc, unused-ignore]
-    """Moto's request handler without a log line per request; ``api.jsonl`` has them."""
+class _Handler(MotoRequestHandler):  # type: ignore[misc, unused-ignore]
+    """Moto's request handler that sends an answer as one, without a log line per request; ``api.jsonl`` has them.
+
+    Head and body in two segments were dangerous on a busy machine: Terraform's provider sometimes closed the connection
+    when it had the head alone, and asked again for what was already done.
+    """
+
+    wbufsize = _ANSWER_BYTES
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Write nothing."""

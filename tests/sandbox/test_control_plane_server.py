@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -21,6 +24,20 @@ def test_an_operation_that_is_missing_is_an_invalid_action(protocol: str, sandbo
     """What the sandbox lacks answers InvalidAction at once, in the protocol of the service."""
     service, method, arguments = MISSING[protocol]
     assert error_of(lambda: getattr(sandbox.client(service), method)(**arguments)) == "InvalidAction"
+
+
+def test_an_answer_comes_as_one(sandbox: Any) -> None:
+    """Head and body travel together: on a busy machine a client in between loses the answer and asks again."""
+    at = urlsplit(sandbox.endpoint_url)
+    request = b"GET /_sandbox/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with socket.create_connection((at.hostname, at.port)) as connection:
+        connection.sendall(request)
+        with connection.makefile("rb") as stream:
+            head, _, body = stream.read().partition(b"\r\n\r\n")
+        (segments,) = struct.unpack_from("I", connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160), 152)
+    assert head.startswith(b"HTTP/1.1 200")
+    assert "hosts" in json.loads(body)
+    assert segments == 1, "tcpi_data_segs_in of <linux/tcp.h>"
 
 
 def test_moto_s_own_interface_is_off(sandbox: Any, error_of: Any) -> None:

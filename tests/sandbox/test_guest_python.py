@@ -111,6 +111,26 @@ def test_statvfs_shows_the_volumes_size(host):
     assert python(host, text) == f"{8 << 30} True"
 
 
+def test_statvfs_does_not_mind_what_vanishes(host):
+    """A database removes its journal while somebody asks how full the volume is."""
+    text = """
+import os, signal
+if not (child := os.fork()):
+    while True:
+        for number in range(50):
+            open(f"/srv/data/journal-{number}", "wb").close()
+        for number in range(50):
+            os.unlink(f"/srv/data/journal-{number}")
+try:
+    for _ in range(500):
+        os.statvfs("/srv/data")
+finally:
+    os.kill(child, signal.SIGKILL)
+print("answered")
+"""
+    assert python(host, text) == "answered"
+
+
 def test_read_only_mount_refuses_writing(town, host):
     """A mount with ro can be read and not written."""
     town.volume(host)

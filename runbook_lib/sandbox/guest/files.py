@@ -262,9 +262,13 @@ def sized(result: os.statvfs_result, folder: str, size_bytes: int) -> os.statvfs
 
 def _used_bytes(folder: str) -> int:
     with _scandir(folder) as entries:
-        return sum(
-            _used_bytes(entry.path)
-            if entry.is_dir(follow_symlinks=False)
-            else entry.stat(follow_symlinks=False).st_blocks * 512
-            for entry in entries
-        )
+        return sum(_bytes_of(entry) for entry in entries)
+
+
+def _bytes_of(entry: Any) -> int:
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            return _used_bytes(entry.path)
+        return int(entry.stat(follow_symlinks=False).st_blocks) * 512
+    except FileNotFoundError:  # removed since its name was read, as a database does with its journal
+        return 0
