@@ -6,6 +6,7 @@ Pure. Source: https://developer.hashicorp.com/terraform/internals/machine-readab
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +21,17 @@ CRASHED = (
     "the provider crashed; what it was creating may exist without being in the state, "
     "so compare a new plan with the account before the next apply"
 )
+EXISTS = (
+    "it exists, and Terraform's state does not have it: somebody else made it, or AWS's answer got lost when Terraform "
+    "did; look at its tags and age: what Terraform just made can be deleted, or brought into the state by "
+    "`terraform import` in terraform/ of the run folder; beside what is somebody else's, choose another name"
+)
 STATE_VERSION = 4
+# Error codes of EC2, IAM, CloudWatch Logs and Auto Scaling; ECS has words only.
+_ALREADY_THERE = re.compile(
+    r"\b(InvalidPermission|InvalidGroup)\.Duplicate\b|\b\w*AlreadyExists(Exception)?\b"
+    r"|Creation of service was not idempotent|capacity provider already exists"
+)
 _TAIL_LINES = 12
 _OUTPUT_END = 2000
 
@@ -42,7 +53,7 @@ def read_message(line: str) -> dict[str, Any]:
 
 
 def describe(diagnostic: Mapping[str, Any]) -> str:
-    """Return one error as a sentence: what, why, which resource, where.
+    """Return one error as a sentence: what, why, which resource, where, and what to do where that is known.
 
     Args:
         diagnostic: Terraform's, with ``summary``, ``detail`` and perhaps ``address`` and ``range``.
@@ -60,7 +71,8 @@ def describe(diagnostic: Mapping[str, Any]) -> str:
         where.append(f"{place['filename']}:{place['start']['line']}")
     text = ": ".join(parts)
     denial = denial_in(text)
-    return text + (f" ({', '.join(where)})" if where else "") + (f". {denial.advice}" if denial else "")
+    advice = denial.advice if denial else EXISTS if _ALREADY_THERE.search(text) else ""
+    return text + (f" ({', '.join(where)})" if where else "") + (f". {advice}" if advice else "")
 
 
 def validation_errors(output: str) -> list[str]:

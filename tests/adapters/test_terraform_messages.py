@@ -37,6 +37,25 @@ def test_a_crashed_provider_is_named_as_such():
     assert text.endswith("The plugin exited.")
 
 
+@pytest.mark.parametrize(
+    "detail",
+    [
+        "api error InvalidPermission.Duplicate: The specified rule already exists",
+        "api error EntityAlreadyExists: Role with name guestbook-instance already exists.",
+        "ResourceAlreadyExistsException: The specified log group already exists",
+        "api error AlreadyExists: AutoScalingGroup by this name already exists",
+        "api error InvalidLaunchTemplateName.AlreadyExistsException: Launch template name already in use.",
+        "InvalidParameterException: Creation of service was not idempotent.",
+    ],
+)
+def test_what_exists_already_is_explained(detail):
+    """An answer that got lost leaves what no plan shows, and each apply is refused until somebody looks at it."""
+    text = messages.describe({**DIAGNOSTIC, "detail": detail})
+
+    assert text.endswith(messages.EXISTS)
+    assert messages.EXISTS not in messages.describe(DIAGNOSTIC)
+
+
 @pytest.mark.parametrize("line", ["panic: runtime error\n", "[1, 2]\n", ""])
 def test_a_line_that_is_no_message_stays_readable(line):
     """A provider's panic between JSON lines is passed on as it is."""
