@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 
+from playwright.sync_api import TimeoutError as LateError
 from playwright.sync_api import expect
 
 from tests.browser.watch import Watch
 
 SLOW_MS = 30_000
 """Much longer than anything but a step of a migration takes, on a machine that has other things to do."""
+
+PALETTE_MS = 5_000
 
 ERROR = '.jp-OutputArea-output:is([data-mime-type$="jupyter.error"], [data-mime-type$="jupyter.stderr"])'
 
@@ -62,12 +65,22 @@ class LabPage:
         return notebook
 
     def command(self, label):
-        """Run a command by its name from the command palette: by keyboard alone."""
-        self.page.keyboard.press("Control+Shift+c")
-        self.page.locator("#modal-command-palette input").wait_for()
-        self.page.keyboard.type(label)
-        chosen = self.page.locator("#modal-command-palette .lm-CommandPalette-item.lm-mod-active")
-        expect(chosen.locator(".lm-CommandPalette-itemLabel")).to_have_text(re.compile(f"^{re.escape(label)}"))
+        """Run a command by its name from the command palette: by keyboard alone.
+
+        A notebook that was opened a moment ago may still take the focus, which closes the palette: then once more.
+        """
+        palette = self.page.locator("#modal-command-palette")
+        chosen = palette.locator(".lm-CommandPalette-item.lm-mod-active .lm-CommandPalette-itemLabel")
+        for patience_ms in (PALETTE_MS, PALETTE_MS, SLOW_MS):
+            self.page.keyboard.press("Control+Shift+c")
+            try:
+                palette.locator("input").press_sequentially(label, timeout=patience_ms)
+                expect(chosen).to_have_text(re.compile(f"^{re.escape(label)}"), timeout=patience_ms)
+                break
+            except (LateError, AssertionError):
+                if patience_ms == SLOW_MS:
+                    raise
+                self.page.keyboard.press("Escape")
         self.page.keyboard.press("Enter")
 
     def launcher(self):
@@ -199,6 +212,13 @@ class Notebook:
         self.page.keyboard.press("Enter")
         self.page.locator(".jp-Dialog").wait_for(state="detached")
         self.wait_until_idle()
+
+    def go_on(self, name):
+        """Press the button that leads to the next notebook, once all cells have run; return that one."""
+        self.panel.locator(".runbook-ended").get_by_role("button", name=f"Next: {name}").click()
+        notebook = self.lab_page.notebook(name)
+        notebook.panel.locator(".jp-Notebook").first.click(position={"x": 2, "y": 2})  # the keyboard's focus too
+        return notebook
 
     def wait_until_idle(self):
         """Wait until the kernel is there and waits for something to do."""

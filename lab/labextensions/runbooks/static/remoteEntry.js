@@ -111,27 +111,74 @@
   const ARMED = 'Press again: end the run, back to compose';
   const ARMED_MS = 10000;
 
-  const makeCard = (panel, Widget, ask) => {
-    const card = new Widget();
-    card.addClass('runbook-header');
-    card.addClass('runbook-card');
-    card.node.setAttribute('role', 'region');
-    card.node.setAttribute('aria-label', 'The run of this notebook');
-    card.node.style.cssText = 'overflow: auto; background: var(--jp-layout-color1); color: var(--jp-ui-font-color1); ' +
+  const makeHeader = (Widget, label) => {
+    const header = new Widget();
+    header.addClass('runbook-header');
+    header.node.setAttribute('role', 'region');
+    header.node.setAttribute('aria-label', label);
+    header.node.style.cssText = 'overflow: auto; background: var(--jp-layout-color1); color: var(--jp-ui-font-color1); ' +
       'border-bottom: 1px solid var(--jp-border-color1)';
+    return header;
+  };
+
+  const addButton = (place, label, className, act) => {
+    const made = document.createElement('button');
+    made.className = `jp-mod-styled jp-Button ${className}`;
+    made.textContent = label;
+    made.addEventListener('click', act);
+    place.append(made, ' ');
+    return made;
+  };
+
+  // When all cells have run the page still shows the first of them: the header says how that ended, and what comes next.
+  const ENDED = 'Every cell has run.';
+  const STOPPED = 'It stopped at a cell, which says why. What is done stays done: mend it, then run the notebook again from the top.';
+  const MIGRATION = /^[0-4]\d_.*\.ipynb$/;
+
+  const endOf = panel => {
+    const cells = panel.content.widgets;
+    const failed = cells.findIndex(cell => cell.model.type === 'code' &&
+      cell.model.outputs.toJSON().some(output => output.output_type === 'error'));
+    const begun = cells.filter(cell => cell.model.type === 'code').every(cell => cell.model.executionCount);
+    return failed >= 0 ? { text: STOPPED, index: failed } : begun ? { text: ENDED, index: cells.length - 1 } : null;
+  };
+
+  const nextOf = async (panel, contents) => {
+    const [, folder, name] = panel.context.path.match(/^(.*?)([^/]*)$/);
+    const listed = (await contents.get(folder)).content.map(file => file.name);
+    const later = listed.filter(other => MIGRATION.test(other) && MIGRATION.test(name) && other > name).sort();
+    return later.length ? { path: folder + later[0], name: later[0].replace(/\.ipynb$/, '') } : null;
+  };
+
+  const makeEnd = (panel, Widget, end, next, open) => {
+    const header = makeHeader(Widget, 'How this notebook ended');
+    header.addClass('runbook-ended');
+    header.node.innerHTML = '<div style="padding: 6px 12px"><span role="status"></span> <span class="runbook-ended-actions"></span></div>';
+    header.node.querySelector('[role="status"]').textContent = end.text;
+    const actions = header.node.querySelector('.runbook-ended-actions');
+    addButton(actions, end.text === ENDED ? 'Show the end' : 'Show the cell', '', () => {
+      panel.content.activeCellIndex = end.index;
+      void panel.content.scrollToItem(end.index, 'center');
+    });
+    if (next && end.text === ENDED) {
+      addButton(actions, `Next: ${next.name}`, 'jp-mod-accept', () => open(next.path));
+    }
+    addButton(actions, 'Close', '', () => header.dispose());
+    panel.contentHeader.addWidget(header);
+    header.node.style.minHeight = `${header.node.firstChild.offsetHeight}px`;
+    panel.contentHeader.fit();
+    return header;
+  };
+
+  const makeCard = (panel, Widget, ask) => {
+    const card = makeHeader(Widget, 'The run of this notebook');
+    card.addClass('runbook-card');
     card.node.innerHTML = '<div class="runbook-header-all" style="padding: 6px 12px">' +
       '<div class="runbook-header-why"></div><div class="runbook-header-page"></div>' +
       '<div class="runbook-header-actions" style="padding-top: 4px"></div>' +
       '<div class="runbook-header-said" role="status" style="white-space: pre-wrap"></div></div>';
     const part = name => card.node.querySelector(`.runbook-header-${name}`);
-    const button = (label, className, act) => {
-      const made = document.createElement('button');
-      made.className = `jp-mod-styled jp-Button ${className}`;
-      made.textContent = label;
-      made.addEventListener('click', act);
-      part('actions').append(made, ' ');
-      return made;
-    };
+    const button = (label, className, act) => addButton(part('actions'), label, className, act);
     const fit = () => {
       const most = Math.round(panel.node.clientHeight * 0.6);
       const height = `${Math.min(most, part('all').offsetHeight)}px`;
@@ -208,6 +255,23 @@
         let stays = false;
         let closed = false;
         let idle = 0;
+        let ran = false;
+        let end = null;
+        const open = path => app.commands.execute('docmanager:open', { path });
+        const begin = () => {
+          ran = true;
+          if (end) {
+            end.dispose();
+            end = null;
+          }
+        };
+        const showEnd = async () => {
+          const found = ran && !card && endOf(panel);
+          if (found) {
+            ran = false;
+            end = makeEnd(panel, Widget, found, await nextOf(panel, app.serviceManager.contents), open);
+          }
+        };
         const show = async (why, staying) => {
           stays = staying;
           if (!card) {
@@ -221,12 +285,16 @@
         const isBusy = () => panel.sessionContext.session?.kernel?.status === 'busy';
         const tick = async () => {
           idle = isBusy() ? 0 : idle + 1;
+          if (isBusy()) {
+            begin();
+          }
           if (idle > IDLE_LOOKS) {
             closed = false;
             if (card && !stays) {
               card.dispose();
               closed = false;
             }
+            await showEnd();
           } else if (!card && !closed && isBusy() && (await ask('GET', {})).is_cutover) {
             await show('', false);
           }
@@ -242,7 +310,11 @@
           }
         });
         NotebookActions.executionScheduled.connect((_sender, { notebook }) => {
-          if (notebook === panel.content && card && stays) {
+          if (notebook !== panel.content) {
+            return;
+          }
+          begin();
+          if (card && stays) {
             card.dispose();
             closed = false;
           }
