@@ -27,6 +27,9 @@ SOURCE_DEVICE_TAG = "runbook:source-device"
 CUT_OVER_TAG = HANDED_OVER_TAG
 """Tag of the data volume while it belongs to ECS: when it was handed over; the storage driver may wait for it."""
 
+STOP_TASK = "stop the task in ECS; while its host does not answer ECS cannot: replace the container instance"
+"""What to do about a task that does not end."""
+
 
 def found(read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Return facts, or why the object is not there.

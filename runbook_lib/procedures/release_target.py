@@ -13,6 +13,7 @@ from runbook_lib.procedures.observations import (
     CUT_OVER_TAG,
     FORMER_NAME_TAG,
     SOURCE_DEVICE_TAG,
+    STOP_TASK,
     detach_by_hand,
     driver_of,
     observe_volume,
@@ -138,7 +139,7 @@ def _verify_target_stopped(_before: Facts, after: Facts) -> Sequence[Check]:
             passed=not after["tasks"],
             expected="no task of the service",
             observed=", ".join(after["tasks"]) or "none",
-            fix="stop the task in ECS",
+            fix=STOP_TASK,
         ),
         Check(
             "hand-over-taken-back",

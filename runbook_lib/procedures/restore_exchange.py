@@ -24,6 +24,7 @@ from runbook_lib.procedures.move_volume import (
 )
 from runbook_lib.procedures.observations import (
     CUT_OVER_TAG,
+    STOP_TASK,
     detach_by_hand,
     observe_container_hosts,
     observe_task,
@@ -112,7 +113,7 @@ def _stop(run: Run, _before: Facts) -> None:
 
 
 def _verify_stopped(_before: Facts, after: Facts) -> Sequence[Check]:
-    return (check_down(after["drivers"], fix="read the service's events; stop the task in ECS"),)
+    return (check_down(after["drivers"], fix=f"read the service's events; {STOP_TASK}"),)
 
 
 def _is_aside(facts: Facts) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_lib.model import Check, Facts
 from runbook_lib.procedures.driver_plan import CHANGES as NOTEBOOK
-from runbook_lib.procedures.observations import target_urls
+from runbook_lib.procedures.observations import STOP_TASK, target_urls
 from runbook_lib.procedures.outage import note_outage_start
 from runbook_lib.procedures.storage_drivers import (
     REXRAY,
@@ -134,7 +134,7 @@ def hold(run: Run, gate: Facts, instance_id: str) -> dict[str, Any]:
 def _verify_stopped(_before: Facts, after: Facts) -> Sequence[Check]:
     drivers = after["drivers"]
     return (
-        check_down(drivers, fix="read the service's events; stop the task in ECS"),
+        check_down(drivers, fix=f"read the service's events; {STOP_TASK}"),
         Check(
             "volume-held",
             passed=bool(drivers["volume"]["holder"]),

@@ -196,7 +196,10 @@ class Faults:
             return [one for one in counting if FAULTS[one.name].happens and one.state == "on"]
 
     def happen_late(self, fault: Fault) -> None:
-        """Let a fault that waited for its calls do its damage; what goes wrong is shown with it."""
+        """Let a fault that waited for its calls do its damage, unless it is cleared; its problem is shown with it."""
+        with self._lock:
+            if not any(one is fault for one in self._faults):
+                return
         try:
             self._happen(fault)
             fault.struck = 1

@@ -156,9 +156,10 @@ class FuzzTown(Town):
         """Mend what messages ask the operator to mend: faults, twins, a source without power, a useless target host."""
         self.clear_faults()
         ec2 = self.sandbox.client("ec2")
+        wanted = self.migration["storage"][self.storage_driver]["volume_name"]
         for volume in ec2.describe_volumes()["Volumes"]:
             names = {tag["Key"]: tag["Value"] for tag in volume.get("Tags", [])}
-            is_twin = names.get("Name") in {LEGACY_NAME, self.tags().get("Name")} and POINT_TAG not in names
+            is_twin = names.get("Name") in {LEGACY_NAME, wanted, self.tags().get("Name")} and POINT_TAG not in names
             if volume["VolumeId"] != self.volume_id and is_twin:
                 self.by_hand("create_tags", Resources=[volume["VolumeId"]], Tags=[{"Key": "Name", "Value": "twin"}])
         self.start_source()

@@ -111,3 +111,11 @@ def test_nobody_is_stopped_whom_a_scaling_would_start():
     )
     assert (found.passed, "62_resize" in found.fix) == (False, True)
     assert STOP_TARGET_SERVICE.check({"registered": {}, "service": service}) == ()
+
+
+def test_a_task_that_does_not_stop_may_be_one_of_a_dead_host():
+    """ECS cannot stop it there, so running the notebook again would wait for ever."""
+    facts = {"service": {"exists": True}, "tasks": ["arn:task"], "volume": FREE}
+    (check,) = [one for one in STOP_TARGET_SERVICE.verify(facts, facts) if not one.passed]
+    assert (check.check_id, check.observed) == ("no-task", "arn:task")
+    assert "replace the container instance" in check.fix

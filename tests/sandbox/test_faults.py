@@ -95,6 +95,15 @@ def test_what_happens_once_happens_at_once_or_when_its_calls_are_answered(faults
     assert [one["state"] for one in faults.shown()] == ["spent", "spent"]
 
 
+def test_what_was_cleared_does_not_happen_any_more(faults, damage):
+    """Cleared between the last of its calls and its damage, a fault leaves nothing behind."""
+    faults.add({"name": "crash", "target": "i-1", "after_calls": 1})
+    (due,) = faults.answered(call("DescribeVolumes"))
+    faults.clear()
+    faults.happen_late(due)
+    assert damage.happened == []
+
+
 def test_what_cannot_happen_later_is_shown_with_its_problem(faults, damage):
     """A host that is gone when the calls have come leaves a failed fault, not a silent one."""
     faults.add({"name": "kill-host", "target": "i-1", "after_calls": 1})
