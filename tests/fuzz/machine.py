@@ -211,7 +211,10 @@ class Sequences(RuleBasedStateMachine):
 
     def serves(self):
         """Somebody serves, with every acknowledged write."""
-        self.town.wait(lambda: self.town.missing() is not None, "somebody serves")
+        try:
+            self.town.wait(lambda: self.town.missing() is not None, "somebody serves")
+        except AssertionError as late:
+            self.must(False, f"{late}; {self.town.where()}; {self.town.status()}")
         self.one_writer_and_every_write()
 
     # -- how it is asked ----------------------------------------------------------------------------------------

@@ -242,6 +242,10 @@ class FuzzTown(Town):
         """Return how many acknowledged writes the serving container does not show; None when nobody serves."""
         return self.sandbox.control("GET", "/_sandbox/client")["missing"]
 
+    def status(self):
+        """Return what `runbook sandbox status` is made of: every host with its containers, and the client."""
+        return self.sandbox.control("GET", "/_sandbox/status"), self.sandbox.control("GET", "/_sandbox/client")
+
     def as_at_first(self):
         """Bring back what the estate had at first, once compose serves again: no tags, no points, no lease."""
         ec2 = self.sandbox.client("ec2")
