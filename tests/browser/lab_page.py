@@ -74,7 +74,8 @@ class LabPage:
         for patience_ms in (PALETTE_MS, PALETTE_MS, SLOW_MS):
             self.page.keyboard.press("Control+Shift+c")
             try:
-                palette.locator("input").press_sequentially(label, timeout=patience_ms)
+                palette.locator("input").wait_for(timeout=patience_ms)
+                self.page.keyboard.type(label)
                 expect(chosen).to_have_text(re.compile(f"^{re.escape(label)}"), timeout=patience_ms)
                 break
             except (LateError, AssertionError):
