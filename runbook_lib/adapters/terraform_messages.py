@@ -22,9 +22,9 @@ CRASHED = (
     "so compare a new plan with the account before the next apply"
 )
 EXISTS = (
-    "it exists, and Terraform's state does not have it: somebody else made it, or AWS's answer got lost when Terraform "
-    "did; look at its tags and age: what Terraform just made can be deleted, or brought into the state by "
-    "`terraform import` in terraform/ of the run folder; beside what is somebody else's, choose another name"
+    "Terraform was to create what exists already: somebody else made it, or AWS's answer got lost when Terraform did; "
+    "look at its tags, its age and who uses it: what this run made and nothing uses can be deleted, or brought into "
+    "the state by `terraform import` in terraform/ of the run folder; beside what is another's, choose another name"
 )
 STATE_VERSION = 4
 # Error codes of EC2, IAM, CloudWatch Logs and Auto Scaling; ECS has words only.

@@ -175,7 +175,7 @@ class Server:
 
 
 class _Handler(MotoRequestHandler):  # type: ignore[misc, unused-ignore]
-    """Moto's request handler that sends an answer as one, without a log line per request; ``api.jsonl`` has them.
+    """Moto's request handler that sends an answer of up to 64 KiB as one; its log lines are those of ``api.jsonl``.
 
     Head and body in two segments were dangerous on a busy machine: Terraform's provider sometimes closed the connection
     when it had the head alone, and asked again for what was already done.
